@@ -91,11 +91,8 @@ def test_the_mail_server_gets_a_mail_with_the_whole_link(kind: Any) -> None:
     with serving() as (inbox, given):
         send(LinkMail(kind, MAIL.to, "zoë", LINK, MAIL.expires_at), smtp_security="none", **given)
     (mail,) = inbox.mails
-    assert (parseaddr(mail["From"])[1], mail["To"], mail["Auto-Submitted"]) == (
-        FROM,
-        MAIL.to,
-        "auto-generated",
-    )
+    assert parseaddr(mail["From"]) == ("ClusterPass", FROM)
+    assert (mail["To"], mail["Auto-Submitted"]) == (MAIL.to, "auto-generated")
     assert mail["Subject"] in {"Set your password", "Set a new password"}
     assert mail["Message-ID"].endswith("@example.org>")
     text = mail.get_content()

@@ -297,8 +297,8 @@ async def test_bans_from_something_are_shown(browser, service, alice):
     await bans.add(alice, scope="uploads")
     text = await browser.text()
     assert re.search(
-        r"You are banned from comments:\*\. The ban lasts until \d+ \w+ \d{4}, \d\d:\d\d UTC\."
-        r" Reason: rude",
+        r"You are banned from comments:\*\."
+        r" The ban lasts until \d+ \w+ \d{4}, \d\d:\d\d UTC\. Reason: rude",
         text,
     )
     assert "You are banned from uploads. The ban is permanent." in text

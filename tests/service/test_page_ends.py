@@ -103,7 +103,8 @@ async def test_by_a_ban(service, sessions, alice, returning):
     await sessions.bans.add(alice, reason=f"Spam {SCRIPT}", for_seconds=7200)
     text = await returning(browser)
     assert re.search(
-        f"Your account was banned{WHEN}?\\. The ban lasts until {WHEN[5:-1]}\\. Reason: Spam <script>",
+        f"Your account was banned{WHEN}?\\. The ban lasts until {WHEN[5:-1]}\\."
+        " Reason: Spam <script>",
         text,
     )
 

@@ -71,7 +71,7 @@ class Pages:
         try:
             return cls.of(settings)
         except ConfigurationError as error:
-            logger.warning("page_files_ignored", problem=error.message)
+            logger.error("page_files_ignored", problem=error.message)  # noqa: TRY400 (its message tells all)
             without = settings.model_copy(update={"page_logo": None, "page_templates": None})
             return cls.of(without)
 
