@@ -280,6 +280,8 @@ def test_the_button_for_all_devices_of_a_type(kind: str, words: str) -> None:
 def test_names_that_the_service_gave_are_translated_and_others_are_not() -> None:
     german = language("de")
     assert device_name("Firefox on Windows", german) == "Firefox unter Windows"
+    assert device_name("Safari on iPhone", german) == "Safari auf dem iPhone"
+    assert device_name("Safari on iPad", language("en")) == "Safari on iPad"
     for own in ("Firefox on my desk", "Kitchen radio on Windows", "on", "Firefox on Windows 11"):
         assert device_name(own, german) == own
 

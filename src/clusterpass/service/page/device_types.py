@@ -19,6 +19,11 @@ _TYPE_BY_WORD: Final = (
 )
 _TYPES: Final = frozenset({"phone", "tablet", "computer"})
 _BROWSER_ON_PLATFORM: Final = mark("{browser} on {platform}")
+_BROWSER_ON_DEVICE: Final = {
+    "iPhone": mark("{browser} on iPhone"),
+    "iPad": mark("{browser} on iPad"),
+}
+"""A platform that is a device, not a system: some languages tell them apart."""
 _GIVEN_BY_THE_SERVICE: Final = re.compile(
     rf"(?P<browser>{'|'.join(map(re.escape, sorted(BROWSERS)))})"
     rf" on (?P<platform>{'|'.join(map(re.escape, sorted(PLATFORMS)))})"
@@ -63,8 +68,9 @@ def device_name(name: str, language: Language) -> str:
     found = _GIVEN_BY_THE_SERVICE.fullmatch(name)
     if found is None:
         return name
-    pattern = language.gettext(_BROWSER_ON_PLATFORM)
-    return pattern.format(browser=found["browser"], platform=found["platform"])
+    browser, platform = found["browser"], found["platform"]
+    pattern = _BROWSER_ON_DEVICE.get(platform, _BROWSER_ON_PLATFORM)
+    return language.gettext(pattern).format(browser=browser, platform=platform)
 
 
 def log_out_all(device_type: str, count: int, language: Language, *, is_own: bool) -> str:

@@ -13,7 +13,7 @@
     const when = new Date(element.dateTime);
     const seconds = Math.round((when - Date.now()) / 1000);
     const [unit, size] = units.find((each) => Math.abs(seconds) >= each[1]) || units[5];
-    const words = relative.format(Math.trunc(seconds / size), unit);
+    const words = relative.format(Math.round(seconds / size), unit);
     element.title ||= element.textContent;
     element.textContent = document.body.dataset.moment
       .replace("{time}", () => absolute.format(when))
