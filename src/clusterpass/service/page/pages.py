@@ -12,7 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import BytecodeCache, Environment, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from clusterpass import ConfigurationError
@@ -46,6 +47,20 @@ def content_security_policy(form_target: str = "") -> str:
     )
 
 
+class _CompiledOnce(BytecodeCache):
+    """What a template was compiled to, for its other languages: it is the same in all of them."""
+
+    def __init__(self) -> None:
+        self._code: Final = dict[str, bytes]()
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
 class Pages:
     """What all pages are made of."""
 
@@ -56,6 +71,7 @@ class Pages:
         self.style_version: Final = hashlib.sha256(self.style).hexdigest()[:16]
         own = own_templates(folder)
         self._loader: Final = loader(own)
+        self._compiled: Final = _CompiledOnce()
         self.environment = cache(self._environment)
         if folder is not None:
             check_templates(self.environment(ENGLISH), folder, own)
@@ -88,6 +104,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            bytecode_cache=self._compiled,
             extensions=["jinja2.ext.i18n"],
         )
         environment.policies["ext.i18n.trimmed"] = True
