@@ -153,6 +153,22 @@ def test_a_template_that_is_refused(tmp_path: Path, name: str, text: str, proble
         Pages.of(settings(page_templates=tmp_path))
 
 
+def test_a_template_may_use_all_of_jinja_but_what_is_unsafe(tmp_path: Path) -> None:
+    (tmp_path / "_help.html").write_text("<p>{{ brand.name }}</p>")
+    (tmp_path / "message.html").write_text(
+        '{% extends "clusterpass/message.html" %}{% import "parts.html" as own %}'
+        '{% from "parts.html" import strong as bold %}{% set word = "w" %}'
+        "{% macro twice(text) %}{{ text }}{{ text }}{% endmacro %}"
+        "{% block bar %}{{ super() }}{{ self.title() }}{{ twice(word) }}{{ own.bdi(1) }}"
+        "{{ bold(2) }}{% for each in [1] %}{{ loop.index }}{{ each }}{% endfor %}"
+        '{% include "_help.html" %}{% trans n=language %}is {{ n }}{% endtrans %}{% endblock %}'
+    )
+    pages = Pages.of(settings(page_templates=tmp_path))
+    values = {"title": "T", "text": "x", "at": lambda path, **_: path, "style": "", "here": "/"}
+    text = pages.environment("fr").get_template("message.html").render(values)
+    assert "Tww<bdi>1</bdi><strong><bdi>2</bdi></strong>11<p>ClusterPass</p>is fr" in text
+
+
 def test_a_folder_without_templates(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ConfigurationError, match="page_templates"):

@@ -102,9 +102,19 @@ def _check_tree(
             raise _refused(path, reference.lineno, problem) from None
         except TemplateSyntaxError:
             continue  # that one is refused itself
-    for name in sorted(meta.find_undeclared_variables(tree) - known):
+    for name in sorted(meta.find_undeclared_variables(tree) - known - _defined(tree)):
         lines = [each.lineno for each in tree.find_all(nodes.Name) if each.name == name]
         raise _refused(path, min(lines, default=1), f"no page has a value {name!r}")
+
+
+def _defined(tree: nodes.Template) -> set[str]:
+    """Return the names that a template defines itself, which its blocks see."""
+    names = {each.name for each in tree.find_all(nodes.Name) if each.ctx == "store"}
+    names |= {each.name for each in tree.find_all(nodes.Macro)}
+    names |= {each.target for each in tree.find_all(nodes.Import)}
+    for each in tree.find_all(nodes.FromImport):
+        names |= {name if isinstance(name, str) else name[1] for name in each.names}
+    return names
 
 
 def _variables(environment: Environment, ours: set[str]) -> set[str]:
