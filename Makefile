@@ -12,6 +12,8 @@ WORKERS ?= 5
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 PYTEST := REQUIRE_PROXIES=1 REQUIRE_LINTERS=1 $(BIN)/pytest
 HELM_VERSION := v3.22.0
+# The tests start hundreds of processes: none shall compile everything anew, whatever the caller sets.
+unexport PYTHONDONTWRITEBYTECODE
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help docs helm man test-deploy run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean

@@ -17,7 +17,7 @@ from benchmarks.report import Goal, Report, versions
 from clusterpass import EmbeddedCluster
 from clusterpass.embedded import Node
 from clusterpass.embedded.topology import view
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.topology.members import Member
 
 PAGE = Path(__file__).parents[1] / "docs" / "why" / "failover.md"

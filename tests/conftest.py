@@ -1,6 +1,7 @@
 """One real cluster for the whole run; tests keep apart by using subjects of their own."""
 
 import itertools
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
 
 from .ports import keep_to_own_ports
 
-pytest_plugins = ["tests.selection", "tests.scheduling"]
+pytest_plugins = ["tests.selection", "tests.scheduling", "tests.collection"]
 
 keep_to_own_ports()
 _numbers = itertools.count()
@@ -19,6 +20,36 @@ _numbers = itertools.count()
 # A job in the background of a shell ignores SIGINT, and all its children would; ours must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loggers_stay_heard() -> Iterator[None]:
+    """Libraries that run in this process set logging up: the next file must not notice.
+
+    The level of the root logger is put back. That a warning of ours would not be heard any more is
+    an error of the file that left it so.
+    """
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    unheard = _unheard_loggers()
+    logging.disable(logging.NOTSET)
+    for logger in unheard:
+        logger.disabled, logger.propagate = False, True
+        logger.setLevel(logging.NOTSET)
+    assert not unheard, f"left silent: {unheard}"
+
+
+def _unheard_loggers() -> list[logging.Logger]:
+    """The loggers of this library whose warnings do not reach the root logger."""
+    return [
+        logger
+        for name, logger in logging.root.manager.loggerDict.items()
+        if name.startswith("clusterpass")
+        and isinstance(logger, logging.Logger)
+        and not (logger.isEnabledFor(logging.WARNING) and logger.propagate)
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 """How a parallel run divides the tests: by file, the longest first.
 
+Tests of servers mostly wait, and unit tests never do. Their files take turns, so that the cores are
+busy all the time.
+
 Needs ``--dist loadgroup --no-loadscope-reorder`` of pytest-xdist. A file stays on one worker, for
 the sake of the clusters that its fixtures start. Files of one group never run beside each other.
 The groups are told to the scheduler itself: pytest-xdist would put them into the ids of the tests,
@@ -22,58 +25,107 @@ _GROUPS: Final = {
 }
 _LONGEST_FIRST: Final = (
     "campaigns",
-    "browser",
     "tests/cluster/model/test_sequences_of_verbs.py",
-    "tests/field/test_sentinel.py",
+    "tests/cluster/test_idle.py",
     "tests/runbooks/test_runbooks.py",
-    "tests/integrations/test_celery.py",
-    "tests/proxies/test_requests.py",
+    "tests/cluster/durability/test_journal.py",
+    "browser",
+    "tests/simulation/test_simulation.py",
+    "tests/field/test_sentinel.py",
+    "tests/proxies/test_browsers.py",
+    "tests/cluster/durability/test_stuck_shards.py",
+    "tests/journal_model/test_journal_model.py",
+    "tests/service/test_key_reload.py",
+    "tests/cluster/model/test_sequences_of_step_ups.py",
     "tests/proxies/test_outages.py",
+    "tests/unit/test_mutants.py",
     "tests/integrations/test_servers.py",
-    "tests/integrations/test_channels.py",
-    "tests/cluster/durability/test_pending_revocations.py",
-    "tests/cluster/clocks/test_jumping_clocks.py",
-    "tests/cluster/clocks/test_promoted_clocks.py",
-    "tests/cluster/test_races.py",
-    "tests/cluster/durability/test_outages.py",
-    "tests/field/test_moved_addresses.py",
-    "tests/deploy/test_rolling_restart.py",
-    "tests/deploy/test_chart.py",
-    "tests/docs/test_site.py",
-    "tests/field/test_missing_commands.py",
-    "tests/field/test_causes.py",
-    "tests/field/test_urls.py",
-    "tests/field/test_service_log.py",
-    "tests/field/test_forgotten_connections.py",
-    "tests/cluster/model/test_sequences_of_refreshes.py",
-    "tests/cluster/store_faults/test_unreachable.py",
-    "tests/cli/test_sessions_cli.py",
-    "tests/cli/test_dev_and_demo.py",
-    "tests/cluster/test_near_cache.py",
-    "tests/service/test_outages.py",
-    "tests/cluster/durability/test_levels.py",
-    "tests/cluster/durability/test_rollbacks.py",
-    "tests/cluster/clocks/test_lagging_clocks.py",
-    "tests/cluster/embedded/test_shutdown.py",
-    "tests/cluster/store_faults/test_sharing.py",
-    "tests/cli/test_bans_cli.py",
-    "tests/cluster/embedded/test_persistence.py",
-    "tests/cluster/embedded/test_options.py",
-    "tests/cluster/store_faults/test_tls.py",
-    "tests/cluster/test_doctor.py",
-    "tests/cluster/test_cluster_cli.py",
-    "tests/cluster/test_online.py",
-    "tests/proxies/test_decisions.py",
-    "tests/service/authz/test_grpc_running.py",
-    "tests/proxies/test_envoy_grpc.py",
+    "tests/docs/test_documents.py",
+    "tests/service/test_jwks_url.py",
+    "tests/integrations/test_celery.py",
     "tests/service/test_server.py",
+    "tests/field/test_moved_addresses.py",
+    "tests/integrations/test_compared_apps.py",
+    "tests/cluster/model/test_sequences_of_refreshes.py",
+    "tests/service/authz/test_grpc_running.py",
+    "tests/service/test_tracing.py",
+    "tests/cluster/test_cluster_cli.py",
+    "tests/cluster/test_revocation.py",
+    "tests/cluster/test_races.py",
+    "tests/cluster/test_bursts.py",
+    "tests/field/test_causes.py",
+    "tests/service/test_cli.py",
+    "tests/cluster/test_without_resp3.py",
+    "tests/service/test_metrics.py",
+    "tests/docs/test_site.py",
+    "tests/cluster/test_glances.py",
+    "tests/service/test_many_requests.py",
+    "tests/service/test_hot_paths.py",
+    "tests/cli/test_dev_and_demo.py",
+    "tests/service/test_slow_clients.py",
+    "tests/cluster/durability/test_outages.py",
+    "tests/cluster/test_fsync.py",
+    "tests/cluster/clocks/test_promoted_clocks.py",
+    "tests/unit/test_near_cache_costs.py",
+    "tests/field/test_missing_commands.py",
+    "tests/cluster/test_restarted_replicas.py",
+    "tests/cluster/clocks/test_jumping_clocks.py",
+    "tests/cluster/test_outdated_primaries.py",
+    "tests/migrate/test_exchanges_in_every_shape.py",
+    "tests/service/test_prometheus.py",
+    "tests/cluster/test_frozen_clients.py",
+    "tests/cli/test_sessions_cli.py",
+    "tests/integrations/test_channels.py",
+    "tests/cluster/durability/test_rollbacks.py",
+    "tests/unit/test_mutant_trials.py",
+    "tests/deploy/test_rolling_restart.py",
+    "tests/field/test_demoted.py",
+    "tests/proxies/test_many_connections.py",
+    "tests/cluster/test_gunicorn.py",
+    "tests/cluster/embedded/test_shared.py",
+    "tests/integrations/grpc/test_streams.py",
+    "tests/cluster/durability/test_waiting_for_owners.py",
+    "tests/cluster/test_listeners_in_every_shape.py",
+    "tests/unit/test_leases.py",
+    "tests/field/test_credentials.py",
+    "tests/unit/test_confirming.py",
+    "tests/service/test_fail2ban.py",
+    "tests/service/authz/test_running.py",
+    "tests/integrations/test_sockets.py",
+    "tests/cluster/test_silent_store.py",
+    "tests/cli/test_claims_cli.py",
+    "tests/cluster/durability/test_repeated_operations.py",
+    "tests/cluster/clocks/test_lagging_clocks.py",
+    "tests/field/test_urls.py",
+    "tests/cluster/durability/test_levels.py",
 )
-"""Groups of more than ten seconds; the others follow as they are collected."""
+"""Groups of about ten seconds and more; the others follow as they are collected.
+
+Those that compute all the time stand between others that mostly wait.
+"""
+_COMPUTING: Final = ("tests/unit/", "tests/security/")
+_UNDISTURBED: Final = 14
+"""How many of the longest groups begin before the first unit test."""
 
 
 def _group_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     return _GROUPS.get(file, file)
+
+
+def in_turns(groups: list[str]) -> list[str]:
+    """``groups`` in the order in which they are handed out."""
+    rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    groups = sorted(groups, key=lambda group: rank.get(group, len(rank)))
+    computing = [group for group in groups if group.startswith(_COMPUTING) and group not in rank]
+    waiting = [group for group in groups if group not in set(computing)]
+    first, waiting = waiting[:_UNDISTURBED], waiting[_UNDISTURBED:]
+    shares = [
+        ((place + 1) / (len(some) + 1), group)
+        for some in (waiting, computing)
+        for place, group in enumerate(some)
+    ]
+    return first + [group for _, group in sorted(shares, key=lambda share: share[0])]
 
 
 class _ByGroup(LoadScopeScheduling):
@@ -93,11 +145,8 @@ class _Order:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
-        places: dict[str, tuple[int, int]] = {}
-        for item in items:
-            group = _group_of(item.nodeid)
-            places.setdefault(group, (rank.get(group, len(rank)), len(places)))
+        groups = in_turns(list(dict.fromkeys(_group_of(item.nodeid) for item in items)))
+        places = {group: place for place, group in enumerate(groups)}
         items.sort(key=lambda item: places[_group_of(item.nodeid)])
 
 

@@ -114,11 +114,9 @@ if TYPE_CHECKING:
     from clusterpass.store.credentials import Credentials as Credentials
     from clusterpass.store.drivers.aio import AsyncStore as AsyncStore
     from clusterpass.store.drivers.sync import SyncStore as SyncStore
-    from clusterpass.store.location import (
-        StoreLocation as StoreLocation,
-        parse_store_url as parse_store_url,
-    )
+    from clusterpass.store.location import StoreLocation as StoreLocation
     from clusterpass.store.protocol import AwaitableStore as AwaitableStore, Store as Store
+    from clusterpass.store.store_url import parse_store_url as parse_store_url
     from clusterpass.tokens.algorithms import SigningAlgorithm as SigningAlgorithm
     from clusterpass.tokens.identifiers import (
         check_subject as check_subject,
@@ -268,7 +266,7 @@ _HOMES = {
     "explain_end": "model.reasons",
     "granted_scopes": "model.scopes",
     "is_session_id": "tokens.identifiers",
-    "parse_store_url": "store.location",
+    "parse_store_url": "store.store_url",
     "subject_of_token": "sessions.token_subject",
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from tests.staleness.workers import Worker
 
 from .plan import Plan

@@ -19,6 +19,7 @@ from clusterpass.sessions.revocations.add_ban import AddBan
 from clusterpass.sessions.revocations.end_all import EndAll
 from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.verbs.end import End
+from clusterpass.sessions.verbs.outage_grace import OutageGrace
 from clusterpass.sessions.verbs.verify import Verify
 from clusterpass.store.exchanges import first_try, tries
 from clusterpass.tokens.refresh import RefreshTokens
@@ -203,5 +204,5 @@ def grace_is_given_to_all() -> None:
     def is_in_grace(_: Any, entry: Any, __: float) -> bool:
         return entry.loaded is not None
 
-    changed: Any = Verify
+    changed: Any = OutageGrace
     changed._is_in_grace = is_in_grace

@@ -8,7 +8,7 @@ from clusterpass.sessions.memory.denials import Denials
 from clusterpass.sessions.memory.near_cache import NearCache
 from clusterpass.sessions.present import live_record
 from clusterpass.sessions.revocations.confirm import Confirm
-from clusterpass.sessions.verbs import load, verify
+from clusterpass.sessions.verbs import load, requirements
 from clusterpass.sessions.verbs.actor import Actors
 
 from .rewriting import rewrite
@@ -57,7 +57,7 @@ def impersonation_ignores_memory() -> None:
 
 def step_up_elevates_older_tokens() -> None:
     """A step-up is one of the session, and so of every token that it ever had."""
-    for module in (load, verify):
+    for module in (load, requirements):
         changed: Any = module
         changed.as_token_sees = lambda stored, _: stored
 

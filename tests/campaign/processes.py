@@ -18,9 +18,11 @@ from typing import Any
 from clusterpass import AsyncSessionManager, Config, KeyRing, SessionManager
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.sessions.memory import denials
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.location import Address, StoreLocation, parse_store_url
+from clusterpass.store.location import StoreLocation
+from clusterpass.store.store_url import parse_store_url
 from tests.staleness.workers import LoopThread
 
 from .acts import Act

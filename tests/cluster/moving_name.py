@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from tests.staleness.proxies import Proxy
 
 

@@ -19,7 +19,7 @@ from clusterpass import EmbeddedCluster, StoreUnavailable
 from clusterpass.embedded import Node
 from clusterpass.embedded.binary import find_server
 from clusterpass.embedded.conf import free_ports
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from tests.campaign.clusters import cluster_of
 from tests.cluster.moving_name import MovingName, moving_name
 

@@ -13,7 +13,7 @@ from clusterpass.doctor.collect import collect_snapshot
 from clusterpass.embedded import Node
 from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace, slot_of
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 from tests.cluster.conftest import REDIS_SERVER
 from tests.cluster.stored import eventually
 from tests.cluster.test_acl import REFERENCE, documented_rights

@@ -11,7 +11,7 @@ from clusterpass import EmbeddedCluster, SessionManager, SessionRevoked
 from tests.cluster.conftest import Facade
 from tests.cluster.stored import Engine, commands_of, eventually
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.sampled(2)]
 BEATS = ("cluster|info", "role", "time", "get", "hmget", "evalsha")
 IDLE = 3.0
 KINDS: dict[str, Callable[..., Any]] = {"sync": SessionManager.from_url, "async": Facade}

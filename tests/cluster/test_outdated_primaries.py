@@ -20,7 +20,7 @@ from clusterpass import (
     StoreUnavailable,
 )
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from tests.campaign.network import Network
 
 from .conftest import Facade

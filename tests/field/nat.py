@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 
 HOST = "127.0.0.1"
 

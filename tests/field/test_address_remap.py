@@ -7,7 +7,7 @@ import pytest
 
 from clusterpass import EmbeddedCluster, StoreFailed, StoreUnavailable, parse_store_url
 from clusterpass.doctor import examine
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from tests.cluster.conftest import REDIS_SERVER
 from tests.cluster.stored import eventually
 from tests.ports import free_port

@@ -9,7 +9,7 @@ import pytest
 
 from clusterpass import EmbeddedCluster
 from clusterpass.model.errors import StoreDenied, StoreUnavailable
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 from tests.ports import free_port
 
 from .conftest import Opener

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, SessionManager
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from tests.cluster.moving_name import moving_name
 from tests.cluster.stored import eventually
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from clusterpass import EmbeddedCluster
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.store_url import parse_store_url
 
 from .conftest import Opener
 from .nat import Nat, nats

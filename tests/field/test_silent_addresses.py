@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from clusterpass import EmbeddedCluster
-from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.address import Address
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.wire.dial import dial, dial_in_loop
 from tests.ports import free_port
 
@@ -90,6 +91,17 @@ def test_all_that_refuse_are_a_refusal(name_leads_to: Callable[..., None], in_lo
     name_leads_to("127.0.0.7", "127.0.0.8")
     with pytest.raises(ConnectionRefusedError):
         dialled(_NAME, free_port(), in_loop=in_loop)
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_of_different_failures_the_last_one_is_told(
+    name_leads_to: Callable[..., None], in_loop: bool
+):
+    name_leads_to("127.0.0.7", "255.255.255.255")
+    with pytest.raises(OSError) as last:
+        dialled(_NAME, free_port(), in_loop=in_loop)
+    # A socket needs SO_BROADCAST for that address, and the machine a route.
+    assert last.value.errno in {errno.EACCES, errno.ENETUNREACH}
 
 
 @pytest.mark.usefixtures("silence")

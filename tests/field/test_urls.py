@@ -10,7 +10,7 @@ from clusterpass import EmbeddedCluster
 from clusterpass.doctor import examine
 from clusterpass.model.errors import StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 
 from .conftest import Opener
 from .servers import Servers

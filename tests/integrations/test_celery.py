@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from celery import Celery, chain, group, signals
-from celery.contrib.testing.worker import start_worker
-from celery.signals import setup_logging
 
 from clusterpass import (
     Config,
@@ -31,9 +29,9 @@ from clusterpass.integrations import celery as integration
 from clusterpass.integrations.celery import ClusterPass, acting_for, current_session, for_session
 
 from .celery_app import make_app
+from .celery_worker import HANGING, worker
 
 ROOT = Path(__file__).parents[2]
-HANGING = 60.0
 
 
 @pytest.fixture
@@ -48,24 +46,6 @@ def cp(app: Celery, cp_settings: dict[str, Any]) -> Iterator[ClusterPass]:
     made = ClusterPass(app, **cp_settings)
     yield made
     made.close()
-
-
-@pytest.fixture(autouse=True)
-def _logging() -> Iterator[None]:
-    """Workers in this process leave the logging of the other tests alone."""
-
-    def keep(**_: Any) -> None:
-        """Set nothing up: Celery then does not either."""
-
-    setup_logging.connect(keep)
-    yield
-    setup_logging.disconnect(keep)
-
-
-@contextlib.contextmanager
-def worker(app: Celery, pool: str = "solo") -> Iterator[None]:
-    with start_worker(app, pool=pool, perform_ping_check=False, shutdown_timeout=HANGING):
-        yield
 
 
 def refusal(result: Any) -> str:

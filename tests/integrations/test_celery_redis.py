@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 from celery import Celery, chord
-from celery.contrib.testing.worker import start_worker
 
 from clusterpass import EmbeddedCluster, SessionManager
 from clusterpass.integrations.celery import ClusterPass, for_session
 
 from .celery_app import make_app
+from .celery_worker import HANGING, worker
 
-HANGING = 60.0
 pytestmark = [
     pytest.mark.timeout(120),
     # Celery calls it.
@@ -48,7 +47,7 @@ def test_all_parts_of_a_chord_run_for_the_session(
     who = app.tasks["who"]
     header = [who.si().set(headers=headers) for _ in range(3)]
     joined = chord(header, app.tasks["joined"].s().set(headers=headers)).apply_async()
-    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=HANGING):
+    with worker(app):
         assert joined.get(timeout=HANGING) == [subject, [subject] * 3]
 
 
@@ -62,7 +61,7 @@ def test_no_part_of_a_chord_runs_for_a_session_that_has_ended(
     joined = chord(header, callback).apply_async()
     of_header = joined.parent
     cp_sessions.revoke(subject, gone.session_id)
-    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=HANGING):
+    with worker(app):
         error = joined.get(timeout=HANGING, propagate=False)
     assert joined.state == "FAILURE", error
     assert sorted(each.state for each in of_header.results) == ["FAILURE", "SUCCESS"]

@@ -64,6 +64,7 @@ def test_what_the_protocol_does_not_avert_is_found(name: str) -> None:
     assert list(search_beyond(name, 60_000).violations) == [kind]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "danger",
     [

@@ -39,7 +39,7 @@ from clusterpass.migrate import (
     OldUser,
 )
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.testing import SimulatedClock
 from tests.cluster.conftest import Facade
 from tests.migrate.old_apps import APPS, DAY, EXCHANGING, SECRET, OldApp, flask_jwt_extended, pyjwt

@@ -164,13 +164,13 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "the answer is computed anew, and the same",
     (
-        "src/clusterpass/store/wire/link.py",
+        "src/clusterpass/store/wire/backoff.py",
         "pause = chance.uniform(self._pause / 2, self._pause)",
         Kind.NUMBER,
     ): _AT_LEAST,
     (
         "src/clusterpass/store/wire/link.py",
-        "if loop.time() < self._not_before:",
+        "if loop.time() < self._backoff.not_before:",
         Kind.BOUNDARY,
     ): _CLOCK,
     (
@@ -229,7 +229,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "only the order of the numbers counts",
     (
-        "src/clusterpass/sessions/memory/near_cache.py",
+        "src/clusterpass/sessions/memory/cached_reads.py",
         "return None if now.used_at < self._flushed_at else self._steady() - now.used_at",
         Kind.BOUNDARY,
     ): _CLOCK,
@@ -386,8 +386,12 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "only the order of the numbers counts",
 }
 _OWN_KEYS = {
-    "litestar_requests": ("OWNER: owner", "CONNECTION: connection", "VISIT: visit"),
-    "litestar": ("_REFUSAL: refusal",),
+    "litestar_requests": (
+        "OWNER: owner",
+        "CONNECTION: connection",
+        "VISIT: visit",
+        "REFUSAL: refusal",
+    ),
     "starlette_requests": ("_VISIT: visit", "_IS_WRAPPED: is_wrapped", "JUDGED: judged"),
 }
 for _module, _keys in _OWN_KEYS.items():

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from . import lua_source, python_source
@@ -49,13 +49,19 @@ def is_code(tree: Path, mutant: Mutant) -> bool:
 
 def mutants_of_layer(tree: Path, layer: str, *, subtle: bool) -> list[Mutant]:
     """Every mutant of a layer."""
-    maker = lua_source if layer == "lua" else python_source
     return [
         mutant
         for path in sources_of(tree, layer)
-        for mutant in maker.mutants_of(path, (tree / path).read_bytes())
+        for mutant in _mutants_of(path, (tree / path).read_bytes())
         if not subtle or mutant.kind in SUBTLE
     ]
+
+
+@cache
+def _mutants_of(path: str, source: bytes) -> tuple[Mutant, ...]:
+    """Every mutant of a file; layers share files, and samples share layers."""
+    maker = lua_source if path.endswith(".lua") else python_source
+    return tuple(maker.mutants_of(path, source))
 
 
 def _shuffled(tree: Path, layer: str, seed: int, *, subtle: bool) -> list[Mutant]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, SLOTS, slot_of
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 
 from .clock import Clock
 from .costs import Costs, Design

@@ -11,7 +11,7 @@ from typing import Any
 
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.randomness import chance
-from clusterpass.store.wire.link import LinkListener
+from clusterpass.store.wire.link_listener import LinkListener
 
 from .clock import Clock, Future
 from .network import Network

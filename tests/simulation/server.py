@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clusterpass.protocol.keyspace import slot_of
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from clusterpass.store.outcomes import Replies, ServerError
 
 from .clock import Clock

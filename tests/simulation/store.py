@@ -7,20 +7,29 @@ That holds for the whole process, so nothing else of the library may run in it.
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
-from clusterpass.store.drivers import base, slot_look_ups, watch
+from clusterpass.store.address import Address
+from clusterpass.store.drivers import (
+    node_agreements,
+    pace,
+    slot_look_ups,
+    slot_searches,
+    store_state,
+    watch,
+)
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
-from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.randomness import chance
-from clusterpass.store.wire.link import LinkListener
+from clusterpass.store.store_url import parse_store_url
+from clusterpass.store.wire.link_listener import LinkListener
 
 from .clock import Clock, Future, Lock
 from .cluster import Cluster
@@ -39,12 +48,19 @@ def virtual_time(clock: Clock) -> Iterator[None]:
     """
     if threading.active_count() > 1:
         raise RuntimeError("a simulation needs a process of its own")
-    modules: tuple[Any, ...] = (base, slot_look_ups, watch)
+    modules: tuple[Any, ...] = (
+        node_agreements,
+        pace,
+        slot_look_ups,
+        slot_searches,
+        store_state,
+        watch,
+    )
     time = SimpleNamespace(monotonic=clock.read)
-    former = base.time, watch.asyncio
+    former = watch.time, pace.asyncio
     for module in modules:
         module.time = time
-    watch.asyncio = ASYNCIO  # type: ignore[attr-defined]
+    pace.asyncio = ASYNCIO  # type: ignore[attr-defined]
     drawn = vars(chance)
     drawn["random"], drawn["getrandbits"] = clock.random.random, clock.random.getrandbits
     try:
@@ -52,7 +68,7 @@ def virtual_time(clock: Clock) -> Iterator[None]:
     finally:
         for module in modules:
             module.time = former[0]
-        watch.asyncio = former[1]  # type: ignore[attr-defined]
+        pace.asyncio = former[1]  # type: ignore[attr-defined]
         del drawn["random"], drawn["getrandbits"]
 
 
@@ -79,7 +95,7 @@ class SimulatedStore(StoreBase):
         self.listener: LinkListener | None = None
         """The watch: hears what the servers push."""
         self._steady = clock.read
-        self._terms = base.replace(self._terms, steady=clock.read)
+        self._terms = replace(self._terms, steady=clock.read)
         self._links: dict[Address, Link] = {}
         self._commits: dict[Address, Link] = {}
         self._look_up_lock = Lock()

@@ -97,6 +97,7 @@ def test_a_known_shortfall_is_still_there(name: str) -> None:
     assert not short(name).within, in_a_line(short(name))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("name", "design"),
     [("cut-off", "today"), ("replaced", "today"), ("failover", "today"), ("replaced", "before")],
@@ -108,6 +109,7 @@ def test_nothing_is_accepted_too_late(name: str, design: str) -> None:
     assert judge.counts["by journals"] > 0 or name == "cut-off"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("build", "name"),
     [

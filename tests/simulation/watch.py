@@ -4,9 +4,9 @@ from collections.abc import Callable, Coroutine
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.steps import Exchange, LookUp
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.wire.resp import pack
 

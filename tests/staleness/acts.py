@@ -9,7 +9,7 @@ import redis
 from clusterpass import EmbeddedCluster
 from clusterpass.embedded import Node
 from clusterpass.protocol.keyspace import slot_of
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 
 WAITING = 40.0
 """Seconds that nothing here comes near to unless it hangs."""

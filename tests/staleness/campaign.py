@@ -12,7 +12,7 @@ from typing import Self
 from clusterpass import EmbeddedCluster, KeyRing
 from clusterpass.embedded import Node
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 
 from .acts import WAITING, address_of
 from .opening import Opening

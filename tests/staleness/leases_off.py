@@ -7,8 +7,8 @@ read from a node is served until the node pushes that it changed or its connecti
 from math import inf
 
 from clusterpass.sessions.memory.leases import Leases
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.watch import Watch
-from clusterpass.store.location import Address
 from clusterpass.store.wire.handshake import Pushes
 
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clusterpass import Config, KeyRing
-from clusterpass.store.location import Address, StoreLocation, parse_store_url
+from clusterpass.store.address import Address
+from clusterpass.store.location import StoreLocation
+from clusterpass.store.store_url import parse_store_url
 
 ISSUER = "https://staleness.example"
 

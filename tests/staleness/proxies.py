@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 
 HOST = "127.0.0.1"
 Way = Literal["forward", "hold", "discard"]

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 
 from .proxies import FORWARD, HOLD, HOLD_TO_CLIENT, HOLD_TO_SERVER, Behaviour, Pair, Proxy
 from .workers import LoopThread, Worker

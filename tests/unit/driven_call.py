@@ -7,12 +7,13 @@ import pytest
 from redis.crc import key_slot
 
 from clusterpass.protocol.script import Answer, Script, ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Probe, Send
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.patience import Patience
 from clusterpass.store.topology.slots import Shard, SlotMap
 
 A, B, C = Address("a", 1), Address("b", 2), Address("c", 3)

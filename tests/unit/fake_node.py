@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import hiredis
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 
 Answer = Callable[[list[bytes], asyncio.StreamWriter], Awaitable[None]]
 

@@ -8,7 +8,8 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.sessions.memory.journal import Journal, KnownEntry
+from clusterpass.sessions.memory.journal import Journal
+from clusterpass.sessions.memory.known_entry import KnownEntry
 
 KEYSPACE = Keyspace()
 ALL = ReadFrom(None)

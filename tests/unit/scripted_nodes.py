@@ -7,9 +7,9 @@ from typing import Any
 from clusterpass.protocol.calls.journal import Told
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 from clusterpass.sessions.memory.journal import Journal
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.evidence import Inquiry
 from clusterpass.store.exchanges.steps import Send
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import Shard, SlotMap
 

@@ -7,12 +7,12 @@ import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.probe import probe
 from clusterpass.store.exchanges.steps import Drop, LookUp, Pause, Probe, Send
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 

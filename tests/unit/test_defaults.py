@@ -37,13 +37,14 @@ from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Details, Elevation, Stored
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.sessions.memory.denials import Denial, Sweep
-from clusterpass.sessions.revocations.confirm import Outcome
+from clusterpass.sessions.memory.denial import Denial, Sweep
+from clusterpass.sessions.revocations.outcome import Outcome
 from clusterpass.store.drivers.heartbeat import Heartbeat, Pulse
 from clusterpass.store.exchanges.steps import Agree, LookUp, Send
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.location import Patience, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, Replies
+from clusterpass.store.patience import Patience
 from clusterpass.store.topology.members import Member
 from clusterpass.store.topology.slots import Shard
 from clusterpass.users.passwords import PasswordHasher

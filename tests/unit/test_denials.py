@@ -13,7 +13,8 @@ from clusterpass.model.authentication_errors import SessionExpired, SessionRevok
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored, StoredBan
 from clusterpass.sessions.memory import denials as module
-from clusterpass.sessions.memory.denials import Denial, Denials, Sweep, denial_of
+from clusterpass.sessions.memory.denial import Denial, Sweep, denial_of
+from clusterpass.sessions.memory.denials import Denials
 
 KEY, OTHER = b"cp:{alice}", b"cp:{bob}"
 ONE, TWO = b"1" * 16, b"2" * 16

@@ -14,7 +14,8 @@ from clusterpass.doctor.collect import SETTINGS
 from clusterpass.doctor.findings import SEVERITIES
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, is_loopback
 from clusterpass.model.errors import InvalidInput
-from clusterpass.store.location import Address, Patience
+from clusterpass.store.address import Address
+from clusterpass.store.patience import Patience
 from clusterpass.store.topology.members import Member, parse_members
 
 INFO = {

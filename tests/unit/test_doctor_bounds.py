@@ -8,7 +8,7 @@ import pytest
 from clusterpass.doctor import judge
 from clusterpass.doctor.findings import Finding
 from clusterpass.doctor.snapshot import Clock, Snapshot, Trial
-from clusterpass.store.location import Patience
+from clusterpass.store.patience import Patience
 
 from .test_doctor import CONFIG, INFO, members, seen_by, sound
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot, Trial
-from clusterpass.store.location import Patience
+from clusterpass.store.patience import Patience
 
 from .test_doctor import CONFIG, INFO, changed, members, seen_by, sound
 from .test_doctor_bounds import config, found, info

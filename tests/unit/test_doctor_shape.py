@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from clusterpass.doctor import judge
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from clusterpass.store.topology.members import Member
 
 from .test_doctor import changed, members, seen_by, sound

@@ -14,7 +14,7 @@ from clusterpass.doctor.node_connection import describe_failure
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, whole
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.wire.resp import ProtocolError
 

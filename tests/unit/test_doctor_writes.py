@@ -6,8 +6,9 @@ import pytest
 
 from clusterpass.doctor import trial_write
 from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot, Trial
-from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.address import Address
 from clusterpass.store.outcomes import ServerError
+from clusterpass.store.store_url import parse_store_url
 
 from .test_doctor import members, seen_by
 from .test_doctor_copies import with_replicas

@@ -11,9 +11,10 @@ from clusterpass.protocol.calls import directory, session
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Rest
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.store_url import parse_store_url
 
 from .fake_node import echo, fake_node
 

@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import (
@@ -17,7 +18,6 @@ from clusterpass.store.exchanges.durability import (
 )
 from clusterpass.store.exchanges.steps import LookUp, Send
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import (
     Fault,
     Replies,
@@ -25,6 +25,7 @@ from clusterpass.store.outcomes import (
     confirmed_replies,
     read_attached,
 )
+from clusterpass.store.patience import Patience
 from clusterpass.store.topology.attached import AttachedReplicas
 from clusterpass.store.topology.slots import Shard, SlotMap
 from clusterpass.tokens.identifiers import encode_session_id

@@ -11,8 +11,8 @@ from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.steps import LookUp, Pause, Send
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.location import Patience
 from clusterpass.store.outcomes import Fault, Replies
+from clusterpass.store.patience import Patience
 
 from .driven_call import (
     NOSCRIPT,

@@ -22,7 +22,7 @@ from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import Answer
-from clusterpass.sessions.memory.denials import Denial, Sweep
+from clusterpass.sessions.memory.denial import Denial, Sweep
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import parse_refresh_token
 

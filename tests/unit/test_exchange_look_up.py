@@ -3,9 +3,9 @@
 import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.look_up import look_up
 from clusterpass.store.exchanges.steps import Send
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 
 from .driven_call import A, B, C, ending_of

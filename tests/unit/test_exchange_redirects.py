@@ -6,8 +6,8 @@ import pytest
 
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.script import Answer
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.steps import LookUp, Send
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
 
 from .driven_call import (

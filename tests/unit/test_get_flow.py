@@ -14,7 +14,7 @@ from clusterpass import (
     StoreUnavailable,
 )
 from clusterpass.protocol.records import HAS_DETAILS, Tombstone
-from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.memory.denial import Denial
 from clusterpass.tokens.identifiers import encode_session_id
 
 from .driven_flows import (

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
-from clusterpass.store.location import Address, Patience, StoreLocation
+from clusterpass.store.address import Address
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.patience import Patience
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.resp import pack

@@ -3,8 +3,8 @@
 import pytest
 
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace, slot_of
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.heartbeat import Heartbeat, Pulse, make_heartbeats, read_pulse
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.epoch import read_epoch
 from clusterpass.store.topology.slots import Shard, SlotMap

@@ -2,9 +2,10 @@
 
 import pytest
 
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.wire.idling import concerns_all_nodes
 
 A, B = Address("a", 1), Address("b", 1)

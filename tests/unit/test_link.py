@@ -7,8 +7,10 @@ import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.location import Address, Patience, StoreLocation
+from clusterpass.store.address import Address
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.patience import Patience
 from clusterpass.store.wire.handshake import (
     Pushes,
     following,

@@ -6,8 +6,10 @@ from typing import Any, cast
 import pytest
 
 from clusterpass.model.errors import ClusterPassError, StoreDenied
-from clusterpass.store.location import Address, Patience, StoreLocation
+from clusterpass.store.address import Address
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault
+from clusterpass.store.patience import Patience
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.resp import pack
 
@@ -44,7 +46,7 @@ def ended(link: Link, **values: Any) -> float:
     """Seconds for which nobody tries again."""
     values = {"at": 50.0, "result": Fault("timeout")} | values
     link._opened(cast("Any", Tried(**values)))
-    return link._not_before - 50.0
+    return link._backoff.not_before - 50.0
 
 
 def link_to(address: Address = NODE) -> Link:

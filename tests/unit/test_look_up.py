@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.exchanges.look_up import ask_one, look_up, reach_primary
 from clusterpass.store.exchanges.primary_role import is_primary
 from clusterpass.store.exchanges.steps import Drop, LookUp, Send
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 

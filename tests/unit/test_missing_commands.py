@@ -6,9 +6,9 @@ import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, FOR_USERS
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.exchanges.unavailable import describe_tried
-from clusterpass.store.location import Address
 from clusterpass.store.missing import LEFT_UNDONE, REPLICAS_UNKNOWN, Missing, refused_command
 from clusterpass.store.outcomes import Fault, ServerError, read_connected
 

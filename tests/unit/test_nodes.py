@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.exchanges.steps import Agree, Drop, LookUp, Pause, Send
-from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies
+from clusterpass.store.store_url import parse_store_url
 
 A, B = Address("127.0.0.1", 1), Address("127.0.0.1", 2)
 LATER = 2.0**40

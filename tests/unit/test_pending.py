@@ -8,12 +8,13 @@ from clusterpass.protocol.script import Script, ScriptCall
 from clusterpass.sessions.memory import pending as module
 from clusterpass.sessions.memory.pending import PendingRevocations
 from clusterpass.sessions.revocations.retry import retry_of
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.steps import LookUp, Pause, Send
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Replies
+from clusterpass.store.patience import Patience
 from clusterpass.store.topology.slots import Shard, SlotMap
 
 A, B, C = (Address(host, 1) for host in "abc")

@@ -14,7 +14,8 @@ from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory import denials as denials_module, pending
 from clusterpass.sessions.memory.clocks import Clocks
-from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
+from clusterpass.sessions.memory.denial import Denial, Sweep
+from clusterpass.sessions.memory.denials import Denials
 
 from .driven_flows import NOW, SESSION_ID, access_token, drive, first_call, life, live, stored
 from .test_denials import AHEAD, KEY, KNOWN, NOW as MILLISECONDS, ONE, REVOKED, shown

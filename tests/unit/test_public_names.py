@@ -292,6 +292,7 @@ LATE = (
     "clusterpass.embedded",
     "clusterpass.store.drivers.pool",
     "clusterpass.store.wire.redis_py",
+    "clusterpass.tokens.import_jwk",
     "clusterpass.tokens.keys",
     "cryptography",
     "difflib",

@@ -7,8 +7,8 @@ import pytest
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.pushing import Pushing
-from clusterpass.store.location import parse_store_url
 from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.wire.handshake import switching
 from clusterpass.store.wire.resp import pack
 

@@ -14,7 +14,7 @@ from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.records import HAS_DETAILS, Tombstone
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.memory.denial import Denial
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
 from clusterpass.tokens.refresh_secrets import new_refresh_secret

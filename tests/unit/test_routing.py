@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from clusterpass.store.outcomes import read_attached
 from clusterpass.store.topology.slots import (
     SLOTS,

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
+from clusterpass.store.address import Address, SentinelAddress
 from clusterpass.store.exchanges.look_up_service import look_up_service
 from clusterpass.store.exchanges.sentinels import Sentinels
 from clusterpass.store.exchanges.steps import Drop, Send
-from clusterpass.store.location import Address, SentinelAddress
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SlotMap
 

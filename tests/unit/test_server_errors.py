@@ -8,9 +8,10 @@ from redis import exceptions
 from redis.retry import Retry
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.server_errors import judge
-from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, ServerError, within
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.wire.redis_py import (
     connection_options,
     fault_of,

@@ -10,10 +10,11 @@ from clusterpass.protocol.calls import session
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 from clusterpass.protocol.replies import NO_DETAILS
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.steps import Agree, Drop, LookUp, Send
-from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
 from .journal_scene import Scene

@@ -7,15 +7,11 @@ from hypothesis import example, given, strategies as st
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.address import Address, SentinelAddress
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.location import (
-    Address,
-    Patience,
-    SentinelAddress,
-    parse_store_url,
-    redact_store_url,
-)
+from clusterpass.store.patience import Patience
+from clusterpass.store.store_url import parse_store_url, redact_store_url
 
 SECRET = "s3cr3t"
 

@@ -17,7 +17,7 @@ from clusterpass import (
 )
 from clusterpass.protocol.records import HAS_DETAILS, Tombstone
 from clusterpass.protocol.script import Answer
-from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.memory.denial import Denial
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.issuer import TokenIssuer
 

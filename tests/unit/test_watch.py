@@ -10,11 +10,12 @@ from typing import Any, cast
 import pytest
 
 from clusterpass.model.errors import StoreDenied
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.watch import Watch
-from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
 A, B = Address("a", 1), Address("b", 2)

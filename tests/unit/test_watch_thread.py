@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.store.address import Address
 from clusterpass.store.drivers import watch_thread
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.watch_thread import (
@@ -18,8 +19,8 @@ from clusterpass.store.drivers.watch_thread import (
     refuse_green_threads,
 )
 from clusterpass.store.exchanges.steps import Send
-from clusterpass.store.location import Address, parse_store_url
 from clusterpass.store.outcomes import Fault, Replies
+from clusterpass.store.store_url import parse_store_url
 
 
 class Observer:

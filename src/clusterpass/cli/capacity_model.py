@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 KEY_BYTES: Final = 144.0
-"""Of a user with live sessions: the key, its expiry, a place in the index of who is online."""
+"""The memory of a user with live sessions, in bytes: the key, its expiry, and a place in the index
+of who is online."""
 SESSION_BYTES: Final = 128.0
-"""Of each session in it, with its entry in the history."""
+"""The memory of each session of a user, in bytes, with its entry in the history."""
 LONG_NAME_BYTES: Final = 16
 LONG_NAME: Final = 10
 """A name of so many characters costs ``LONG_NAME_BYTES`` more."""
@@ -21,7 +22,7 @@ STORE_MICROSECONDS: Final = {"login": 85, "refresh": 79, "first verify": 37}
 SERVER_MICROSECONDS: Final = {"login": 98, "refresh": 101, "first verify": 191, "verify": 27}
 """Processor time of the server for a call: of the library, for a verify of the service."""
 SERVER_BYTES: Final = 51 * 2**20
-"""Of the service with one worker, before its near cache grows."""
+"""The memory of the service with one worker, in bytes, before its near cache grows."""
 BUSY: Final = 0.5
 """Up to which share a core, or the memory of a node, is planned to be used."""
 _MIB: Final = 2**20

@@ -100,7 +100,7 @@ def status(context: click.Context, data: Path, *, as_json: bool) -> None:
     """
     from clusterpass.embedded import read_state  # noqa: PLC0415 - quick --help
     from clusterpass.embedded.report import report_on  # noqa: PLC0415 - quick --help
-    from clusterpass.store.location import redact_store_url  # noqa: PLC0415 - quick --help
+    from clusterpass.store.store_url import redact_store_url  # noqa: PLC0415 - quick --help
 
     with _plain_errors():
         state = read_state(data)

@@ -91,7 +91,7 @@ def _would_start(file: Path | None) -> None:
 
 def _without_secrets(settings: "Settings") -> dict[str, Any]:
     """The settings as JSON values, without what is secret."""
-    from clusterpass.store.location import redact_store_url  # noqa: PLC0415 - quick --help
+    from clusterpass.store.store_url import redact_store_url  # noqa: PLC0415 - quick --help
 
     shown: dict[str, Any] = settings.model_dump(mode="json")  # hides each SecretStr
     shown["store_url"] = redact_store_url(settings.store_url.get_secret_value())

@@ -31,7 +31,10 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As for any group; an unknown command is refused with the names that are alike."""
+        """Return the command that ``args`` begin with, as click does; called by click.
+
+        An unknown command is refused with the names that are alike.
+        """
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:

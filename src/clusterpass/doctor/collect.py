@@ -28,7 +28,8 @@ from clusterpass.store.acl import (
     FOR_USERS,
     TOO_WIDE,
 )
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.address import Address
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.missing import refused_command
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.members import Member, parse_members

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
+from clusterpass.store.address import Address
 from clusterpass.store.credentials import ask
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.wire.handshake import (
     greeting,

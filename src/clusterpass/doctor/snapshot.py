@@ -6,7 +6,8 @@ from ipaddress import ip_address
 from typing import Final, Literal
 
 from clusterpass.config import Durability
-from clusterpass.store.location import Address, Patience
+from clusterpass.store.address import Address
+from clusterpass.store.patience import Patience
 from clusterpass.store.topology.members import Member
 
 Role = Literal["primary", "replica", "unknown"]

@@ -11,7 +11,8 @@ from typing import Final
 from clusterpass.doctor.node_connection import CONNECTION_FAILURES, NodeConnection, describe_failure
 from clusterpass.doctor.snapshot import NodeSnapshot, Trial
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.address import Address
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import ServerError
 
 _TTL_SECONDS: Final = 10

@@ -1,7 +1,8 @@
 """The parent of all server processes; run by file path, as ``python -I -S supervisor.py``.
 
 Rules of this program
-- Standard library only, one thread, no import of the package around it.
+- Standard library only, one thread, and one file, as ``-I`` leaves out the folder of the program:
+  nothing of the package around it can be imported, and a user's files cannot take its place.
 - The supervisor holds an exclusive lock on ``<folder>/lock`` for its whole life. Whoever can take
   that lock knows that no cluster is running there.
 - An attached supervisor lives as long as its parent: when its standard input closes, or its parent
@@ -110,11 +111,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Answer requests until told to stop; then stop all servers."""
-        signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self.on_stop_signal)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self.catch_signals()
         control = self.open_control()
         self.answer({"id": 0, "ok": True, "pid": os.getpid()})
         buffer = b""
@@ -133,11 +130,7 @@ class Supervisor:
                     chunk = os.read(0, 65536)
                     if not chunk:
                         return
-                    *lines, buffer = (buffer + chunk).split(b"\n")
-                    for line in lines:
-                        self.answer(self.handle(json.loads(line)))
-                    if not self.attached:
-                        self.cut_lifeline()
+                    buffer = self.answer_requests(buffer + chunk)
                 if self.parent is not None and os.getppid() != self.parent:
                     return
                 if self.users is not None and self.is_unused(self.users):
@@ -145,6 +138,23 @@ class Supervisor:
         finally:
             self.stop_servers()
             (self.folder / "control").unlink(missing_ok=True)
+
+    def catch_signals(self) -> None:
+        """Have each signal wake :meth:`run`, and those to stop end its loop."""
+        signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self.on_stop_signal)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def answer_requests(self, received: bytes) -> bytes:
+        """Answer the requests in ``received``; return the beginning of the next one."""
+        *lines, rest = received.split(b"\n")
+        for line in lines:
+            self.answer(self.handle(json.loads(line)))
+        if not self.attached:
+            self.cut_lifeline()
+        return rest
 
     def on_stop_signal(self, *_: object) -> None:
         self.stopping = True

@@ -25,6 +25,7 @@ from clusterpass.integrations.aiohttp_requests import (
     respond,
     visit_of,
 )
+from clusterpass.integrations.aiohttp_routes import make_routes
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, InOutage
 from clusterpass.integrations.server_sent_events import (
@@ -38,9 +39,7 @@ from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
-from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import NO_NEEDS, Needs
-from clusterpass.web.messages import WebAnswer
 from clusterpass.web.needs import scope_names
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
@@ -82,13 +81,7 @@ class ClusterPass(AsyncBase):
         ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
         ``DELETE /devices/{id}``.
         """
-        return [
-            web.post(f"{prefix}/refresh", self._refresh),
-            web.post(f"{prefix}/logout", self._log_out),
-            web.post(f"{prefix}/logout-all", self._log_out_everywhere),
-            web.get(f"{prefix}/devices", self._devices),
-            web.delete(f"{prefix}/devices/{{session_id}}", self._end_device),
-        ]
+        return make_routes(self, prefix)
 
     async def admit(self, request: web.Request, needs: Needs = NO_NEEDS) -> Session:
         """Return the session of a request or of a WebSocket's handshake.
@@ -96,7 +89,7 @@ class ClusterPass(AsyncBase):
         The CSRF token of a form is read where it is needed and no header has one. Takes and raises
         what :meth:`clusterpass.web.gate.Gate.admit` does.
         """
-        return await self._admit(visit_of(request), needs, await self._form_token(request))
+        return await self._admit(visit_of(request), needs, await self.form_token(request))
 
     async def count_attempt(self, request: web.Request, username: str) -> None:
         """Count an attempt at the account ``username``; call it before the password is checked.
@@ -131,15 +124,8 @@ class ClusterPass(AsyncBase):
 
         ``target``, ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
         """
-        return respond(
-            endpoints.pair_answer(
-                self.gate,
-                visit_of(request),
-                pair,
-                target=target,
-                allow_cross_site=allow_cross_site,
-            )
-        )
+        visit = visit_of(request)
+        return respond(self._deliver(visit, pair, target, allow_cross_site=allow_cross_site))
 
     def csrf_token(self, request: web.Request) -> str:
         """Return the CSRF token of the admitted session, for a form; empty: there is none."""
@@ -204,7 +190,11 @@ class ClusterPass(AsyncBase):
                     break
         return response
 
-    async def _form_token(self, request: web.Request) -> str:
+    async def form_token(self, request: web.Request) -> str:
+        """Return the CSRF token in a submitted form; empty when there is none, or a header has it.
+
+        The handler can still read the form.
+        """
         if not self._reads_form(visit_of(request).request):
             return ""
         try:
@@ -213,31 +203,6 @@ class ClusterPass(AsyncBase):
             raise InvalidInput("the body is no form") from None
         value = form.get(self.gate.settings.csrf_field, "")
         return value if isinstance(value, str) else ""
-
-    async def _answer(self, flow: WebFlow[WebAnswer]) -> web.Response:
-        return respond(await run_async(self.sessions, flow))
-
-    async def _refresh(self, request: web.Request) -> web.Response:
-        return await self._answer(
-            endpoints.refresh(self.gate, visit_of(request), await _refresh_token(request))
-        )
-
-    async def _log_out(self, request: web.Request) -> web.Response:
-        token = await self._form_token(request)
-        return await self._answer(endpoints.logout(self.gate, visit_of(request), form_token=token))
-
-    async def _log_out_everywhere(self, request: web.Request) -> web.Response:
-        token = await self._form_token(request)
-        return await self._answer(
-            endpoints.logout_everywhere(self.gate, visit_of(request), form_token=token)
-        )
-
-    async def _devices(self, request: web.Request) -> web.Response:
-        return await self._answer(endpoints.devices(self.gate, visit_of(request)))
-
-    async def _end_device(self, request: web.Request) -> web.Response:
-        session_id = request.match_info["session_id"]
-        return await self._answer(endpoints.end_device(self.gate, visit_of(request), session_id))
 
 
 _NO_FORM: Final = (ValueError, LookupError, RuntimeError, HttpProcessingError)
@@ -287,16 +252,6 @@ def owner_of(request: web.Request) -> ClusterPass:
     if owner is None:
         raise ConfigurationError("call ClusterPass().install(app) before the application starts")
     return owner
-
-
-async def _refresh_token(request: web.Request) -> Any:
-    if request.content_type != "application/json" or not request.body_exists:
-        return None
-    try:
-        body = await request.json()
-    except (ValueError, LookupError, RecursionError):  # or of an unknown charset
-        raise InvalidInput("the body is no JSON") from None
-    return body.get("refresh_token") if isinstance(body, dict) else None
 
 
 __all__ = [

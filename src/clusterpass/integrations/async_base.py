@@ -16,7 +16,7 @@ from clusterpass.integrations.streams import Event, StreamEnd, while_live
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import InvalidInput
-from clusterpass.model.values import Session
+from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.users.aio.throttle import AsyncLoginThrottle
 from clusterpass.web import endpoints
@@ -127,7 +127,26 @@ class AsyncBase:
         if visit.attempt is not None:
             succeeded = self._attempts.succeed(visit, to_browser=whom["to_browser"])
             await run_async(self._throttle(), succeeded)
-        return endpoints.pair_answer(self.gate, visit, pair, target=target, **whom)
+        return self._deliver(visit, pair, target, **whom)
+
+    def _deliver(
+        self,
+        visit: Visit,
+        pair: TokenPair,
+        target: str | None,
+        *,
+        allow_cross_site: bool,
+        to_browser: bool | None = None,
+    ) -> WebAnswer:
+        """Return the answer that delivers ``pair``, after a login or a step-up."""
+        return endpoints.pair_answer(
+            self.gate,
+            visit,
+            pair,
+            target=target,
+            to_browser=to_browser,
+            allow_cross_site=allow_cross_site,
+        )
 
     async def _count_attempt(self, visit: Visit, username: str) -> None:
         await run_async(self._throttle(), self._attempts.count(visit, username))

@@ -12,43 +12,39 @@ def orders():
 
 import functools
 import inspect
-import weakref
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, g
 from flask.cli import AppGroup
 from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.commands import add_commands
+from clusterpass.integrations.flask_extension import EXTENSION, Extension, extension_here
 from clusterpass.integrations.flask_requests import (
     add_headers,
+    form_token,
     known_session,
     known_visit,
     make_response,
     recall,
     this_visit,
 )
+from clusterpass.integrations.flask_routes import make_blueprint
 from clusterpass.integrations.login_options import login_options
-from clusterpass.integrations.setup import set_up
 from clusterpass.managers.sync.manager import SessionManager
-from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
+from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
-from clusterpass.users.sync.throttle import LoginThrottle
 from clusterpass.web import endpoints
-from clusterpass.web.flow import WebFlow, run
-from clusterpass.web.gate import Gate, Needs
-from clusterpass.web.login_attempts import LoginAttempts
-from clusterpass.web.messages import WebAnswer, WebRequest
+from clusterpass.web.flow import run
+from clusterpass.web.gate import Needs
 from clusterpass.web.needs import scope_names
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 UserLoader = TypeVar("UserLoader", bound=Callable[[Session], Any])
-_EXTENSION: Final = "clusterpass"
 _PREFIX: Final = "CLUSTERPASS_"
 
 
@@ -83,15 +79,15 @@ class ClusterPass:
             if name.startswith(_PREFIX)
         }
         values |= {name.upper(): value for name, value in self._settings.items()}
-        app.extensions[_EXTENSION] = _Extension(self, values, sessions)
+        app.extensions[EXTENSION] = Extension(self, values, sessions)
         app.register_error_handler(ClusterPassError, _refuse)
         # Flask goes through them backwards: no other function has the last word on caches.
         functions = app.after_request_funcs.setdefault(None, [])
         if add_headers not in functions:
             functions.insert(0, add_headers)
         app.context_processor(_template_values)
-        group = AppGroup(_EXTENSION, help="Sessions of this application's users.")
-        app.cli.add_command(add_commands(group, lambda: nullcontext(_extension().sessions)))
+        group = AppGroup(EXTENSION, help="Sessions of this application's users.")
+        app.cli.add_command(add_commands(group, lambda: nullcontext(extension_here().sessions)))
 
     def user_loader(self, function: UserLoader) -> UserLoader:
         """Register ``function``, which returns the application's user of a session.
@@ -108,7 +104,7 @@ class ClusterPass:
     @property
     def sessions(self) -> SessionManager:
         """The session manager of the current application."""
-        return _extension().sessions
+        return extension_here().sessions
 
     def count_attempt(self, username: str) -> None:
         """Count an attempt at the account ``username``; call it before the password is checked.
@@ -117,7 +113,7 @@ class ClusterPass:
         limit of the login throttle is exceeded, and InvalidCredentials for a name that no account
         can have.
         """
-        extension = _extension()
+        extension = extension_here()
         run(extension.throttle(), extension.attempts.count(this_visit(), username))
 
     def log_in(self, subject: str, /, **options: Any) -> Response:
@@ -131,7 +127,7 @@ class ClusterPass:
         """
         target = options.pop("target", None)
         allow_cross_site = options.pop("allow_cross_site", False)
-        extension, visit = _extension(), this_visit()
+        extension, visit = extension_here(), this_visit()
         endpoints.require_own_login(extension.gate, visit, allow_cross_site=allow_cross_site)
         wanted = login_options(extension.gate, visit.request, options)
         pair = extension.sessions.login(subject, **cast("LoginOptions", wanted))
@@ -148,7 +144,7 @@ class ClusterPass:
         """
         return make_response(
             endpoints.pair_answer(
-                _extension().gate,
+                extension_here().gate,
                 this_visit(),
                 pair,
                 target=target,
@@ -162,51 +158,7 @@ class ClusterPass:
         ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
         ``DELETE /devices/<id>``.
         """
-        blueprint = Blueprint(name, __name__)
-        blueprint.post("/refresh")(_refresh)
-        blueprint.post("/logout")(_log_out)
-        blueprint.post("/logout-all")(_log_out_everywhere)
-        blueprint.get("/devices")(_devices)
-        blueprint.delete("/devices/<session_id>")(_end_device)
-        return blueprint
-
-
-class _Extension:
-    """What the extension keeps for one application."""
-
-    def __init__(
-        self, owner: ClusterPass, values: dict[str, Any], sessions: SessionManager | None
-    ) -> None:
-        setup = set_up(values, config=None if sessions is None else sessions.config)
-        self.owner: Final = owner
-        self.gate: Final = Gate(setup.config, setup.web)
-        self.attempts: Final = LoginAttempts(self.gate, setup.config)
-        self._setup: Final = setup
-        self._sessions = sessions
-        self._lock: Final = Lock()
-        self.recall: Callable[[str], Session | None] = _forgetful
-        if sessions is not None:
-            self._recall_by(sessions)
-
-    @property
-    def sessions(self) -> SessionManager:
-        if self._sessions is None:
-            with self._lock:
-                self._sessions = self._sessions or self._open()
-        return self._sessions
-
-    def throttle(self) -> LoginThrottle:
-        return LoginThrottle(self.sessions, self._setup.throttle)
-
-    def _open(self) -> SessionManager:
-        manager = SessionManager.from_url(self._setup.store_url, self._setup.config_here())
-        self._recall_by(manager)
-        weakref.finalize(self, manager.close)
-        return manager
-
-    def _recall_by(self, manager: SessionManager) -> None:
-        if "header" in self.gate.settings.token_places:
-            self.recall = manager.recall
+        return make_blueprint(name)
 
 
 def session_required(
@@ -254,7 +206,7 @@ def _session() -> Session | None:
     session = known_session()
     if session is not None or known_visit() is not None:
         return session
-    if _EXTENSION not in current_app.extensions:
+    if EXTENSION not in current_app.extensions:
         raise ConfigurationError("the extension was not initialised: call ClusterPass().init_app")
     return None
 
@@ -264,7 +216,7 @@ def _user() -> Any:
     if session is None:
         return None
     if "_clusterpass_user" not in g:
-        g._clusterpass_user = _extension().owner.load_user(session)
+        g._clusterpass_user = extension_here().owner.load_user(session)
     return g._clusterpass_user
 
 
@@ -276,22 +228,15 @@ current_user: Any = LocalProxy(_user)
 
 def csrf_token() -> str:
     """Return the CSRF token of the current session, for the hidden field of a form; empty: none."""
-    visit, gate = this_visit(), _extension().gate
+    visit, gate = this_visit(), extension_here().gate
     if gate.csrf is None or visit.session is None:
         return ""
     return gate.csrf.make(visit.session.session_id)
 
 
-def _extension() -> _Extension:
-    # What a proxy is asked for goes through several functions each time.
-    app = cast("LocalProxy[Flask]", current_app)._get_current_object()
-    extension: _Extension = app.extensions[_EXTENSION]
-    return extension
-
-
 def _recall(needs: Needs) -> bool:
     """Return whether a bearer token of the request is remembered; raises what ``needs`` does."""
-    session = recall(_extension().recall)
+    session = recall(extension_here().recall)
     if session is None:
         return False
     needs.check(session)
@@ -299,24 +244,13 @@ def _recall(needs: Needs) -> bool:
 
 
 def _admit(needs: Needs) -> Session:
-    extension, visit = _extension(), this_visit()
-    token = _form_token(extension, visit.request)
+    extension, visit = extension_here(), this_visit()
+    token = form_token(extension.gate, visit.request)
     return run(extension.sessions, extension.gate.admit(visit, needs, form_token=token))
 
 
-def _form_token(extension: _Extension, sent: WebRequest) -> str:
-    if sent.method in {"GET", "HEAD"} or not endpoints.is_form(sent):
-        return ""
-    token: str = request.form.get(extension.gate.settings.csrf_field, "")
-    return token
-
-
-def _answer(flow: WebFlow[WebAnswer]) -> Response:
-    return make_response(run(_extension().sessions, flow))
-
-
 def _refuse(error: ClusterPassError) -> Response:
-    return make_response(endpoints.error_answer(_extension().gate, this_visit().request, error))
+    return make_response(endpoints.error_answer(extension_here().gate, this_visit().request, error))
 
 
 def _template_values() -> dict[str, Any]:
@@ -325,45 +259,6 @@ def _template_values() -> dict[str, Any]:
         "current_user": current_user,
         "csrf_token": csrf_token,
     }
-
-
-def _refresh() -> Response:
-    try:
-        body = request.get_json(silent=True)
-    except RecursionError:
-        raise InvalidInput("the body is no JSON that can be read") from None
-    token = body.get("refresh_token") if isinstance(body, dict) else None
-    return _answer(endpoints.refresh(_extension().gate, this_visit(), token))
-
-
-def _log_out() -> Response:
-    extension = _extension()
-    return _answer(
-        endpoints.logout(
-            extension.gate, this_visit(), form_token=_form_token(extension, this_visit().request)
-        )
-    )
-
-
-def _log_out_everywhere() -> Response:
-    extension = _extension()
-    return _answer(
-        endpoints.logout_everywhere(
-            extension.gate, this_visit(), form_token=_form_token(extension, this_visit().request)
-        )
-    )
-
-
-def _devices() -> Response:
-    return _answer(endpoints.devices(_extension().gate, this_visit()))
-
-
-def _end_device(session_id: str) -> Response:
-    return _answer(endpoints.end_device(_extension().gate, this_visit(), session_id))
-
-
-def _forgetful(_: str) -> None:
-    """Return None: the manager is not open, or no bearer token is accepted."""
 
 
 def _no_user(session: Session) -> Any:

@@ -9,8 +9,9 @@ from werkzeug.local import LocalProxy
 from clusterpass.model.values import Session
 from clusterpass.web.caching import protect, varying
 from clusterpass.web.credentials import Credentials
-from clusterpass.web.gate import Visit
-from clusterpass.web.messages import WebAnswer, method_of
+from clusterpass.web.endpoints import is_form
+from clusterpass.web.gate import Gate, Visit
+from clusterpass.web.messages import WebAnswer, WebRequest, method_of
 
 _VISIT: Final = "_clusterpass_visit"
 _RECALLED: Final = "_clusterpass_recalled"
@@ -107,6 +108,14 @@ def this_visit() -> Visit:
             visit.is_judged = True
         setattr(g, _VISIT, visit)
     return visit
+
+
+def form_token(gate: Gate, sent: WebRequest) -> str:
+    """Return the CSRF token in the form that this request, ``sent``, submits; empty: none."""
+    if sent.method in {"GET", "HEAD"} or not is_form(sent):
+        return ""
+    token: str = request.form.get(gate.settings.csrf_field, "")
+    return token
 
 
 def make_response(answer: WebAnswer) -> Response:

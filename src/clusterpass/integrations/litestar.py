@@ -9,62 +9,53 @@ async def orders(session: NamedDependency[Session]) -> dict[str, str]:
 app = Litestar([orders, cp.router("/auth", authenticate=check)], plugins=[cp])
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from typing import Any, Final, cast
+from functools import partial
+from typing import Any, cast
 
-from litestar import Litestar, Request, Response, Router, WebSocket
+from litestar import Request, Response, Router, WebSocket
 from litestar.config.app import AppConfig
-from litestar.connection import ASGIConnection
-from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
-from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.response import ServerSentEvent, ServerSentEventMessage
-from litestar.response.base import ASGIResponse
 from litestar.routes import BaseRoute, HTTPRoute, WebSocketRoute
-from litestar.types import ASGIApp, Message, Receive, Scope, Send, SSEData
+from litestar.types import SSEData
 
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, InOutage
 from clusterpass.integrations.grants import Authenticate, Grant
+from clusterpass.integrations.litestar_middleware import with_visits
+from clusterpass.integrations.litestar_openapi import SESSION, describe, security_scheme
 from clusterpass.integrations.litestar_requests import (
-    CONNECTION,
-    OWNER,
-    VISIT,
+    REFUSAL,
     Connection,
     Guard,
     LitestarRequest,
     key_of_each_session,
     owner_of,
+    provide_session,
     require_guards,
     requires,
     respond,
     visit_of,
 )
 from clusterpass.integrations.litestar_router import make_router
+from clusterpass.integrations.litestar_streams import EventStream
 from clusterpass.integrations.server_sent_events import (
-    HEADERS,
     KEEP_ALIVE,
     KEEP_ALIVE_COMMENT,
     idle_of,
 )
-from clusterpass.integrations.streams import nothing_of, while_live
+from clusterpass.integrations.streams import while_live
 from clusterpass.model.errors import ClusterPassError, InvalidInput
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
-from clusterpass.web.caching import protect
 from clusterpass.web.flow import WebFlow, run_async
-from clusterpass.web.gate import NO_NEEDS, Needs, Visit
+from clusterpass.web.gate import NO_NEEDS, Needs
 from clusterpass.web.messages import WebAnswer
 from clusterpass.web.needs import scope_names
-
-_SCHEME: Final = "ClusterPass"
-_DEPENDENCY: Final = "session"
-_REFUSAL: Final = "clusterpass.refusal"
-_DENIAL: Final = "websocket.http.response"
 
 
 class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
@@ -77,17 +68,16 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add what the application needs; called by Litestar."""
         app_config.lifespan.append(self.lifespan)
-        app_config.middleware.insert(0, self._wrap)
-        app_config.dependencies.setdefault(_DEPENDENCY, Provide(_session))
+        app_config.middleware.insert(0, partial(with_visits, self))
+        app_config.dependencies.setdefault(SESSION, Provide(provide_session))
         app_config.exception_handlers.setdefault(ClusterPassError, self.refuse)
         cache = app_config.response_cache_config = copy(app_config.response_cache_config)
         cache.key_builder = key_of_each_session(cache.key_builder)
         if app_config.openapi_config:
             described = app_config.openapi_config = copy(app_config.openapi_config)
-            scheme = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
-            ours = Components(security_schemes={_SCHEME: scheme})
             theirs = described.components
-            described.components = [*(theirs if isinstance(theirs, list) else [theirs]), ours]
+            listed = theirs if isinstance(theirs, list) else [theirs]
+            described.components = [*listed, security_scheme()]
         return app_config
 
     def receive_route(self, route: BaseRoute) -> None:
@@ -98,7 +88,7 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:
                 require_guards(handler)
-                _describe(handler)
+                describe(handler)
         elif isinstance(route, WebSocketRoute):
             require_guards(route.route_handler)
 
@@ -143,7 +133,7 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
             token = await self.form_token(connection)
             return await self._admit(visit_of(connection), needs, token)
         except ClusterPassError as error:
-            cast("dict[str, Any]", connection.scope)[_REFUSAL] = error
+            cast("dict[str, Any]", connection.scope)[REFUSAL] = error
             raise
 
     async def count_attempt(self, request: Request[Any, Any, Any], username: str) -> None:
@@ -181,15 +171,8 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
 
         ``target``, ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
         """
-        return respond(
-            endpoints.pair_answer(
-                self.gate,
-                visit_of(request),
-                pair,
-                target=target,
-                allow_cross_site=allow_cross_site,
-            )
-        )
+        visit = visit_of(request)
+        return respond(self._deliver(visit, pair, target, allow_cross_site=allow_cross_site))
 
     def csrf_token(self, connection: Connection) -> str:
         """Return the CSRF token of the admitted session, for a form; empty: there is none."""
@@ -262,84 +245,7 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
             last=lambda end: ServerSentEventMessage(**end.fields()),
             idle=idle_of(keep_alive, comment),
         )
-        return _EventStream(events, live)
-
-    def _wrap(self, app: ASGIApp) -> ASGIApp:
-        """Return ``app`` with the middleware, which sends what the visit adds to the response."""
-
-        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-            kept = cast("dict[str, Any]", scope)
-            connection: Connection = ASGIConnection(scope, receive)
-            visit = Visit(LitestarRequest(connection))
-            kept |= {OWNER: self, CONNECTION: connection, VISIT: visit}
-
-            async def send_more(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    # Litestar's cache stores the message that it has sent: it must not have tokens.
-                    message = {**message, "headers": [*message["headers"]]}
-                    headers = MutableScopeHeaders.from_message(message)
-                    protect(visit, headers, headers.getall("Vary", []))
-                    for name, value in visit.headers:
-                        headers.add(name, value)
-                if message["type"] == "websocket.accept":  # the handler lets it in all the same
-                    kept.pop(_REFUSAL, None)
-                refusal = kept.get(_REFUSAL) if message["type"] == "websocket.close" else None
-                if refusal is not None and _DENIAL in (kept.get("extensions") or {}):
-                    await self._deny(refusal, visit, send)
-                else:
-                    await send(message)
-
-            await app(scope, receive, send_more)
-
-        return wrapped
-
-    async def _deny(self, error: ClusterPassError, visit: Visit, send: Send) -> None:
-        """Answer a handshake that was refused with the response that a request would get."""
-        answer = endpoints.error_answer(self.gate, visit.request, error)
-        headers = (("Content-Type", answer.media_type), *answer.headers)
-        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        start = {"type": f"{_DENIAL}.start", "status": answer.status, "headers": encoded}
-        await send(cast("Message", start))
-        await send(cast("Message", {"type": f"{_DENIAL}.body", "body": answer.body()}))
-
-
-class _EventStream(ServerSentEvent):
-    """Server-sent events, of which a HEAD request gets the headers alone."""
-
-    def __init__(self, source: AsyncIterator[Any], live: AsyncGenerator[SSEData]) -> None:
-        """``live``: the events of ``source`` until its session ends."""
-        super().__init__(live, comment_message=KEEP_ALIVE_COMMENT, headers=HEADERS)
-        self._source = source
-
-    def to_asgi_response(
-        self, app: Litestar | None, request: Request[Any, Any, Any], **options: Any
-    ) -> ASGIResponse:
-        """Return the response to ``request``; called by Litestar."""
-        if request.method == "HEAD":
-            self.iterator = nothing_of(self._source)
-        return super().to_asgi_response(app, request, **options)
-
-
-async def _session(scope: Scope) -> Session:
-    owner, connection = owner_of(scope), cast("dict[str, Any]", scope)[CONNECTION]
-    session = visit_of(connection).session
-    return session if session is not None else await owner.admit(connection)
-
-
-def _describe(handler: HTTPRouteHandler) -> None:
-    described = handler.security or []
-    if any(_SCHEME in each for each in described):  # a handler of several paths
-        return
-    guards = [guard for guard in handler.resolve_guards() if isinstance(guard, Guard)]
-    provider = handler.resolve_dependencies().get(_DEPENDENCY)
-    takes_ours = (
-        provider is not None
-        and provider.dependency is _session
-        and _DEPENDENCY in handler.parsed_fn_signature.parameters
-    )
-    if guards or takes_ours:
-        scopes = [scope for guard in guards for scope in guard.needs.scopes]
-        handler.security = [*described, {_SCHEME: scopes}]
+        return EventStream(events, live)
 
 
 __all__ = [

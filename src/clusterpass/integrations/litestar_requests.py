@@ -10,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import CacheKeyBuilder, Scope
 
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.values import Session
 from clusterpass.web.gate import Needs, Visit
 from clusterpass.web.messages import SOCKET, WebAnswer
 
@@ -23,6 +24,8 @@ CONNECTION: Final = "clusterpass.connection"
 """The key of the connection in its scope, where it can be read."""
 VISIT: Final = "clusterpass.visit"
 """The key of the visit in the scope of a connection."""
+REFUSAL: Final = "clusterpass.refusal"
+"""The key of the error by which a connection was refused, in its scope."""
 
 
 class LitestarRequest:
@@ -109,6 +112,13 @@ def visit_of(connection: Connection) -> Visit:
     """Return the visit of a connection. Raises ConfigurationError without the plugin."""
     owner_of(connection.scope)
     return cast("Visit", cast("dict[str, Any]", connection.scope)[VISIT])
+
+
+async def provide_session(scope: Scope) -> Session:
+    """Return the live session of a request, admitting it first where no guard has; a dependency."""
+    owner, connection = owner_of(scope), cast("dict[str, Any]", scope)[CONNECTION]
+    session = visit_of(connection).session
+    return session if session is not None else await owner.admit(connection)
 
 
 def key_of_each_session(build: CacheKeyBuilder) -> CacheKeyBuilder:

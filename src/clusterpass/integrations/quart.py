@@ -11,20 +11,25 @@ async def orders():
 """
 
 import functools
-import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import click
-from quart import Blueprint, Quart, Response, current_app, g, request, websocket
+from quart import Blueprint, Quart, Response, current_app, g, websocket
 from quart.wrappers import Websocket
 from werkzeug.local import LocalProxy
 
-from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.attached import Attached, InOutage
 from clusterpass.integrations.commands import add_commands, open_manager
-from clusterpass.integrations.quart_requests import QuartRequest, current_visit, respond
+from clusterpass.integrations.quart_extension import EXTENSION, Extension, extension_here
+from clusterpass.integrations.quart_requests import (
+    QuartRequest,
+    add_headers,
+    current_visit,
+    respond,
+)
+from clusterpass.integrations.quart_routes import make_blueprint
 from clusterpass.integrations.server_sent_events import (
     HEADERS,
     KEEP_ALIVE,
@@ -34,18 +39,14 @@ from clusterpass.integrations.server_sent_events import (
 from clusterpass.integrations.streams import Event, StreamEnd, nothing_of
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import TokenMissing
-from clusterpass.model.errors import ClusterPassError, ConfigurationError, InvalidInput
+from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web import endpoints
-from clusterpass.web.caching import protect
-from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.gate import Needs
-from clusterpass.web.messages import WebAnswer
 from clusterpass.web.needs import scope_names
 
 Parameters = ParamSpec("Parameters")
 UserLoader = TypeVar("UserLoader", bound=Callable[[Session], Any])
-_EXTENSION: Final = "clusterpass"
 _PREFIX: Final = "CLUSTERPASS_"
 
 
@@ -79,15 +80,15 @@ class ClusterPass:
             for name, value in app.config.items()
             if name.startswith(_PREFIX)
         }
-        extension = _Extension(self, sessions, values | self._settings)
-        app.extensions[_EXTENSION] = extension
+        extension = Extension(self, sessions, values | self._settings)
+        app.extensions[EXTENSION] = extension
         app.register_error_handler(ClusterPassError, _refuse)
         # Quart goes through them backwards: no other function has the last word on caches.
-        if _add_headers not in app.after_request_funcs[None]:
-            app.after_request_funcs[None].insert(0, _add_headers)
+        if add_headers not in app.after_request_funcs[None]:
+            app.after_request_funcs[None].insert(0, add_headers)
         app.context_processor(_template_values)
         app.while_serving(extension.serve)
-        group = click.Group(_EXTENSION, help="Sessions of this application's users.")
+        group = click.Group(EXTENSION, help="Sessions of this application's users.")
         own = None if sessions else extension.setup
         app.cli.add_command(add_commands(group, lambda: open_manager(own)))
 
@@ -103,7 +104,7 @@ class ClusterPass:
     @property
     def sessions(self) -> AsyncSessionManager:
         """The session manager of the current application."""
-        return _extension().sessions
+        return extension_here().sessions
 
     async def count_attempt(self, username: str) -> None:
         """Count an attempt at the account ``username``; call it before the password is checked.
@@ -112,7 +113,7 @@ class ClusterPass:
         limit of the login throttle is exceeded, and InvalidCredentials for a name that no account
         can have.
         """
-        await _extension().count_attempt(current_visit(), username)
+        await extension_here().count_attempt(current_visit(), username)
 
     async def log_in(self, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.
@@ -124,7 +125,7 @@ class ClusterPass:
         :func:`clusterpass.web.endpoints.require_own_login`. Raises RequestRefused for a login that
         another site has made a browser send, and what ``AsyncSessionManager.login`` raises.
         """
-        return respond(await _extension().log_in(current_visit(), subject, options))
+        return respond(await extension_here().log_in(current_visit(), subject, options))
 
     def respond(
         self, pair: TokenPair, *, target: str | None = None, allow_cross_site: bool = False
@@ -133,15 +134,8 @@ class ClusterPass:
 
         ``target``, ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
         """
-        return respond(
-            endpoints.pair_answer(
-                _extension().gate,
-                current_visit(),
-                pair,
-                target=target,
-                allow_cross_site=allow_cross_site,
-            )
-        )
+        deliver, visit = extension_here().deliver, current_visit()
+        return respond(deliver(visit, pair, target, allow_cross_site=allow_cross_site))
 
     def blueprint(self, name: str = "clusterpass") -> Blueprint:
         """Return the routes every application needs, to be registered under a prefix of its choice.
@@ -149,13 +143,7 @@ class ClusterPass:
         ``POST /refresh``, ``POST /logout``, ``POST /logout-all``, ``GET /devices`` and
         ``DELETE /devices/<id>``.
         """
-        blueprint = Blueprint(name, __name__)
-        blueprint.post("/refresh")(_refresh)
-        blueprint.post("/logout")(_log_out)
-        blueprint.post("/logout-all")(_log_out_everywhere)
-        blueprint.get("/devices")(_devices)
-        blueprint.delete("/devices/<session_id>")(_end_device)
-        return blueprint
+        return make_blueprint(name)
 
     def attached(
         self,
@@ -173,7 +161,7 @@ class ClusterPass:
         """
         socket = cast("LocalProxy[Websocket]", websocket)._get_current_object()
         needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
-        return _extension().attach(_admitted(), socket.close, needs, in_outage)
+        return extension_here().attach(_admitted(), socket.close, needs, in_outage)
 
     def while_live(
         self,
@@ -192,7 +180,7 @@ class ClusterPass:
         """
         if current_visit().request.method == "HEAD":
             return nothing_of(events)
-        return _extension().while_live(
+        return extension_here().while_live(
             _admitted(),
             events,
             scopes=scopes,
@@ -220,45 +208,12 @@ class ClusterPass:
         alone.
         """
         needs = Needs(scopes=scope_names(scopes), not_banned=not_banned)
-        body = _extension().event_bytes(_admitted(), events, needs, in_outage, keep_alive)
+        body = extension_here().event_bytes(_admitted(), events, needs, in_outage, keep_alive)
         if current_visit().request.method == "HEAD":
             body = nothing_of(events)
         response = Response(body, mimetype=MEDIA_TYPE, headers=HEADERS)
         response.timeout = None
         return response
-
-
-class _Extension(AsyncBase):
-    """What the extension keeps for one application."""
-
-    def __init__(
-        self, owner: ClusterPass, sessions: AsyncSessionManager | None, values: dict[str, Any]
-    ) -> None:
-        super().__init__(sessions, **values)
-        self.owner: Final = owner
-        self.setup: Final = self._setup
-        self.log_in: Final = self._log_in
-        self.count_attempt: Final = self._count_attempt
-        self.attach: Final = self._attached
-        self.event_bytes: Final = self._event_bytes
-        self.make_csrf_token: Final = self._csrf_token
-
-    async def serve(self) -> AsyncGenerator[None]:
-        self.open()
-        yield
-        await self.close()
-
-    async def admit(self, needs: Needs) -> None:
-        session = await self._admit(current_visit(), needs, await self.form_token())
-        load = self.owner._load_user
-        if load is not None and inspect.iscoroutinefunction(load):
-            g._clusterpass_user = await load(session)
-
-    async def form_token(self) -> str:
-        if not self._reads_form(current_visit().request):
-            return ""
-        value: str = (await request.form).get(self.gate.settings.csrf_field, "")
-        return value
 
 
 def session_required(
@@ -276,7 +231,7 @@ def session_required(
     def decorate(view: Callable[Parameters, Any]) -> Callable[Parameters, Awaitable[Any]]:
         @functools.wraps(view)
         async def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
-            await _extension().admit(needed)
+            await extension_here().admit(needed)
             return await current_app.ensure_async(view)(*args, **kwargs)
 
         return wrapped
@@ -285,7 +240,7 @@ def session_required(
 
 
 def _session() -> Session | None:
-    _extension()
+    extension_here()
     return current_visit().session
 
 
@@ -294,7 +249,7 @@ def _user() -> Any:
     if session is None:
         return None
     if "_clusterpass_user" not in g:
-        load = _extension().owner._load_user
+        load = extension_here().owner._load_user
         g._clusterpass_user = session if load is None else load(session)
     return g._clusterpass_user
 
@@ -307,14 +262,7 @@ current_user: Any = LocalProxy(_user)
 
 def csrf_token() -> str:
     """Return the CSRF token of the current session, for the hidden field of a form; empty: none."""
-    return _extension().make_csrf_token(current_visit())
-
-
-def _extension() -> _Extension:
-    extension: _Extension | None = current_app.extensions.get(_EXTENSION)
-    if extension is None:
-        raise ConfigurationError("the extension was not initialised: call ClusterPass().init_app")
-    return extension
+    return extension_here().make_csrf_token(current_visit())
 
 
 def _admitted() -> Session:
@@ -324,21 +272,8 @@ def _admitted() -> Session:
     return session
 
 
-async def _answer(flow: WebFlow[WebAnswer]) -> Response:
-    return respond(await run_async(_extension().sessions, flow))
-
-
-async def _add_headers(response: Any) -> Any:
-    if "_clusterpass_visit" in g:
-        visit, headers = current_visit(), response.headers
-        protect(visit, headers, headers.getlist("Vary"))
-        for name, value in visit.headers:
-            headers.add(name, value)
-    return response
-
-
 async def _refuse(error: ClusterPassError) -> Response:
-    return respond(endpoints.error_answer(_extension().gate, current_visit().request, error))
+    return respond(endpoints.error_answer(extension_here().gate, current_visit().request, error))
 
 
 async def _template_values() -> dict[str, Any]:
@@ -347,35 +282,6 @@ async def _template_values() -> dict[str, Any]:
         "current_user": current_user,
         "csrf_token": csrf_token,
     }
-
-
-async def _refresh() -> Response:
-    try:
-        body = await request.get_json(silent=True)
-    except (ValueError, RecursionError):
-        raise InvalidInput("the body is no JSON") from None
-    token = body.get("refresh_token") if isinstance(body, dict) else None
-    return await _answer(endpoints.refresh(_extension().gate, current_visit(), token))
-
-
-async def _log_out() -> Response:
-    token = await _extension().form_token()
-    return await _answer(endpoints.logout(_extension().gate, current_visit(), form_token=token))
-
-
-async def _log_out_everywhere() -> Response:
-    token = await _extension().form_token()
-    return await _answer(
-        endpoints.logout_everywhere(_extension().gate, current_visit(), form_token=token)
-    )
-
-
-async def _devices() -> Response:
-    return await _answer(endpoints.devices(_extension().gate, current_visit()))
-
-
-async def _end_device(session_id: str) -> Response:
-    return await _answer(endpoints.end_device(_extension().gate, current_visit(), session_id))
 
 
 __all__ = [

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from quart import Response, g, has_websocket_context, request, websocket
 
+from clusterpass.web.caching import protect
 from clusterpass.web.gate import Visit
 from clusterpass.web.messages import SOCKET, WebAnswer
 
@@ -61,4 +62,14 @@ def respond(answer: WebAnswer) -> Response:
     response = Response(answer.body(), status=answer.status, mimetype=answer.media_type)
     for name, value in answer.headers:
         response.headers.add(name, value)
+    return response
+
+
+async def add_headers(response: Any) -> Any:
+    """Return ``response`` with what the visit adds to it; called by Quart."""
+    if "_clusterpass_visit" in g:
+        visit, headers = current_visit(), response.headers
+        protect(visit, headers, headers.getlist("Vary"))
+        for name, value in visit.headers:
+            headers.add(name, value)
     return response

@@ -17,7 +17,7 @@ from clusterpass.managers.development import development_config
 from clusterpass.model.environment import read_variables
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.drivers.watch_thread import has_green_threads
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.users.throttle import ThrottlePolicy
 from clusterpass.web.settings import WebSettings
 

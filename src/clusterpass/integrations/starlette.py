@@ -57,7 +57,7 @@ class SessionUser(BaseUser):
 
     @property
     def is_authenticated(self) -> bool:
-        """True."""
+        """Whether somebody is logged in: True."""
         return True
 
     @property
@@ -162,16 +162,8 @@ class ClusterPass(AsyncBase):
         ``to_browser``: whether in cookies; None: as the request suggests. ``target``,
         ``allow_cross_site``: as for :meth:`log_in`. Raises RequestRefused.
         """
-        return respond(
-            endpoints.pair_answer(
-                self.gate,
-                visit_of(request),
-                pair,
-                target=target,
-                to_browser=to_browser,
-                allow_cross_site=allow_cross_site,
-            )
-        )
+        whom: dict[str, Any] = {"to_browser": to_browser, "allow_cross_site": allow_cross_site}
+        return respond(self._deliver(visit_of(request), pair, target, **whom))
 
     async def answer(self, flow: WebFlow[WebAnswer]) -> Response:
         """Run a flow of :mod:`clusterpass.web.endpoints`, and return its answer as a response."""

@@ -29,7 +29,7 @@ _PUBLIC_MEMBERS: Final = frozenset(
 
 
 class JwksCache:
-    """The latest good key set, as a verifier that holds it."""
+    """The latest good key set of an issuer, and the verifier that holds the keys."""
 
     def __init__(
         self, url: str, make: Callable[[KeyRing], TokenVerifier], *, interval: float

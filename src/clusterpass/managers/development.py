@@ -15,7 +15,7 @@ from typing import Final
 
 from clusterpass.config import Config
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.tokens.keyring import KeyRing
 
 _ISSUER: Final = "http://localhost"

@@ -10,7 +10,8 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.address import AddressRemap
 from clusterpass.store.credentials import CredentialSource
 from clusterpass.store.located import located
-from clusterpass.store.location import StoreLocation, parse_store_url
+from clusterpass.store.location import StoreLocation
+from clusterpass.store.store_url import parse_store_url
 
 _DEFAULT_NODES: Final = 6
 Opened_co = TypeVar("Opened_co", covariant=True)

@@ -19,7 +19,7 @@ class Family:
     """A metric, of which there is one value for each combination of its labels."""
 
     name: str
-    """As Prometheus shows it; a counter's ends in ``_total``."""
+    """The name of the metric in Prometheus; that of a counter ends in ``_total``."""
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Family:
     """What a gauge is made of where several processes have one. Counters and histograms are added,
     those of processes that have ended too."""
     in_service: bool = False
-    """Whether the service alone has it."""
+    """Whether the service alone has the metric."""
 
 
 class Sample(NamedTuple):

@@ -74,7 +74,7 @@ DEGRADING: Final = frozenset(
 )
 """Commands without which sessions are as safe, but cost more or are watched less."""
 DEGRADING_ALONE: Final = frozenset({*DEGRADING, "info"})
-"""The same for a single server: it has no journals, whose scripts call INFO."""
+"""As ``DEGRADING``, for a single server: it has no journals, whose scripts call INFO."""
 TOO_WIDE: Final[Mapping[str, str]] = {
     "flushall": "flushall",
     "config|set": "config set timeout 0",

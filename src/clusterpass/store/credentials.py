@@ -52,7 +52,7 @@ class Credentials:
         return now + _SHARE_OF_LIFETIME * (math.inf if self.expires_in is None else self.expires_in)
 
     def end(self, now: float) -> float:
-        """When they are good no more, in the seconds of ``now``; infinity: never."""
+        """When the credentials are good no more, in the seconds of ``now``; infinity: never."""
         return now + (math.inf if self.expires_in is None else self.expires_in)
 
 

@@ -106,7 +106,7 @@ class Fault:
     error: OSError | None = field(default=None, compare=False, repr=False)
     """What the operating system said, if anything."""
     node: str | None = field(default=None, compare=False)
-    """Who was asked, as ``host:port``, where it is not whom the call is for."""
+    """The node that was asked, as ``host:port``, where the call is for another one."""
 
 
 def within(wait: Wait, seconds: float) -> Wait:

@@ -73,7 +73,7 @@ class SimulatedClock:
         self._former = use_clock(Clock(self.steady, self.wall, is_simulated=True))
 
     def end(self) -> None:
-        """Give them the former clock again."""
+        """Give the managers their former clock again."""
         if self._former is not None:
             use_clock(self._former)
             self._former = None

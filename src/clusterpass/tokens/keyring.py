@@ -45,8 +45,10 @@ class KeyRing:
         ignored: Iterable[str] = (),
         managed: "ManagedKeys | None" = None,
     ) -> None:
-        """``keys``: at most 100, in order; the first private key signs. ``ignored``, ``managed``:
-        see there.
+        """``keys``: at most 100, in order; the first private key signs.
+
+        ``ignored``: why members of the JWK Set are left out. ``managed``: how the keys in the store
+        are rotated; None: there are no others than ``keys``.
 
         Raises KeyRejected when there is no key, when there are too many, when a ``kid`` appears
         twice, and when symmetric and asymmetric keys are mixed.

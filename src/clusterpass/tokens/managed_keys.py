@@ -71,7 +71,7 @@ class StoredKey:
     signs_from: int
     """From when on it signs."""
     revoked: int = 0
-    """When it was revoked; 0: it was not."""
+    """When the key was revoked, in seconds since the epoch; 0: it was not."""
 
     def encode(self) -> bytes:
         """The key as stored."""
@@ -100,7 +100,7 @@ class ManagedKey(Value):
     kid: str
     """The id of the key."""
     algorithm: str
-    """Its algorithm."""
+    """The algorithm of the key."""
     state: KeyState
     """``next``: published, does not sign yet; ``active``: signs; ``passive``: verifies until its
     last token has expired; ``retired``: that has happened; ``revoked``: none of its tokens is
@@ -112,7 +112,7 @@ class ManagedKey(Value):
     signs_until: int | None
     """When the next key signs; None: that is not made yet, or the key never signs."""
     verifies_until: int | None
-    """When its last token will have expired; None: it still signs, or will."""
+    """When the last token of the key will have expired; None: the key still signs, or will."""
 
 
 class KeySchedule:

@@ -38,7 +38,7 @@ class OneTimeLink(Value):
     token: str = field(repr=False)
     """What the address of the page has to carry; whoever has it can set the password."""
     expires_at: int
-    """Until when it may be used, in seconds since the epoch by the store's clock."""
+    """Until when the link may be used, in seconds since the epoch by the store's clock."""
 
 
 class LinkToken(NamedTuple):
@@ -46,7 +46,7 @@ class LinkToken(NamedTuple):
 
     username: str
     digest: bytes
-    """Of its secret, as the store keeps it."""
+    """The digest of the link's secret, as the store keeps it."""
 
 
 class Links:

@@ -65,7 +65,7 @@ class ThrottlePolicy(Value):
     """The attempts that a live session, or a known device of a user, has in one window, 1 to
     1,000,000."""
     known_window: int = 300
-    """The length of their windows in seconds, at most one day."""
+    """The length of the window of a live session or a known device in seconds, at most one day."""
 
     def __post_init__(self) -> None:
         for layer in ("account", "address", "network", "total", "known"):

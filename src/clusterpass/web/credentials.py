@@ -30,12 +30,12 @@ class Credentials:
     """The tokens of a request."""
 
     place: TokenPlace | None = None
-    """Where they were found; None: there are none."""
+    """Where the tokens were found; None: there are none."""
     access_token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     """The refresh token of a browser; None in all other places."""
     is_old: bool = False
-    """Whether they are in the cookies of another library, and may be tokens of that."""
+    """Whether the tokens are in the cookies of another library, and may be tokens of that."""
 
 
 def find_credentials(request: WebRequest, settings: WebSettings) -> Credentials:

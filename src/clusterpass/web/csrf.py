@@ -59,7 +59,10 @@ class CsrfTokens:
         self.replace_keys(keys, refresh_secrets)
 
     def replace_keys(self, keys: KeyRing, refresh_secrets: tuple[str, ...] = ()) -> None:
-        """Make and accept tokens by these from now on. Raises ConfigurationError as above."""
+        """Make and accept tokens by these keys and secrets from now on.
+
+        Raises ConfigurationError when there is no secret and all keys are public.
+        """
         self._secrets = derived_secrets(keys, refresh_secrets, _PURPOSE)
 
     def make(self, session_id: str) -> str:

@@ -44,7 +44,7 @@ class Attempt(NamedTuple):
 
     username: str
     known: str | None
-    """The id of the known device that made it; None: a stranger did."""
+    """The id of the known device that made the attempt; None: a stranger did."""
 
 
 @dataclass(slots=True)

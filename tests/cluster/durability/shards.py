@@ -8,6 +8,7 @@ from typing import Any
 from clusterpass import EmbeddedCluster
 from clusterpass.embedded import Node
 from clusterpass.model.authentication_errors import SessionRevoked
+from clusterpass.model.errors import RevocationPending
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 
 HANGING = 40.0
@@ -84,14 +85,32 @@ def wait_until_filled(manager: Any) -> None:
     """
     journal = getattr(manager, "manager", manager)._flows.memory.journal
     eventually(
-        lambda: len(journal._copies) == len(JOURNAL_SLOTS) and not journal.has_gaps(), "filled"
+        lambda: len(journal._positions) == len(JOURNAL_SLOTS) and not journal.has_gaps(), "filled"
     )
 
 
-ENDINGS: dict[str, Callable[[Any, Any], Any]] = {
-    "logout": lambda manager, pair: manager.logout(pair.access_token),
-    "logout by refresh token": lambda manager, pair: manager.logout(pair.refresh_token),
-    "revoke": lambda manager, pair: manager.revoke(pair.subject, pair.session_id),
-    "revoke_all": lambda manager, pair: manager.revoke_all(pair.subject),
-    "ban": lambda manager, pair: manager.bans.add(pair.subject, reason="spam"),
+ENDINGS: dict[str, Callable[..., Any]] = {
+    "logout": lambda manager, pair, **more: manager.logout(pair.access_token, **more),
+    "logout by refresh token": lambda manager, pair, **more: manager.logout(
+        pair.refresh_token, **more
+    ),
+    "revoke": lambda manager, pair, **more: manager.revoke(pair.subject, pair.session_id, **more),
+    "revoke_all": lambda manager, pair, **more: manager.revoke_all(pair.subject, **more),
+    "ban": lambda manager, pair, **more: manager.bans.add(pair.subject, reason="spam", **more),
 }
+
+
+def confirmed(ending: str, manager: Any, pair: Any) -> Any:
+    """The outcome of an ending, for a caller who repeats it while it is pending.
+
+    Two journals confirm what its shard cannot, and each is asked for half a second at most: on a
+    busy machine one of them may be late.
+    """
+    deadline = time.monotonic() + HANGING
+    more: dict[str, str] = {}
+    while True:
+        try:
+            return ENDINGS[ending](manager, pair, **more)
+        except RevocationPending as pending:
+            assert time.monotonic() < deadline, pending
+            more = {"operation_id": pending.operation_id}

@@ -56,14 +56,10 @@ def manager(open_one: Callable[[], Any]) -> Any:
 class Shard:
     """A shard, with sessions of as many subjects as a test needs."""
 
-    def __init__(self, cluster: EmbeddedCluster, primary: Node) -> None:
+    def __init__(self, cluster: EmbeddedCluster, primary: Node, subjects: list[str]) -> None:
         self._cluster = cluster
         self.primary = primary
-        self.subjects = [
-            subject
-            for subject in (f"{primary.port}-{number}" for number in range(300))
-            if cluster.primary_of(KEYSPACE.sessions(subject)) == primary
-        ]
+        self.subjects = subjects
         (self.replica,) = cluster.replicas_of(KEYSPACE.sessions(self.subjects[0]))
 
     def log_in(self, manager: Any, count: int) -> list[Any]:
@@ -88,14 +84,23 @@ class Shard:
                 client.config_set("min-replicas-to-write", 0)
 
 
+@pytest.fixture(scope="module")
+def subjects(patient: EmbeddedCluster) -> dict[Node, list[str]]:
+    """Subjects by their primary, which no test replaces."""
+    found: dict[Node, list[str]] = {}
+    for number in range(300):
+        subject = f"subject-{number}"
+        owner = patient.primary_of(KEYSPACE.sessions(subject))
+        found.setdefault(owner, []).append(subject)
+    return found
+
+
 @pytest.fixture
-def shards(cluster: EmbeddedCluster) -> Iterator[tuple[Shard, Shard]]:
+def shards(
+    cluster: EmbeddedCluster, subjects: dict[Node, list[str]]
+) -> Iterator[tuple[Shard, Shard]]:
     """Two shards; the third has no replica, so that the journals confirm nothing."""
-    found: dict[int, Node] = {}
-    for number in range(100):
-        node = cluster.primary_of(KEYSPACE.sessions(f"subject-{number}"))
-        found.setdefault(node.index, node)
-    first, second, third = (Shard(cluster, node) for node in found.values())
+    first, second, third = (Shard(cluster, node, theirs) for node, theirs in subjects.items())
     with third.stuck(third.replica):
         yield first, second
 

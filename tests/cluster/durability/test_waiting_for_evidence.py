@@ -10,8 +10,9 @@ import pytest
 from clusterpass import Config, EmbeddedCluster, SessionManager
 from clusterpass.protocol.script import Rest
 from clusterpass.sessions.revocations import journaling
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.location import Address, parse_store_url
+from clusterpass.store.store_url import parse_store_url
 
 from .shards import eventually, is_accepted, key_of
 

@@ -13,7 +13,7 @@ from clusterpass.embedded import EmbeddedCluster, TlsFiles
 from clusterpass.embedded.binary import find_server
 from clusterpass.embedded.options import Access, Options
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, EmbeddedClusterError
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 
 from .processes import ONCE, info
 

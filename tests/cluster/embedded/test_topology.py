@@ -6,7 +6,7 @@ import pytest
 
 from clusterpass.embedded import EmbeddedCluster
 from clusterpass.model.errors import EmbeddedClusterError
-from clusterpass.store.location import parse_store_url
+from clusterpass.store.store_url import parse_store_url
 
 from .processes import info, pids_of
 

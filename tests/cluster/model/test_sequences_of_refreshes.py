@@ -111,6 +111,7 @@ class Chains(RuleBasedStateMachine):
         self.compare()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("grace", "retry"), [(0, "grace"), (300, "grace"), (300, "until_used")])
 def test_any_sequence_of_refreshes_does_what_the_model_says(
     world: World, grace: int, retry: Any

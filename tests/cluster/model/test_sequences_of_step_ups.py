@@ -48,6 +48,7 @@ class StepUps(RuleBasedStateMachine):
         self.verbs.time_passes(seconds)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("ends_older", [False, True])
 def test_any_sequence_of_step_ups_does_what_the_model_says(world: World, ends_older: bool) -> None:
     config = dataclasses.replace(world.config, step_up_ends_older_tokens=ends_older)

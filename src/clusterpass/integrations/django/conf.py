@@ -91,7 +91,7 @@ class Installed:
     def async_sessions(self) -> AsyncSessionManager:
         """A manager of the same sessions for event loops, opened when it is first used.
 
-        Closed at the end, before the other one, which may stop an embedded cluster.
+        Closed at the end, before the synchronous manager, which may stop an embedded cluster.
         """
         opened = self.sessions
         # That of the cluster itself where embedded:// has started one.

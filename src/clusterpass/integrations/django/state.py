@@ -45,7 +45,7 @@ class RequestState:
         self.refusal: ClusterPassError | None = None
         """Why a permission of Django REST framework was denied."""
         self.outage: StoreUnavailable | None = None
-        """Why it could not be found who sends the request."""
+        """Why the sender of the request could not be found."""
         self.was_asked = False
         """Whether the response depends on who sent the request."""
         self.is_ending = False

@@ -15,7 +15,7 @@ class MadeLink:
     status: MakeLinkStatus
     """Whether the link is there."""
     ends_at: int
-    """The second until which it may be used."""
+    """The second until which the link may be used."""
 
 
 def make_link(

@@ -15,7 +15,7 @@ UNREADABLE, a record of a later release, is raised as UnreadableRecord: the toke
 EndStatus = Literal["ENDED", "ALREADY", "UNKNOWN", "MISMATCH"]
 """``scripts/end_session.lua``: the session ended now, had ended before, or is not known.
 
-MISMATCH, here and below: the operation id belongs to another request, and nothing was changed.
+MISMATCH: the operation id belongs to another request, and nothing was changed.
 """
 EndAllStatus = Literal["OK", "MISMATCH"]
 """``scripts/end_all.lua``: the sessions have ended, or the id belongs to another request."""

@@ -30,7 +30,7 @@ class RequestCounts:
         self.timed: Final[defaultdict[tuple[str, str, int], Durations]] = defaultdict(Durations)
         """The requests by route, method and status."""
         self.warm: Final[defaultdict[tuple[str, str], Warm]] = defaultdict(Warm)
-        """Those answered from memory, by route and method, which are not timed: taking the time
+        """Requests answered from memory, by route and method, which are not timed: taking the time
         would cost as much as counting several of them."""
 
     def note(self, route: str, method: str, status: int, started: float) -> None:

@@ -59,15 +59,15 @@ class Followed:
         self.keys: set[bytes] = {keys.sessions}
         """The keys whose changes concern the session: that of its subject, and of its actor."""
         self.actor_lease: Lease = ALWAYS
-        """The lease of the session of its actor, which another node may hold."""
+        """The lease of the session of the impersonation's actor, which another node may hold."""
         self.filed_as = 0
-        """The number of its place among the deadlines; 0: it has none."""
+        """The number of the entry's place among the deadlines; 0: there is none."""
         self.filed_by: tuple[Lease, ...] = ()
-        """The leases by which it is filed, among those of :class:`Followers`."""
+        """The leases by which the entry is filed, among those of :class:`Followers`."""
         self.is_due = True
         """Whether the session may have changed since it was read."""
         self.left: deque[Followed] | None = None
-        """Where those are noted whose callers are gone without having said so."""
+        """The list of followed sessions whose callers are gone without having said so."""
         self.read_at = 0.0
         """When the session was last read, in seconds of the steady clock."""
         self.wake: Final = wake

@@ -3,8 +3,7 @@
 - An entry is carried out in front of every call about its subject, on the same connection: so the
   owner of the subject, whichever node that is, has ended what the entry ends before it answers.
 - What this process keeps in memory about the subject is dropped when an entry becomes known.
-- Each journal is read from where it was read last, or whole: after a new connection, and when its
-  server was restarted or promoted since, as positions then say nothing.
+- Each journal is read from where it was read last, where that can be (:class:`JournalPositions`).
 - An entry that nobody has carried out for good for some seconds is handed to ``on_left``, at a
   random time, so that the endings of a process that has died are not forgotten.
 - Two journals may hold two requests under one id, of which one was refused. Nobody can tell which,
@@ -13,13 +12,11 @@
 No I/O happens here. Times are seconds of the steady clock.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from heapq import heappop, heappush
 from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
@@ -29,46 +26,13 @@ from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall
+from clusterpass.sessions.memory.hand_over import HandOvers
+from clusterpass.sessions.memory.journal_positions import JournalPositions
+from clusterpass.sessions.memory.known_entry import KnownEntry
 
-_LEFT_AFTER: Final = 2.0
-_LEFT_WITHIN: Final = 4.0
-_MOST_LEFT: Final = 200
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
 _MUCH_EARLIER: Final = 86_400
 """Seconds: an entry that expires so much earlier than a new one is not taken for it."""
-
-
-@dataclass(slots=True, eq=False)
-class KnownEntry:
-    """An entry that this process knows."""
-
-    entry: JournalEntry
-    encoded: bytes
-    key: bytes
-    """The key of the sessions of the entry's subject."""
-    make: Callable[[], ScriptCall[Any]]
-    """Makes the call that carries the entry out; may raise UnreadableRecord."""
-    left_at: float
-    """When the entry is handed to ``on_left``."""
-    rename: Callable[["KnownEntry"], None]
-    missing: tuple[int, ...] = ()
-    """The slots of the journals that have not confirmed the entry to the process that wrote it."""
-
-    def refuse(self) -> None:
-        """Carry the entry out under an id of its own: the store knows another request under its."""
-        self.rename(self)
-
-
-@dataclass(slots=True)
-class _Copy:
-    """How far the journal of one node was read."""
-
-    own_mark: bytes
-    """The run of the server and its config epoch; under others, positions mean other events."""
-    position: int | None = None
-    """The latest event that is known; None: not all entries are known."""
-    told: Told | None = None
-    """What the journal told of itself when it was read last; None: it is not filled."""
 
 
 class Journal:
@@ -116,11 +80,8 @@ class Journal:
             self._twins: dict[bytes, tuple[KnownEntry, ...]] = {}
             """Further requests under the ids of entries."""
             self._unreadable: dict[bytes, bytes] = {}
-            self._copies: dict[Hashable, _Copy] = {}
-            self._turns: list[tuple[float, int, bytes]] = []
-            """A heap of the ids of entries by when they are handed to ``on_left``; an item with
-            another time than its entry is void. The numbers make all items differ."""
-            self._turn_numbers = itertools.count()
+            self._positions = JournalPositions()
+            self._hand_overs = HandOvers(self._jitter)
             self.ahead.clear()
             self._look_at = 0.0
 
@@ -133,23 +94,19 @@ class Journal:
         """Read the whole journal of ``node`` next time. What is known of it stays known."""
         # Without the lock: the caller holds that of the cache, which is taken inside this one when
         # an entry is learnt.
-        self._copies.pop(node, None)
+        self._positions.forget(node)
 
     def read_from(self, node: Hashable) -> ReadFrom:
         """Return from where the journal of ``node`` has to be read."""
-        copy = self._copies.get(node)
-        return ReadFrom(None if copy is None else copy.position)
+        return self._positions.read_from(node)
 
     def knows(self, node: Hashable, told: Told) -> bool:
         """Return whether all entries of the journal of ``node`` are known, given what it told."""
-        copy = self._copies.get(node)
-        return copy is not None and copy.told == told
+        return self._positions.knows(node, told)
 
     def has_gaps(self) -> bool:
         """Return whether a journal was read that may have lost entries, and is not filled yet."""
-        return any(
-            copy.told is None and copy.position is not None for copy in list(self._copies.values())
-        )
+        return self._positions.has_gaps()
 
     def take(self, node: Hashable, asked: ReadFrom, read: JournalRead) -> ReadFrom | None:
         """Take note of what ``node`` answered when it was read from ``asked``.
@@ -157,11 +114,9 @@ class Journal:
         Returns from where to go on; None: all entries are known.
         """
         with self._lock:
-            copy = self._copies.get(node)
-            if copy is None or copy.own_mark != read.own_mark:
-                copy = self._copies[node] = _Copy(read.own_mark)
-                if asked != ReadFrom(None):
-                    return ReadFrom(None)
+            copy = self._positions.copy_of(node, asked, read)
+            if copy is None:
+                return ReadFrom(None)
             if read.milliseconds:
                 self.milliseconds = read.milliseconds
             for entry_id, encoded in read.entries.items():
@@ -169,17 +124,7 @@ class Journal:
                     self._learn(entry_id, encoded)
                 elif entry_id not in self._twins:  # else who can tell which one was trimmed
                     self._forget(entry_id)
-            if asked.position is None:
-                began_at = read.head if asked.cursor == b"0" else asked.began_at
-                if read.cursor:
-                    return ReadFrom(None, read.cursor, began_at)
-                if read.head > began_at:
-                    return ReadFrom(began_at)
-            elif read.cursor:
-                return ReadFrom(None)
-            copy.position = read.head
-            copy.told = read.told if read.is_filled else None
-            return None
+            return copy.advance(asked, read)
 
     # Entries.
 
@@ -259,19 +204,9 @@ class Journal:
             return
         with self._lock:
             self._look_at = now + _SECONDS_BETWEEN_LOOKS
-            left: list[KnownEntry] = []
-            while self._turns and self._turns[0][0] <= now and len(left) < _MOST_LEFT:
-                left_at, _, entry_id = heappop(self._turns)
-                known = self._entries.get(entry_id)
-                if known is not None and known.left_at == left_at:
-                    known.left_at = now + self._pause()
-                    self._take_turn(entry_id, known.left_at)
-                    left.append(known)
+            left = self._hand_overs.due(now, self._entries)
         for known in left:
             self.on_left(known)
-
-    def _take_turn(self, entry_id: bytes, left_at: float) -> None:
-        heappush(self._turns, (left_at, next(self._turn_numbers), entry_id))
 
     def _rename(self, known: KnownEntry) -> None:
         with self._lock:
@@ -285,9 +220,6 @@ class Journal:
 
     def _call_of(self, entry: JournalEntry) -> ScriptCall[Any]:
         return entry.call(self._keyspace, self._keeping())
-
-    def _pause(self) -> float:
-        return _LEFT_AFTER + self._jitter() * _LEFT_WITHIN
 
     def _learn(self, entry_id: bytes, encoded: bytes) -> None:
         if any(known.encoded == encoded for known in self.requests(entry_id)):
@@ -307,11 +239,11 @@ class Journal:
         if known is not None and known.entry.milliseconds is not None:
             return  # its first time stands
         key = self._keyspace.sessions(entry.subject)
-        left_at = self._steady() + self._pause() if known is None else known.left_at
+        left_at = self._steady() + self._hand_overs.pause() if known is None else known.left_at
         missing = () if known is None else known.missing
         new = KnownEntry(entry, encoded, key, make, left_at, self._rename, missing)
         if known is None and entry_id not in self._entries:
-            self._take_turn(entry_id, left_at)
+            self._hand_overs.add(entry_id, left_at)
         self._keep(new, known)
         if known is not None:
             self._step_back(known)

@@ -22,7 +22,8 @@ from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Listed, StoredBan
 from clusterpass.sessions.memory.clocks import Clocks
 from clusterpass.sessions.memory.cutoff import Cutoff
-from clusterpass.sessions.memory.denials import Denial, Denials, Sweep
+from clusterpass.sessions.memory.denial import Denial, Sweep
+from clusterpass.sessions.memory.denials import Denials
 from clusterpass.sessions.memory.journal import Journal
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.near_cache import NearCache

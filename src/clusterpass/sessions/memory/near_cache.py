@@ -6,7 +6,8 @@ names of changed keys, and a push invalidates the session in exactly the entries
 
 - A load is announced before it is sent. Its result is not served when its key changes before the
   answer arrives, or when the generation of the answering node began after the load.
-- The hot path reads without a lock. The lease of an entry is set last and removed first.
+- What is served is read without a lock (:class:`CachedReads`). The lease of an entry is set last
+  and removed first.
 - The numbers of entries and bytes are bounded. The :class:`TokenIndex` keeps the entries that were
   used last as objects, packs the others, and decides which one leaves, all in constant time.
 - Times are seconds of the steady clock unless a name says otherwise. The clocks are arguments.
@@ -19,20 +20,18 @@ from typing import Any, Final
 
 from clusterpass.model.counters import Counters
 from clusterpass.model.forks import renew_in_child
-from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
+from clusterpass.sessions.memory.cached_reads import CachedReads
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.followers import Followed
-from clusterpass.sessions.memory.following import Following
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import ALWAYS, NEVER
 from clusterpass.sessions.memory.pending_loads import PendingLoad, PendingLoads
-from clusterpass.sessions.memory.rate import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex
 
 
-class NearCache(Following):
+class NearCache(CachedReads):
     """The near cache of one manager, which the evidence about nodes allows to serve."""
 
     def __init__(
@@ -56,9 +55,19 @@ class NearCache(Following):
         ``most_entries``, ``most_bytes``: the limits of the cache. ``steady``, ``clock``: return
         seconds of the steady clock, and since the epoch. ``lock``: creates a reentrant lock.
         """
+        self._loading: Final = PendingLoads()
+        tokens = TokenIndex(
+            most_entries,
+            most_bytes,
+            leases=leases,
+            loading=self._loading,
+            steady=steady,
+            clock=clock,
+        )
         super().__init__(
             leases,
             cutoff,
+            tokens,
             pushed_prefixes=(key_prefix, cutoff_prefix),
             steady=steady,
             lock=lock,
@@ -69,179 +78,11 @@ class NearCache(Following):
         self.on_secrets: Callable[[bool], None] = _nothing
         """Called with True when the secrets have changed, with False when they may have."""
         self._clock = clock
-        self._loading: Final = PendingLoads()
-        self._tokens = TokenIndex(
-            most_entries,
-            most_bytes,
-            leases=leases,
-            loading=self._loading,
-            steady=steady,
-            clock=clock,
-        )
-        self._hits = 0
-        self._misses = 0
-        self._invalidations = Rate()
-        self._flushed_at = -math.inf
         self.counters = Counters()
         self.refusal = ""
         """Why sessions cannot be served from memory in ``cached`` mode; empty when they can."""
-        self.find: Final = self._finder()
-        self.find_response: Final = self._response_finder()
         cutoff.on_raised = self._end_all
         renew_in_child(self)
-
-    # The hot path.
-
-    def _finder(self) -> Callable[[str], Session | None]:
-        get, rebuilt, steady = self._tokens.objects.get, self._rebuilt, self._steady
-
-        def find(token: str) -> Session | None:
-            """Return the session of ``token`` if it may be served from memory now, else None."""
-            try:
-                entry = get(token) or rebuilt(token)
-            except TypeError:  # not hashable, so not a token
-                return None
-            if entry is not None:
-                now = steady()
-                if now < entry.lease.until and now < entry.deadline:
-                    entry.used_at = now
-                    self._hits += 1  # concurrent threads may lose a count
-                    return entry.session
-            return None
-
-        return find
-
-    def _response_finder(self) -> Callable[[str], bytes | None]:
-        get, packed, steady = self._tokens.objects.get, self._packed_response, self._steady
-
-        def find_response(token: str) -> bytes | None:
-            """Return the response kept with the session of ``token``, where that may be served."""
-            entry = get(token)
-            if entry is None:
-                return packed(token)
-            now = steady()
-            # The response is read after the lease, as a change ends the lease before all else.
-            if now < entry.lease.until and now < entry.deadline:
-                response = entry.response
-                if response is not None:
-                    entry.used_at = now
-                    self._hits += 1
-                    return response
-            return None
-
-        return find_response
-
-    def _packed_response(self, token: str) -> bytes | None:
-        with self._lock:
-            response = self._tokens.packed_response(token)
-            if response is not None:
-                self._hits += 1
-        return response
-
-    # Questions.
-
-    def entry(self, token: str) -> CachedToken | None:
-        """Return the entry of ``token``, whose signature was verified; None when there is none."""
-        return self._tokens.objects.get(token) or self._rebuilt(token)
-
-    @property
-    def era(self) -> int:
-        """How often tokens were forgotten; an entry is only kept in the era that it began in."""
-        return self._tokens.era
-
-    def _rebuilt(self, token: str) -> CachedToken | None:
-        if self._tokens.is_packed(token):
-            with self._lock:
-                return self._tokens.rebuilt(token)
-        return None
-
-    def node_stats(self) -> tuple[NodeStats, ...]:
-        """Return the state of the lease of each primary."""
-        now = self._steady()
-        with self._lock:
-            return tuple(
-                self.leases.describe(node, now) for node in sorted(self.leases.primaries, key=str)
-            )
-
-    def is_served(self, entry: CachedToken) -> bool:
-        """Return whether the session of ``entry`` may be served from memory now."""
-        now = self._steady()
-        if entry.lease.until == -math.inf and entry.lease is not NEVER:
-            self._go_on_under_new_lease(entry)
-        if now < entry.lease.until and now < entry.deadline:
-            entry.used_at = now
-            self._hits += 1
-            return True
-        return False
-
-    def response_of(self, token: str, session: Session) -> bytes | None:
-        """Return the response kept with ``token`` if it was made of this very ``session``."""
-        entry = self._tokens.objects.get(token)
-        if entry is None or entry.session is not session:
-            return None
-        response = entry.response
-        return response if entry.session is session else None
-
-    def keep_response(self, token: str, session: Session, response: bytes) -> None:
-        """Keep ``response`` with ``token``, as long as its session is this very ``session``."""
-        with self._lock:
-            self._tokens.keep_response(token, session, response)
-
-    def shared(self, token: str, began: float) -> Session | None:
-        """Return the session of ``token`` if a load of it is good for a verify begun at ``began``.
-
-        The store was asked no longer than the staleness bound before that, and no change became
-        known since. The lease need not run any more: who has waited in a busy event loop does not
-        ask again for what had not been acknowledged when the verify began.
-        """
-        entry = self.entry(token)
-        if entry is None or entry.loaded is None or entry.is_doubtful:
-            return None
-        if (
-            entry.asked_at < began - self.leases.bound
-            or entry.loaded.created_milliseconds < self._cutoff.milliseconds
-            or self._steady() >= entry.deadline
-        ):
-            return None
-        self._hits += 1
-        return entry.session
-
-    @property
-    def activity(self) -> int:
-        """A number that grows with whatever is read."""
-        return self.uses + self._hits
-
-    @property
-    def held(self) -> int:
-        """How many entries are in memory."""
-        return len(self._tokens)
-
-    def now(self) -> float:
-        """Return the steady time, in seconds."""
-        return self._steady()
-
-    def seconds_since_seen(self, entry: CachedToken) -> float | None:
-        """Return the seconds since the session of ``entry`` was known to be live; None: unknown."""
-        now = self.entry(entry.token)  # another object if the caller's was packed meanwhile
-        if now is None or now.loaded is None or now.loaded != entry.loaded or now.is_doubtful:
-            return None
-        return None if now.used_at < self._flushed_at else self._steady() - now.used_at
-
-    def store_seconds(self, loaded: CachedSession) -> float:
-        """Return the store's time now, in seconds since the epoch, extrapolated from the load."""
-        return self._steady() + loaded.ahead
-
-    def stats(self) -> CacheStats:
-        """Return the size and the counters of the cache."""
-        return CacheStats(
-            entries=len(self._tokens),
-            bytes=self._tokens.size,
-            hits=self._hits,
-            misses=self._misses,
-            evictions=self._tokens.evictions,
-            invalidations=self._invalidations.total,
-            invalidations_per_second=self._invalidations.per_second(self._steady()),
-        )
 
     # Loads.
 

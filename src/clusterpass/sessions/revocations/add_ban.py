@@ -8,7 +8,7 @@ from clusterpass.protocol.calls import fingerprints, subject as subject_calls
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.sessions.memory.denials import Sweep
+from clusterpass.sessions.memory.denial import Sweep
 from clusterpass.sessions.revocations.revocation import SubjectRevocation
 
 _LONGEST_BAN: Final = 10 * 366 * 86_400

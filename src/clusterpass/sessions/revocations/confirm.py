@@ -10,7 +10,7 @@
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from clusterpass.model.errors import (
@@ -22,17 +22,17 @@ from clusterpass.model.errors import (
     StoreUnavailable,
     TooManyBans,
 )
-from clusterpass.model.values import Ended
 from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTES
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.memory.denial import Denial
 from clusterpass.sessions.revocations.confirm_cutoff import ConfirmCutoff
 from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.revocations.journaling import Journaling
 from clusterpass.sessions.revocations.left_endings import LeftEndings
+from clusterpass.sessions.revocations.outcome import Outcome
 from clusterpass.sessions.revocations.retry import retry_of
 from clusterpass.sessions.revocations.revocation import Revocation
 from clusterpass.tokens.identifiers import encode_session_id
@@ -41,22 +41,6 @@ logger: Final = logging.getLogger("clusterpass.pending")
 _MOST_FIRST_TIMES: Final = 10_000
 _OWN_SHARD_SECONDS: Final = 0.5
 """Seconds after which the journals are asked instead of the shard of the subject."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a revocation that no single failure can undo."""
-
-    reply: Any
-    """The reply of the subject's own shard; None: the shard could not be asked."""
-    durable: bool
-    """Whether it is durable; False where nothing could confirm it."""
-    is_journaled: bool = False
-    """Whether journals hold it, as its own shard could not confirm it."""
-
-    def count(self, ended: int) -> Ended:
-        """The outcome as a caller gets it, with the number of sessions that ended."""
-        return Ended(ended, self.durable, self.is_journaled)
 
 
 class Confirm:
@@ -113,17 +97,23 @@ class Confirm:
                     self._note_first_time(revocation, operation)
                 self._endings["confirmed"] += 1
                 return Outcome(reply, answer.durable)
-        journaled = yield from self._journaling.record_once(revocation.entry(operation))
-        if journaled is not None:
-            revocation.enforce_journaled(journaled)
-            if not self._queue(revocation.kind, revocation, journaled, is_journaled=True):
-                revocation.leave(journaled)
+        if (yield from self._journal(revocation, operation)):
             if is_named:
                 self._note_first_time(revocation, operation)
             self._endings["journaled"] += 1
             return Outcome(reply, durable=True, is_journaled=True)
         reason = "unconfirmed" if failure is None else failure.reason
         raise self._pending(revocation, operation, reason, failure) from failure
+
+    def _journal(self, revocation: Revocation, operation: bytes) -> Flow[bool]:
+        """Have the journals hold the revocation; return whether they do."""
+        journaled = yield from self._journaling.record_once(revocation.entry(operation))
+        if journaled is None:
+            return False
+        revocation.enforce_journaled(journaled)
+        if not self._queue(revocation.kind, revocation, journaled, is_journaled=True):
+            revocation.leave(journaled)
+        return True
 
     def _first_try(self, call: ScriptCall[Any]) -> ScriptCall[Any]:
         """``call``, which does not insist where the journals can confirm it instead."""

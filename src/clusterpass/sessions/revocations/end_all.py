@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from clusterpass.protocol.calls import end as end_calls, fingerprints
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.sessions.memory.denials import Sweep
+from clusterpass.sessions.memory.denial import Sweep
 from clusterpass.sessions.revocations.revocation import SubjectRevocation
 
 

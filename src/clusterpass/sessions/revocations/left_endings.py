@@ -12,7 +12,7 @@ from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.journal import KnownEntry
+from clusterpass.sessions.memory.known_entry import KnownEntry
 from clusterpass.sessions.revocations.journaling import Journaling
 from clusterpass.sessions.revocations.retry import retry_of
 

@@ -17,7 +17,7 @@ from clusterpass.protocol.journal_entry import LATEST, JournalEntry
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import Denial, Sweep
+from clusterpass.sessions.memory.denial import Denial, Sweep
 from clusterpass.tokens.identifiers import encode_session_id
 
 _LONGEST_SESSION: Final = 366 * 86_400

@@ -37,6 +37,7 @@ from clusterpass.sessions.present import describe_bans, live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.login import Login
+from clusterpass.sessions.verbs.new_session import NewSessions
 from clusterpass.tokens.identifiers import check_subject, encode_session_id
 from clusterpass.tokens.refresh import CHAIN_LENGTH, RefreshToken, RefreshTokens
 
@@ -57,6 +58,7 @@ class Exchange:
         self._minting = context.minting
         self._secrets = context.secrets
         self._login = login
+        self._new_sessions = NewSessions(context)
         self._confirm = confirm
 
     def exchange(self, old: OldToken, subject: str, options: LoginOptions) -> Flow[TokenPair]:
@@ -68,7 +70,7 @@ class Exchange:
         """
         self._minting.require_private_key()
         tokens = yield from self._secrets.tokens()
-        wanted, event = self._login.prepare(subject, options)
+        wanted, event = self._new_sessions.prepare(subject, options)
         wanted.session_id, wanted.operation = _names(old, subject)
         candidates = tokens.first_of(subject, wanted.session_id, old.digest())
         wanted.refresh_digest = candidates[0].digest

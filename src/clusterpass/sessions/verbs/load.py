@@ -19,7 +19,7 @@ from clusterpass.protocol.records import OLDER_USED, OWN_USED, LiveRecord
 from clusterpass.protocol.replies import Stored, read_stored
 from clusterpass.sessions.authentication import as_token_sees
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import denial_of
+from clusterpass.sessions.memory.denial import denial_of
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.present import describe_session, live_record, means_the_same_until
 from clusterpass.sessions.revocations.confirm import Confirm

@@ -5,7 +5,7 @@
 """
 
 from dataclasses import replace
-from typing import Final, NoReturn, get_type_hints
+from typing import Final, NoReturn
 
 from clusterpass.limits import LONGEST_IMPERSONATION
 from clusterpass.model.authentication_errors import SessionUnknown
@@ -16,28 +16,12 @@ from clusterpass.model.errors import (
     SubjectBanned,
 )
 from clusterpass.model.events import EventKind, SessionEvent
-from clusterpass.model.policy import SessionPolicy
 from clusterpass.model.values import SESSION_ID_BYTES, Actor, Session, TokenPair, TooManySessions
 from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.records import (
-    BY_PASSWORD,
-    IMPERSONATED,
-    LONGEST_SHORT_DEVICE,
-    LiveRecord,
-)
-from clusterpass.protocol.replies import NO_DETAILS, Details, StoredBan
+from clusterpass.protocol.records import IMPERSONATED, LiveRecord
+from clusterpass.protocol.replies import Details, StoredBan
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.sessions.authentication import PASSWORD
-from clusterpass.sessions.check_arguments import (
-    check_device_type,
-    check_generation,
-    check_level,
-    check_lifetime,
-    check_methods,
-    check_reason,
-    check_seconds,
-    check_session_to_replace,
-)
+from clusterpass.sessions.check_arguments import check_reason, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.sessions.present import (
@@ -48,17 +32,14 @@ from clusterpass.sessions.present import (
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
+from clusterpass.sessions.verbs.new_session import NewSessions
 from clusterpass.tokens.identifiers import (
-    check_device,
     check_subject,
     decode_session_id,
     encode_session_id,
 )
-from clusterpass.tokens.issuer import check_claims
 
 _MOST_TRIES: Final = 3
-
-_OPTIONS: Final = frozenset(get_type_hints(LoginOptions))
 
 
 class Login:
@@ -66,10 +47,10 @@ class Login:
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
         self._actors = Actors(context, confirm)
+        self._new_sessions = NewSessions(context)
         self._config = context.config
         self._keyspace = context.keyspace
         self._keeping = context.keeping
-        self._stored_address = context.stored_address
         self._deadline = context.deadline
         self._random_bytes = context.random_bytes
         self._memory = context.memory
@@ -85,69 +66,6 @@ class Login:
         LoginOvertaken.
         """
         return self._open(subject, options)
-
-    def prepare(
-        self, subject: str, options: LoginOptions
-    ) -> tuple[session_calls.NewSession, SessionEvent]:
-        """Return the session to open, without its digest, and the event that reports it.
-
-        Raises TypeError for an unknown option, and InvalidInput.
-        """
-        check_subject(subject)
-        if not options:
-            config = self._config
-            usual = config.policy
-            wanted = session_calls.NewSession(
-                session_id=self._random_bytes(SESSION_ID_BYTES),
-                refresh_digest=b"",
-                absolute_seconds=config.absolute_lifetime,
-                idle_seconds=config.idle_lifetime,
-                details=NO_DETAILS,
-                most_sessions=usual.max_sessions,
-                most_per_device=usual.max_per_device,
-                overflow=usual.overflow,
-            )
-            return wanted, SessionEvent("login", subject, 0)
-        if not options.keys() <= _OPTIONS:
-            name = min(options.keys() - _OPTIONS)
-            raise TypeError(f"login() got an unexpected keyword argument {name!r}")
-        if "device" in options:
-            options = {**options, "device": check_device(options["device"])}
-        told_device = options.get("device")
-        if not self._config.stored_devices:
-            options = {**options, "device": None}
-        details, device, flags = self._describe(options)
-        absolute, idle = self._lifetimes(options)
-        address, replaced = options.get("address"), options.get("replace")
-        generation, policy = options.get("generation"), options.get("policy")
-        policy = self._config.policy if policy is None else policy
-        if not isinstance(policy, SessionPolicy):
-            raise InvalidInput("policy must be a SessionPolicy")
-        wanted = session_calls.NewSession(
-            session_id=self._random_bytes(SESSION_ID_BYTES),
-            refresh_digest=b"",
-            absolute_seconds=absolute,
-            idle_seconds=idle,
-            flags=flags,
-            device=device,
-            details=details,
-            most_sessions=policy.max_sessions,
-            most_per_device=policy.max_per_device,
-            overflow=policy.overflow,
-            replaced=b"" if replaced is None else check_session_to_replace(replaced),
-            generation=None if generation is None else check_generation(generation),
-            address=b"" if address is None else self._stored_address(address),
-            label=options.get("device") or options.get("device_type") or "",
-        )
-        event = SessionEvent(
-            "login",
-            subject,
-            0,
-            device=told_device,
-            device_type=options.get("device_type"),
-            address=address,
-        )
-        return wanted, event
 
     def impersonate(
         self, actor: Session, subject: str, *, reason: str, for_seconds: int
@@ -208,7 +126,7 @@ class Login:
         prepared: tuple[session_calls.NewSession, SessionEvent] | None = None,
     ) -> Flow[TokenPair]:
         """Open the session that ``options`` ask for, or the one that is ``prepared``."""
-        wanted, event = prepared or self.prepare(subject, options)
+        wanted, event = prepared or self._new_sessions.prepare(subject, options)
         self._minting.require_private_key()
         keys = self._keyspace.keys_of(subject)
         pending = self._memory.denials.pending_bans(keys.sessions)
@@ -283,43 +201,3 @@ class Login:
         live = describe_live(self._config, subject, opened.listed, self._cutoff.milliseconds)
         # Impersonations do not count towards the limit, so ending one would not make room.
         raise TooManySessions(sessions=[each for each in live if each.act is None])
-
-    def _describe(self, options: LoginOptions) -> tuple[Details, str, int]:
-        """Return the details, the device as the record holds it, and the record's flags."""
-        name, kind, claims = (
-            options.get("device"),
-            options.get("device_type"),
-            options.get("claims"),
-        )
-        if kind is not None:
-            check_device_type(kind)
-        checked = {} if claims is None else check_claims(claims)
-        levels, level = self._config.levels, options.get("acr")
-        acr = levels[0] if level is None else check_level(levels, level)
-        methods = check_methods(options["amr"]) if "amr" in options else ()
-        name, prefix = name or "", f"{kind}\0" if kind else ""
-        is_short = len((prefix + name).encode()) <= LONGEST_SHORT_DEVICE
-        details = Details(
-            checked,
-            None if is_short else name,
-            None if acr == levels[0] else acr,
-            () if methods == PASSWORD else methods,
-        )
-        if details == NO_DETAILS:
-            details = NO_DETAILS
-        flags = BY_PASSWORD if methods == PASSWORD else 0
-        return details, prefix + (name if is_short else ""), flags
-
-    def _lifetimes(self, options: LoginOptions) -> tuple[int, int]:
-        config, remember = self._config, options.get("remember", False)
-        if not isinstance(remember, bool):
-            raise InvalidInput("remember must be True or False")
-        absolute, idle = config.absolute_lifetime, config.idle_lifetime
-        if remember:
-            absolute, idle = config.remember_lifetime, config.remember_idle_lifetime
-        lifetime, idle_lifetime = options.get("lifetime"), options.get("idle_lifetime")
-        if lifetime is not None:
-            absolute = check_lifetime("lifetime", lifetime)
-        if idle_lifetime is not None:
-            idle = check_lifetime("idle_lifetime", idle_lifetime, may_be_zero=True)
-        return absolute, idle

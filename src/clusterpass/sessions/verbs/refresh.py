@@ -17,10 +17,11 @@ from clusterpass.model.events import SessionEvent
 from clusterpass.model.reasons import explain_end
 from clusterpass.model.values import Actor, TokenPair
 from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.records import Tombstone
+from clusterpass.protocol.records import LiveRecord, Tombstone
+from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.denials import Denial
+from clusterpass.sessions.memory.denial import Denial
 from clusterpass.sessions.present import live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
@@ -61,7 +62,7 @@ class Refresh:
         if known is not None and known.reason not in {"expired", "idle"}:
             # The store is not asked: if it lost the revocation, it would exchange the token.
             raise _refusal(known)
-        grace, cutoff = self._config.refresh_grace, self._memory.cutoff
+        cutoff, grace = self._memory.cutoff, self._config.refresh_grace
         if grace:
             successor, chains = tokens.successor_and_chains(token)
         else:
@@ -83,20 +84,11 @@ class Refresh:
             until_used=self._config.retries_until_used,
         )
         answer: Answer[session_calls.Rotated] = yield call
-        rotated, key = answer.reply, call.keys[0]
+        rotated = answer.reply
         stored = rotated.stored
         if rotated.status not in {"OK", "AGAIN"}:
             self._refuse(token, rotated, address, is_confirmed=answer.is_confirmed)
-        record = live_record(stored)
-        if record.created_milliseconds < cutoff.milliseconds:
-            # The cutoff became known after the call was made.
-            raise _refusal(Denial("revoked", cutoff.milliseconds // 1000))
-        denials = self._memory.denials
-        if stored.generation or denials.concerns(key, token.session_id):
-            denial = denials.judge(key, token.session_id, stored, asked_at)
-            if denial is not None:
-                self._confirm.deny(token.subject, token.session_id, denial)
-                raise _refusal(denial)
+        record = self._require_live(token, call.keys[0], stored, asked_at)
         if stored.details.actor is not None:
             yield from self._check_actor(stored.details.actor, cutoff.milliseconds)
         if rotated.status == "AGAIN":
@@ -120,6 +112,22 @@ class Refresh:
         if (yield from self._secrets.genuine(token)) is None:
             raise InvalidRefreshToken(reason="mismatch")
         return token
+
+    def _require_live(
+        self, token: RefreshToken, key: bytes, stored: Stored, asked_at: float
+    ) -> LiveRecord:
+        """Return the record that the store reports as live, unless this process knows of an end."""
+        record, cutoff = live_record(stored), self._memory.cutoff.milliseconds
+        if record.created_milliseconds < cutoff:
+            # The cutoff became known after the call was made.
+            raise _refusal(Denial("revoked", cutoff // 1000))
+        denials = self._memory.denials
+        if stored.generation or denials.concerns(key, token.session_id):
+            denial = denials.judge(key, token.session_id, stored, asked_at)
+            if denial is not None:
+                self._confirm.deny(token.subject, token.session_id, denial)
+                raise _refusal(denial)
+        return record
 
     def _check_actor(self, actor: tuple[str, str, str], cutoff: int) -> Flow[None]:
         try:

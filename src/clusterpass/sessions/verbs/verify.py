@@ -3,39 +3,29 @@
 - In ``cached`` mode a session is served from memory while its lease lasts (``memory.near_cache``).
 - An impersonation is never served from memory, as it depends on the sessions of two subjects.
 - While the store is unavailable, a session that was seen live within ``outage_grace`` is accepted
-  unless this process knows that it has ended.
+  unless this process knows that it has ended (:class:`OutageGrace`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from clusterpass.config import VerificationMode, check_grace, check_mode
+from clusterpass.config import VerificationMode
 from clusterpass.model.authentication_errors import StepUpRequired, TokenExpired, TokenKeyUnknown
-from clusterpass.model.errors import (
-    ClusterPassError,
-    InvalidInput,
-    StoreDenied,
-    StoreUnavailable,
-)
+from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreUnavailable
 from clusterpass.model.values import Session
 from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.records import LiveRecord
-from clusterpass.protocol.replies import read_stored, used_at
+from clusterpass.protocol.replies import used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
-from clusterpass.sessions.authentication import (
-    as_token_sees,
-    authentications,
-    claimed_authentication,
-    require_authentication,
-)
-from clusterpass.sessions.check_arguments import check_level, check_seconds
+from clusterpass.sessions.authentication import claimed_authentication, require_authentication
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.memory.entries import CachedSession, CachedToken
+from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.present import describe_claims
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.sessions.verbs.load import Loads
+from clusterpass.sessions.verbs.outage_grace import OutageGrace
+from clusterpass.sessions.verbs.requirements import Requirements, Wanted
 from clusterpass.tokens.identifiers import rotation_of, session_of
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.undelivered import UndeliveredToken
@@ -44,21 +34,6 @@ from clusterpass.tokens.verifier import TokenVerifier
 _SHORT: Final = 0.05
 _LATE: Final = 0.2
 """The share of the deadline that is left to a caller who has waited in vain for another one."""
-_LONGEST_AGE: Final = 10 * 366 * 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What the caller of a verify requires."""
-
-    mode: VerificationMode
-    level: str | None
-    max_auth_age: int | None
-    outage_grace: float
-    seconds: float
-    """How long the store may take to answer."""
-    notes_use: bool = True
-    """Whether the store is told that the session is in use, and the token."""
 
 
 class Verify:
@@ -79,6 +54,10 @@ class Verify:
         self._cutoff = context.memory.cutoff
         self._actors = Actors(context, confirm)
         self._loads = Loads(context, confirm)
+        requirements = Requirements(config, context.deadline)
+        self._wanted = requirements.read
+        self._check = requirements.check
+        self._grace = OutageGrace(context.memory, self._loads, requirements.check)
         self._verifier = TokenVerifier(
             config.keys,
             issuer=config.issuer,
@@ -132,7 +111,7 @@ class Verify:
             yield from self._signing.search()
         return (yield from self._judge(access_token, wanted))
 
-    def _judge(self, access_token: str, wanted: _Wanted) -> Flow[Session]:
+    def _judge(self, access_token: str, wanted: Wanted) -> Flow[Session]:
         """Verify the token by itself, then its session; count what came of it."""
         decided_by = "token"
         try:
@@ -147,7 +126,7 @@ class Verify:
             self._verifies[error.code, decided_by] += 1
             raise
 
-    def _of_entry(self, entry: CachedToken, wanted: _Wanted) -> Flow[Session]:
+    def _of_entry(self, entry: CachedToken, wanted: Wanted) -> Flow[Session]:
         """Return the session of a genuine token, from memory or from the store."""
         if wanted.mode == "cached" and self._near.is_served(entry):
             assert entry.session is not None and entry.loaded is not None
@@ -158,31 +137,6 @@ class Verify:
                 return (yield from self._ask(entry, wanted))
             return entry.session
         return (yield from self._ask(entry, wanted))
-
-    def _wanted(
-        self,
-        level: str | None,
-        max_auth_age: int | None,
-        verification: VerificationMode | None,
-        outage_grace: float | None,
-    ) -> _Wanted:
-        config = self._config
-        if outage_grace is None:
-            # A caller that chooses the mode gets that mode, and no grace unless it asks for one.
-            outage_grace = config.outage_grace if verification is None else 0
-        else:
-            check_grace(outage_grace, InvalidInput)
-        if level is not None:
-            check_level(config.levels, level)
-        if max_auth_age is not None:
-            check_seconds("max_auth_age", max_auth_age, 0, _LONGEST_AGE)
-        mode = config.verification
-        if verification is not None and verification != mode:
-            check_mode(verification, InvalidInput)
-            if verification == "cached":
-                raise InvalidInput("nothing is cached here; it needs Config(verification='cached')")
-            mode = verification
-        return _Wanted(mode, level, max_auth_age, outage_grace, self._deadline)
 
     def _known(self, access_token: str) -> CachedToken:
         """Return the cache entry of a genuine token, or a new one.
@@ -212,7 +166,7 @@ class Verify:
         entry.rotation = rotation_of(claims)
         return entry
 
-    def _ask(self, entry: CachedToken, wanted: _Wanted) -> Flow[Session]:
+    def _ask(self, entry: CachedToken, wanted: Wanted) -> Flow[Session]:
         """Ask the store; when it is unavailable, answer from memory if that is allowed."""
         near, cutoff, mode = self._near, self._cutoff, wanted.mode
         loading = None
@@ -242,7 +196,7 @@ class Verify:
         except StoreDenied:
             raise
         except StoreUnavailable:
-            recalled = self._recalled(entry, wanted)
+            recalled = self._grace.recalled(entry, wanted)
             if recalled is None:
                 raise
             return recalled
@@ -252,38 +206,7 @@ class Verify:
         self._verifies["ok", "store"] += 1
         return session
 
-    def _recalled(self, entry: CachedToken, wanted: _Wanted) -> Session | None:
-        """Return the session if ``outage_grace`` allows it while the store is unavailable.
-
-        Returns None otherwise. Raises SessionExpired or SessionRevoked when this process knows
-        that the session has ended.
-        """
-        self._loads.refuse_if_over(entry)
-        loaded = entry.loaded
-        if loaded is None or not wanted.outage_grace:
-            return None
-        if not self._is_in_grace(entry, wanted.outage_grace):
-            return None
-        self._check(entry, loaded, self._near.store_seconds(loaded), wanted)
-        self._memory.grace_accepted += 1
-        return replace(loaded.session, in_grace=True)
-
-    def _is_in_grace(self, entry: CachedToken, seconds: float) -> bool:
-        near, loaded = self._near, entry.loaded
-        age = near.seconds_since_seen(entry)
-        return (
-            loaded is not None
-            and age is not None
-            and age <= seconds
-            and loaded.session.act is None
-            and near.store_seconds(loaded) < loaded.fresh_until
-            and loaded.created_milliseconds >= self._cutoff.milliseconds
-            and not self._memory.pending_cutoffs
-        )
-
-    def _call_of(
-        self, entry: CachedToken, wanted: _Wanted, elapsed: float
-    ) -> ScriptCall[list[Any]]:
+    def _call_of(self, entry: CachedToken, wanted: Wanted, elapsed: float) -> ScriptCall[list[Any]]:
         """Return the call that reads the session.
 
         ``elapsed``: seconds of the deadline that reading the cutoff has used up.
@@ -316,7 +239,7 @@ class Verify:
             return 0
         return answer.reply
 
-    def _by_token_alone(self, access_token: str, wanted: _Wanted) -> Session:
+    def _by_token_alone(self, access_token: str, wanted: Wanted) -> Session:
         """Return the session that the token describes by itself, without asking the store."""
         config, era = self._config, self._near.era
         claims = self._verifier.verify(access_token)
@@ -336,15 +259,3 @@ class Verify:
             entry = CachedToken(access_token, claims.subject, keys, session_id, expires_at, era=era)
             self._near.keep_stateless(entry, session)
         return session
-
-    def _check(
-        self, entry: CachedToken, loaded: CachedSession, now: float, wanted: _Wanted
-    ) -> None:
-        """Raise StepUpRequired unless the user authenticated as the caller requires."""
-        if wanted.level is None and wanted.max_auth_age is None:
-            return
-        stored = read_stored([int(now * 1000), *loaded.raw])
-        stored = as_token_sees(stored, entry.step_up)
-        assert isinstance(stored.record, LiveRecord)
-        found = authentications(self._config, stored, stored.record)
-        require_authentication(self._config, found, now, wanted.level, wanted.max_auth_age)

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
@@ -24,7 +25,7 @@ from clusterpass.store.exchanges.first_try import first_answer, first_try
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Exchange
 from clusterpass.store.exchanges.unavailable import locate
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.resp import pack_one

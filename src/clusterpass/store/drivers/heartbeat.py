@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from clusterpass.protocol.calls.journal import Told, told_in
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from clusterpass.store.outcomes import Command, ServerError
 from clusterpass.store.topology.epoch import read_config_epoch, read_epoch
 from clusterpass.store.topology.slots import SLOTS, SlotMap

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from functools import partial
 
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.steps import Exchange
-from clusterpass.store.location import Address
 
 
 class JournalReaders:

@@ -12,13 +12,15 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreUnavailable
+from clusterpass.store.address import Address, SentinelAddress
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Probe, Send
 from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
-from clusterpass.store.location import Address, SentinelAddress, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.idling import concerns_all_nodes
-from clusterpass.store.wire.link import Link, LinkListener
+from clusterpass.store.wire.link import Link
+from clusterpass.store.wire.link_listener import LinkListener
 from clusterpass.store.wire.multiplexed import MultiplexedConnection
 from clusterpass.store.wire.resp import pack
 from clusterpass.store.wire.tls import tls_context

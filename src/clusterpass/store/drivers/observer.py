@@ -126,7 +126,7 @@ class Observer(Protocol):
         """
 
     def effective_epoch(self, epoch: int) -> int:
-        """As what ``epoch`` counts: a primary may have taken it without a vote."""
+        """The epoch as which ``epoch`` counts: a primary may have taken it without a vote."""
 
     def rely_on_agreements(self) -> None:
         """Note that Sentinels look after a single server: what it says of itself does not suffice,

@@ -15,7 +15,8 @@ from typing import Any, Final
 from redis.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.address import Address
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Command, Fault, Replies
 from clusterpass.store.wire.idling import LONGEST_IDLE
 from clusterpass.store.wire.redis_py import (

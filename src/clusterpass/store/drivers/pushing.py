@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.broadcast_rule import (
     HOW_MANY_TRACK,
@@ -19,7 +20,6 @@ from clusterpass.store.drivers.broadcast_rule import (
     trackers_in,
 )
 from clusterpass.store.drivers.observer import Observer
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import (
     Pushes,

@@ -17,6 +17,7 @@ from clusterpass.model.errors import (
     StoreUnavailable,
 )
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.credentials import is_asynchronous
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.observer import Observer
@@ -29,7 +30,7 @@ from clusterpass.store.drivers.watch_thread import (
 from clusterpass.store.exchanges.look_up import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Probe, Send
 from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
 from clusterpass.store.wire.idling import concerns_all_nodes
 

@@ -8,9 +8,9 @@ a synchronous store runs it on a :class:`WatchThread`.
 
 - Each primary gets four heartbeats in the staleness bound, and an extra one at once when the cutoff
   or the epoch has changed.
-- Nothing is sent while nothing is read and nobody waits for news: the leases run out, and the next
-  call to the store begins the heartbeats again. Pushes go on meanwhile, so that what is in memory
-  may be served again then.
+- Nothing is sent while nothing is read and nobody waits for news (:class:`Pace`): the leases run
+  out, and the next call to the store begins the heartbeats again. Pushes go on meanwhile, so that
+  what is in memory may be served again then.
 - The slots are looked up again when a node does not own them any more, cannot be reached or reports
   another epoch, and at long intervals in any case.
 """
@@ -19,34 +19,27 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read_pulse
 from clusterpass.store.drivers.journal_readers import JournalReaders
+from clusterpass.store.drivers.link_openings import LinkOpenings
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.pace import Pace
 from clusterpass.store.drivers.pushing import Pushing
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.slot_look_ups import SlotLookUps
 from clusterpass.store.drivers.witnesses import Witnesses
-from clusterpass.store.location import Address
 from clusterpass.store.missing import NEEDED_FOR_HEARTBEATS, NEEDED_FOR_PUSHES
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import Pushes
 from clusterpass.store.wire.multiplexed import Outcome
 
 logger: Final = logging.getLogger("clusterpass.store")
-_BEATS_IN_A_BOUND: Final = 4
-_IDLE_SECONDS: Final = 3.0
-"""After so long without a read the heartbeats pause."""
-_RESTING_SECONDS: Final = 30.0
-"""So often the connections are tried while they do."""
-_MOST_EXTRA_TURNS: Final = 10
-"""The most turns that urgent events may cause within the time of one ordinary turn."""
 
 
 class Watch:
@@ -56,7 +49,6 @@ class Watch:
         """``bound``: the staleness bound, in seconds."""
         self._store = store
         self._observer = observer
-        self._interval = bound / _BEATS_IN_A_BOUND
         self._heartbeats: dict[Address, Heartbeat] = {}
         self._version = 0
         self._slots = store.slots
@@ -72,10 +64,11 @@ class Watch:
         self._pushing: Final = Pushing(
             store, observer, connected=self.connected, refused=self.refused
         )
-        self._opening: dict[Address, asyncio.Task[None]] = {}
-        self._is_urgent = asyncio.Event()
-        self._activity = -1
-        self._active_at = 0.0
+        self._openings: Final = LinkOpenings(
+            failed=self._note_unreachable, refused=self._refuse, take_end=self._take_end
+        )
+        self._pace: Final = Pace(observer, bound)
+        self._is_urgent: Final = self._pace.is_urgent
         self._journals: Final = JournalReaders(store, observer, self._fail)
         self._witnesses: Final = Witnesses(
             store, observer, changed=self._want_look_up, fail=self._fail
@@ -139,6 +132,9 @@ class Watch:
         self._look_ups.is_wanted = True
         self._is_urgent.set()
 
+    def _note_unreachable(self) -> None:
+        self._look_ups.is_wanted = True
+
     # The task.
 
     async def run(self, nodes: Nodes) -> None:
@@ -180,60 +176,20 @@ class Watch:
         try:
             while True:
                 self._turn(nodes)
-                await self._pause()
-                if self._is_idle():
-                    await self._rest(nodes)
+                await self._pace.pause()
+                if self._pace.is_idle():
+                    await self._pace.rest(nodes)
         except GeneratorExit:
             raise  # the event loop was closed before: another watch may report by now
         except BaseException:
             self._look_ups.cancel()
-            for task in self._opening.values():
-                task.cancel()
+            self._openings.cancel()
             self._journals.cancel()
             self._witnesses.cancel()
             for address in self._heartbeats:
                 self._store.pushing_all.discard(address)
                 self._observer.lost(address)
             raise
-
-    async def _pause(self) -> None:
-        await asyncio.sleep(self._interval / _MOST_EXTRA_TURNS)
-        try:
-            async with asyncio.timeout(self._interval * (1 - 1 / _MOST_EXTRA_TURNS)):
-                await self._is_urgent.wait()
-        except TimeoutError:
-            return  # the ordinary turn
-        finally:
-            self._is_urgent.clear()
-
-    def _is_idle(self) -> bool:
-        """Whether nothing was read for a while, and nobody waits for news."""
-        activity, now = self._observer.activity, time.monotonic()
-        if activity != self._activity or self._observer.is_followed:
-            self._activity, self._active_at = activity, now
-        return now - self._active_at >= max(_IDLE_SECONDS, _BEATS_IN_A_BOUND * self._interval)
-
-    async def _rest(self, nodes: Nodes) -> None:
-        """Pause until the store is asked, or something happens to a connection."""
-
-        def wake() -> None:
-            with suppress(RuntimeError):  # the event loop has been closed
-                nodes.loop.call_soon_threadsafe(self._is_urgent.set)
-
-        observer = self._observer
-        observer.rested()
-        observer.on_use = wake
-        try:
-            if observer.activity == self._activity:  # nothing was read until now
-                async with asyncio.timeout(_RESTING_SECONDS):
-                    await self._is_urgent.wait()
-        except TimeoutError:
-            return
-        finally:
-            observer.on_use = None
-        if observer.activity != self._activity:
-            self._active_at = time.monotonic()
-            self._is_urgent.set()  # a lease needs two heartbeats
 
     def _turn(self, nodes: Nodes) -> None:
         if self._failure is not None:
@@ -248,7 +204,7 @@ class Watch:
         for address, heartbeat in self._heartbeats.items():
             connection = nodes.connection(address)
             if connection is None:
-                self._open(nodes, address)
+                self._openings.begin(nodes, address)
             elif address in self._pushing.met:
                 self._pushing.adjust(address, connection, now)
                 number = self._observer.beat_sent(address)
@@ -263,7 +219,7 @@ class Watch:
                 self._take(nodes)
             for address in self._heartbeats:
                 if nodes.connection(address) is None:
-                    self._open(nodes, address)
+                    self._openings.begin(nodes, address)
         except Exception as error:  # noqa: BLE001 (the watch fails by it)
             self._fail(error)
 
@@ -337,20 +293,6 @@ class Watch:
             self._pushing.forget(address)
             nodes.drop(address)
             self._look_ups.is_wanted = True
-
-    def _open(self, nodes: Nodes, address: Address) -> None:
-        if address not in self._opening:
-            task = nodes.loop.create_task(self._open_link(nodes, address))
-            self._opening[address] = task
-            task.add_done_callback(lambda _: self._opening.pop(address, None))
-            task.add_done_callback(self._take_end)
-
-    async def _open_link(self, nodes: Nodes, address: Address) -> None:
-        try:
-            if await nodes.link(address).open() is not None:
-                self._look_ups.is_wanted = True
-        except ClusterPassError as error:
-            self._refuse(address, str(error))
 
     def _refuse(self, address: Address, why: str, error: ServerError | None = None) -> None:
         self._pushing.forget(address)

@@ -13,11 +13,11 @@ from collections.abc import Generator
 from typing import Final, TypeVar
 
 from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.steps import Exchange, LookUp, Pause
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.exchanges.tries import SECONDS_BETWEEN_LOOK_UPS, Tries
 from clusterpass.store.exchanges.unavailable import unavailable
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.randomness import chance
 

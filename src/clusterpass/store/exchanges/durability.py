@@ -11,9 +11,9 @@ from clusterpass.config import Durability
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.location import Patience
 from clusterpass.store.missing import refused_command
 from clusterpass.store.outcomes import Replies, ServerError, Wait
+from clusterpass.store.patience import Patience
 from clusterpass.store.topology.slots import Shard, SlotMap
 
 _WAIT: Final = b"WAIT"

@@ -16,11 +16,11 @@ from clusterpass.model.errors import StoreDenied, StoreUnavailable
 from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, fill_journal, read_journal
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 from clusterpass.protocol.script import ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.exchanges.steps import Exchange, Send
 from clusterpass.store.exchanges.terms import Ahead
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Command, Replies, ServerError
 from clusterpass.store.randomness import chance
 from clusterpass.store.topology.epoch import read_epoch

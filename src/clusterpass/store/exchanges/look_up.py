@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from clusterpass.model.errors import ClusterPassError, StoreFailed, StoreUnavailable
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.server_errors import judge, not_a_single_server
 from clusterpass.store.exchanges.steps import Drop, Exchange, Send
 from clusterpass.store.exchanges.unavailable import unavailable
-from clusterpass.store.location import Address
 from clusterpass.store.missing import REPLICAS_UNKNOWN, Missing
 from clusterpass.store.outcomes import (
     Command,

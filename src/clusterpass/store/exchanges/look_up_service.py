@@ -6,12 +6,11 @@ A majority of the Sentinels names the primary, which has to say itself that it i
 from collections.abc import Callable
 
 from clusterpass.model.errors import StoreFailed
-from clusterpass.store.address import is_literal
+from clusterpass.store.address import Address, is_literal
 from clusterpass.store.exchanges.look_up import ask
 from clusterpass.store.exchanges.sentinels import Named, Sentinels
 from clusterpass.store.exchanges.server_errors import not_a_single_server
 from clusterpass.store.exchanges.steps import Drop, Exchange
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Attached, Fault, read_attached
 from clusterpass.store.topology.epoch import read_size
 from clusterpass.store.topology.slots import SlotMap

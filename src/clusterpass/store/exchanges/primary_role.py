@@ -6,8 +6,8 @@ Whether a node of a cluster was replaced is the subject of :mod:`evidence`.
 
 from typing import Final
 
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.steps import Drop, Exchange, Send
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Replies, ServerError
 
 _REFUSED: Final = frozenset({"NOPERM", "ERR"})

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from clusterpass.store.outcomes import Command, Fault, Replies, Wait
 
 Result = TypeVar("Result")

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from clusterpass.config import Durability
 from clusterpass.model.clock import steady_seconds
 from clusterpass.protocol.script import ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.location import Address, Patience
 from clusterpass.store.outcomes import Fault, FaultKind, Wait
+from clusterpass.store.patience import Patience
 from clusterpass.store.topology.attached import AttachedReplicas
 from clusterpass.store.topology.slots import SlotMap
 

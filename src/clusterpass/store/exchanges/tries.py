@@ -10,6 +10,7 @@ from typing import Any, Final
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, ScriptCall
+from clusterpass.store.address import Address
 from clusterpass.store.exchanges.commands import commands_of
 from clusterpass.store.exchanges.durability import (
     has_to_be_durable,
@@ -29,7 +30,6 @@ from clusterpass.store.exchanges.steps import (
 )
 from clusterpass.store.exchanges.terms import Ahead, Terms
 from clusterpass.store.exchanges.unavailable import unavailable
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, Replies, ServerError, Wait
 from clusterpass.store.topology.slots import SlotMap, named_host
 
@@ -85,24 +85,20 @@ class Tries:
         if address is None:
             return self._terms.blame("cluster_down" if slots.version else "connection")
         terms, call = self._terms, self._call
-        was_sent = self._was_sent
-        verdict = "go" if was_sent else terms.breakers.admit(address, terms.patience.timeout)
-        self._was_sent = False
-        if verdict == "probe":
-            rest = max(0.0, self.give_up_at - terms.clock())
-            yield Probe(address, self._slot, min(PROBE_SECONDS, rest))
-            if self.target(terms.current()) != address:
+        was_sent, self._was_sent = self._was_sent, False
+        if not was_sent:
+            verdict = yield from self._admitted(address)
+            if verdict == "overtaken":
                 return None
-            verdict = "go" if terms.breakers.seconds_silent(address) is None else "refuse"
-        if verdict == "refuse" and self.unconfirmed is not None:
-            return self.unconfirmed
-        if verdict == "refuse":
-            # A caller that has waited is told what it waited for.
-            fault = Fault("circuit_open")
-            raise self.unavailable(fault, address, is_told=self._has_waited)
-        if verdict == "wait":
-            self._has_waited = True
-            return Fault("circuit_open")
+            if verdict == "refuse" and self.unconfirmed is not None:
+                return self.unconfirmed
+            if verdict == "refuse":
+                # A caller that has waited is told what it waited for.
+                fault = Fault("circuit_open")
+                raise self.unavailable(fault, address, is_told=self._has_waited)
+            if verdict == "wait":
+                self._has_waited = True
+                return Fault("circuit_open")
         slots = yield from self._counted(slots)
         wait = wait_of(call, slots.shard(self._slot), slots, terms.patience, terms.durability)
         calls = (*(each.make() for each in ahead), call)
@@ -122,6 +118,21 @@ class Tries:
             age = min(terms.clock() - self._made_at, terms.patience.timeout)
             terms.breakers.failed(address, outcome.kind, age, fault=outcome)
         return outcome
+
+    def _admitted(self, address: Address) -> Exchange[str]:
+        """What the circuit breaker says of a try: "go", "wait" or "refuse".
+
+        A probe has a moment to succeed; "overtaken": meanwhile another node owns the slot.
+        """
+        terms = self._terms
+        verdict: str = terms.breakers.admit(address, terms.patience.timeout)
+        if verdict != "probe":
+            return verdict
+        rest = max(0.0, self.give_up_at - terms.clock())
+        yield Probe(address, self._slot, min(PROBE_SECONDS, rest))
+        if self.target(terms.current()) != address:
+            return "overtaken"
+        return "go" if terms.breakers.seconds_silent(address) is None else "refuse"
 
     def unavailable(
         self, fault: Fault, address: Address | None, *, is_told: bool = True
@@ -187,6 +198,11 @@ class Tries:
             None if asking else address,
             durable or not has_to_be_durable(call, slots, terms.patience, terms.durability),
         )
+        return (yield from self._unless_retried(answer, slots))
+
+    def _unless_retried(self, answer: Answer[Any], slots: SlotMap) -> Exchange[Answer[Any] | Fault]:
+        """``answer``; a Fault where it is not confirmed, and a further try may confirm it."""
+        terms, call = self._terms, self._call
         if not answer.durable and has_to_be_durable(
             call, SlotMap.unknown(), terms.patience, terms.durability
         ):

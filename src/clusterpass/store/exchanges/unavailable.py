@@ -9,8 +9,8 @@ from typing import Final
 
 from clusterpass.model.errors import CLOSED, StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.model.store_causes import SENTENCES, StoreCause
-from clusterpass.store.address import read_address
-from clusterpass.store.location import Address, SentinelAddress, StoreLocation
+from clusterpass.store.address import Address, SentinelAddress, read_address
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 
 SENTINEL_DENIED: Final = (

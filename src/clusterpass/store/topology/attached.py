@@ -11,7 +11,7 @@ shard by the map, always counts in addition: the map may name another one, which
 from collections.abc import Iterable
 from typing import Final
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from clusterpass.store.outcomes import Attached
 from clusterpass.store.topology.slots import Shard, SlotMap
 

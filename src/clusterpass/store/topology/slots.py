@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address
 from clusterpass.store.topology.members import Member, parse_members
 
 SLOTS: Final = 16_384

@@ -2,6 +2,15 @@
 
 Attempts begin one after the other, with a short pause between them, and go on side by side. The
 first that succeeds is used, and the others are closed.
+
+Two libraries have such a race for event loops, and none has one for threads, so the order of the
+addresses, the pauses and the sockets have to be here in any case. The race for event loops is here
+too:
+
+- ``asyncio`` has ``create_connection(happy_eyeballs_delay=...)``, which uvloop does not take.
+- aiohappyeyeballs joins the errors of all attempts to one. Where they differ, as when IPv4 is
+  refused and IPv6 leads nowhere, that error has no ``errno``: operators could not be told the
+  cause. It would also be one more package for whoever installs the library.
 """
 
 import asyncio

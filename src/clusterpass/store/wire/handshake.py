@@ -117,7 +117,7 @@ def judge_greeting(reply: Any) -> Fault | ServerError | None:
 
 
 def judge_plain_greeting(replies: Sequence[Any]) -> Fault | None:
-    """The meaning of ``replies``, those to :func:`plain_greeting`; as :func:`judge_greeting`.
+    """The Fault that ``replies``, those to :func:`plain_greeting`, amount to; None: there is none.
 
     Raises StoreDenied for a wrong user or password, StoreFailed for a node that refuses clients.
     """

@@ -3,22 +3,21 @@
 - The connection speaks RESP3. Where a node refuses that, it speaks RESP2: the node then answers
   requests and heartbeats, and pushes nothing.
 - One caller opens the connection; the others wait for the result.
-- A failure is followed by a pause, which grows with each failure and has jitter, so that a whole
-  fleet of processes does not reconnect in the same moment. Callers get the failure meanwhile.
+- A failure is followed by a pause (:class:`Backoff`). Callers get the failure meanwhile.
 """
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.store.address import Address
 from clusterpass.store.credentials import Credentials
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
-from clusterpass.store.randomness import chance
 from clusterpass.store.wire.ask_in_loop import ask_in_loop
+from clusterpass.store.wire.backoff import Backoff
 from clusterpass.store.wire.faults import fault_of_connection
 from clusterpass.store.wire.handshake import (
     Pushes,
@@ -29,38 +28,11 @@ from clusterpass.store.wire.handshake import (
     plain_greeting,
 )
 from clusterpass.store.wire.idling import LONGEST_IDLE
+from clusterpass.store.wire.link_listener import LinkListener
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.open_transport import open_transport
 from clusterpass.store.wire.reauthentication import Reauthentication
 from clusterpass.store.wire.resp import pack
-
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 1.0
-
-
-class LinkListener(Protocol):
-    """The receiver of pushes, and of their start and end for each node. No method blocks."""
-
-    @property
-    def pushes(self) -> Pushes:
-        """Which changes nodes are to push."""
-
-    @property
-    def prefixes(self) -> Sequence[bytes]:
-        """The prefixes of the keys whose changes nodes are to push."""
-
-    def connected(self, address: Address, pushes: Pushes) -> None:
-        """Note that the node at ``address`` answers from now on, and ``pushes`` changes."""
-
-    def refused(self, address: Address, error: ServerError) -> None:
-        """Note that the node at ``address`` refuses to push, by ``error``; requests work all the
-        same."""
-
-    def pushed(self, address: Address, message: list[Any]) -> None:
-        """Take ``message``, which the node at ``address`` pushed: the type, then the contents."""
-
-    def lost(self, address: Address) -> None:
-        """Note that the node at ``address`` no longer pushes changes."""
 
 
 class Link:
@@ -95,11 +67,9 @@ class Link:
         self._opening: asyncio.Task[Fault | None] | None = None
         self._is_in_handshake = False
         """Whether the node is reached, and TLS is not agreed on yet."""
-        self._pause = _FIRST_PAUSE
-        self._not_before = 0.0
+        self._backoff: Final = Backoff()
         self._closed = False
         self._why: FaultKind = "connection"
-        self._failure: Fault | ClusterPassError = Fault("connection")
 
     @property
     def open_connection(self) -> MultiplexedConnection | None:
@@ -121,7 +91,7 @@ class Link:
     def renew(self) -> None:
         """Have the next request open a new connection, without a pause; unless something was heard
         over the present one within the time limit."""
-        self._not_before = 0.0
+        self._backoff.not_before = 0.0
         connection, now = self.connection, asyncio.get_running_loop().time()
         is_open = connection is not None and connection.is_open
         if connection is not None and is_open and not connection.was_heard(now - self._limit):
@@ -155,8 +125,8 @@ class Link:
         opening = self._opening
         if opening is None:
             loop = asyncio.get_running_loop()
-            if loop.time() < self._not_before:
-                return self._last_failure()
+            if loop.time() < self._backoff.not_before:
+                return self._backoff.last_failure()
             opening = self._opening = loop.create_task(self._open())
             opening.add_done_callback(self._opened)
         # The cancellation of one caller leaves the task to the others.
@@ -304,24 +274,7 @@ class Link:
         if self._silent is not None:
             self._silent(self.address, idle_since, sent_at)
 
-    def _last_failure(self) -> Fault:
-        if isinstance(self._failure, ClusterPassError):
-            raise self._failure.with_traceback(None)
-        return self._failure
-
     def _opened(self, task: "asyncio.Task[Fault | None]") -> None:
         self._opening = None
-        if task.cancelled():
-            return
-        # Asked here too, as asyncio warns of an error that nobody retrieves.
-        error = task.exception()
-        if error is None and task.result() is None:
-            self._pause = _FIRST_PAUSE
-            return
-        if isinstance(error, ClusterPassError):
-            self._failure = error
-        else:
-            self._failure = (task.result() if error is None else None) or Fault("connection")
-        pause = chance.uniform(self._pause / 2, self._pause)
-        self._not_before = task.get_loop().time() + pause
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        if not task.cancelled():
+            self._backoff.note(task)

@@ -109,7 +109,7 @@ class MultiplexedConnection(asyncio.Protocol):
         self.is_open = False
         """Whether the connection takes requests."""
         self.is_plain = False
-        """Whether it speaks RESP2, over which nothing is pushed."""
+        """Whether the connection speaks RESP2, over which nothing is pushed."""
 
     def ask(self, packed: bytes, count: int, *, urgent: bool = False) -> "asyncio.Future[Outcome]":
         """Send ``packed``, or queue it until the window has room, unless it is ``urgent``.

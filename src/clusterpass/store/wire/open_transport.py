@@ -4,8 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-from clusterpass.store.address import is_literal
-from clusterpass.store.location import Address
+from clusterpass.store.address import Address, is_literal
 from clusterpass.store.wire.dial import dial_in_loop, keep_alive
 
 

@@ -11,12 +11,12 @@ import math
 from typing import Final
 
 from clusterpass.model.errors import StoreUnavailable
+from clusterpass.store.address import Address
 from clusterpass.store.credentials import (
     Credentials,
     CredentialSource,
     pause_after_failure,
 )
-from clusterpass.store.location import Address
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.ask_in_loop import ask_in_loop
 from clusterpass.store.wire.multiplexed import MultiplexedConnection

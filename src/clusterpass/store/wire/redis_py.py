@@ -37,13 +37,14 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from clusterpass.model.errors import StoreDenied, StoreUnavailable
+from clusterpass.store.address import Address
 from clusterpass.store.credentials import (
     Credentials,
     CredentialSource,
     ask,
     pause_after_failure,
 )
-from clusterpass.store.location import Address, StoreLocation
+from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.dial import dial
 from clusterpass.store.wire.faults import (

@@ -1,0 +1,54 @@
+"""The routes of the integration with Quart."""
+
+from quart import Blueprint, Response, request
+
+from clusterpass.integrations.quart_extension import extension_here
+from clusterpass.integrations.quart_requests import current_visit, respond
+from clusterpass.model.errors import InvalidInput
+from clusterpass.web import endpoints
+from clusterpass.web.flow import WebFlow, run_async
+from clusterpass.web.messages import WebAnswer
+
+
+def make_blueprint(name: str) -> Blueprint:
+    """Return a blueprint of that name with the routes every application needs."""
+    blueprint = Blueprint(name, __name__)
+    blueprint.post("/refresh")(_refresh)
+    blueprint.post("/logout")(_log_out)
+    blueprint.post("/logout-all")(_log_out_everywhere)
+    blueprint.get("/devices")(_devices)
+    blueprint.delete("/devices/<session_id>")(_end_device)
+    return blueprint
+
+
+async def _answer(flow: WebFlow[WebAnswer]) -> Response:
+    return respond(await run_async(extension_here().sessions, flow))
+
+
+async def _refresh() -> Response:
+    try:
+        body = await request.get_json(silent=True)
+    except (ValueError, RecursionError):
+        raise InvalidInput("the body is no JSON") from None
+    token = body.get("refresh_token") if isinstance(body, dict) else None
+    return await _answer(endpoints.refresh(extension_here().gate, current_visit(), token))
+
+
+async def _log_out() -> Response:
+    token = await extension_here().form_token()
+    return await _answer(endpoints.logout(extension_here().gate, current_visit(), form_token=token))
+
+
+async def _log_out_everywhere() -> Response:
+    token = await extension_here().form_token()
+    return await _answer(
+        endpoints.logout_everywhere(extension_here().gate, current_visit(), form_token=token)
+    )
+
+
+async def _devices() -> Response:
+    return await _answer(endpoints.devices(extension_here().gate, current_visit()))
+
+
+async def _end_device(session_id: str) -> Response:
+    return await _answer(endpoints.end_device(extension_here().gate, current_visit(), session_id))
