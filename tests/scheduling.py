@@ -58,6 +58,8 @@ _LONGEST_FIRST: Final = (
     "tests/cluster/test_without_resp3.py",
     "tests/service/test_metrics.py",
     "tests/docs/test_site.py",
+    "tests/upgrade/test_upgrade_page.py",
+    "tests/upgrade/test_side_by_side.py",
     "tests/cluster/test_glances.py",
     "tests/service/test_many_requests.py",
     "tests/service/test_hot_paths.py",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clusterpass.config import (
+        Compatibility as Compatibility,
         Config as Config,
         Durability as Durability,
         RefreshRetry as RefreshRetry,
@@ -166,6 +167,7 @@ _HOMES = {
     "CacheStats": "model.statistics",
     "ChangeKind": "model.values",
     "ClusterPassError": "model.errors",
+    "Compatibility": "config",
     "Config": "config",
     "ConfigurationError": "model.errors",
     "Credentials": "store.credentials",

@@ -25,6 +25,8 @@ Durability = Literal["replicated", "primary", "fsync"]
 _DURABILITIES: Final = frozenset(get_args(Durability))
 RefreshRetry = Literal["until_used", "grace"]
 _RETRIES: Final = frozenset(get_args(RefreshRetry))
+Compatibility = Literal["current", "previous"]
+_COMPATIBILITIES: Final = get_args(Compatibility)
 StoredAddresses = Literal["full", "network", "none"]
 _STORED_ADDRESSES: Final = get_args(StoredAddresses)
 
@@ -151,6 +153,11 @@ class Config:
     process saw alive at most so many seconds ago (at most one hour; 0: verify raises
     StoreUnavailable). A revocation made elsewhere meanwhile is not seen, so the grace is for
     read-only use."""
+    compatibility: Compatibility = "current"
+    """Which release reads what is written: ``current``, this one; ``previous``, the one before as
+    well, so that both run side by side, and users stay logged in when you go back to it. With
+    ``previous``, refresh tokens are made from the signing keys, which must be here, and
+    ``refresh_retry`` is ``grace``."""
     cache_entries: int = 100_000
     """The most access tokens that the cache holds (1 to 100 million)."""
     cache_bytes: int = 256 * 1024 * 1024
@@ -255,11 +262,14 @@ class Config:
         check_whole("cache_entries", self.cache_entries, 1, 100_000_000)
         check_whole("cache_bytes", self.cache_bytes, 2**20, 2**40)
         self._check_names()
+        self._check_compatibility()
 
     @property
     def retries_until_used(self) -> bool:
         """Whether a refresh token may be presented again until its successor was used."""
         retry = self.refresh_retry
+        if self.compatibility == "previous":
+            return False
         if retry is None:
             return self.refresh_grace > 0 and self.verification != "stateless"
         return retry == "until_used"
@@ -283,6 +293,25 @@ class Config:
         if self.key_encryption_keys:
             keys = parse_encryption_keys(self.key_encryption_keys)
             object.__setattr__(self, "key_encryption_keys", keys)
+
+    def _check_compatibility(self) -> None:
+        if self.compatibility not in _COMPATIBILITIES:
+            raise ConfigurationError("compatibility must be 'current' or 'previous'")
+        if self.compatibility == "current":
+            return
+        if self.keys.managed is not None or (
+            self.keys.can_sign and not self.keys.signing_key.can_derive
+        ):
+            raise ConfigurationError(
+                "compatibility='previous' needs the private half of the signing key, from which the"
+                " release before derives refresh tokens: give keys that are neither in the store"
+                " nor in a KMS"
+            )
+        if self.refresh_retry == "until_used":
+            raise ConfigurationError(
+                "compatibility='previous' excludes refresh_retry='until_used', of which the release"
+                " before knows nothing"
+            )
 
     def _check_names(self) -> None:
         levels = self.levels
@@ -339,6 +368,7 @@ _VARIABLES_OF_THE_SERVICE: Final = (
     *("managed_keys", "key_algorithm", "key_rotate_after", "key_publish_before"),
     *("account_attempts", "account_window", "address_attempts", "address_window"),
     *("administration_max_age", "administrators", "authz_assertion", "authz_cookie_domain"),
+    "authz_hand_over_hosts",
     *("authz_grpc_address", "authz_hosts", "authz_identity_headers", "authz_most_grace"),
     *("authz_policy", "authz_portal", "config", "cookie_secure", "hash_concurrency", "page_prefix"),
     *("host", "log_format", "log_warm_verifies", "login_enabled", "metrics_address"),

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 REQUIRED_VARIABLE = "REQUIRE_LINTERS"
 """Set by make: a linter that is missing fails the tests."""
-OPTIONAL = {"helm", "redis-cli", "strace", "systemd-analyze"}
+OPTIONAL = {"buildah", "helm", "mmdebstrap", "redis-cli", "strace", "systemd-analyze"}
 """Programs that no package of the index and no package of every Debian brings."""
 
 

@@ -2,11 +2,13 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,6 +32,53 @@ def test_it_follows_the_specification_of_compose(tmp_path):
     broken = tmp_path / "compose.yaml"
     broken.write_text(COMPOSE.read_text("utf-8").replace("cap_drop", "cap_dropped"))
     assert run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", broken).returncode
+
+
+def names_in(service: dict[str, Any], key: str) -> set[str]:
+    """The names that a service refers to: those of a list, or the keys of a mapping."""
+    return set(service.get(key, ()))
+
+
+def test_what_a_service_refers_to_is_declared():
+    """As ``docker compose config`` judges; the schema does not look at references."""
+    whole = yaml.safe_load(COMPOSE.read_text("utf-8"))
+    for name, service in SERVICES.items():
+        assert names_in(service, "depends_on") <= set(SERVICES), name
+        assert names_in(service, "networks") <= set(whole["networks"]), name
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (FOLDER / source).exists(), name
+            else:
+                assert source in whole["volumes"], name
+        for other, how in dict(service.get("depends_on", {})).items():
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in SERVICES[other], name
+            else:
+                assert how["condition"] == "service_completed_successfully"
+                assert SERVICES[other]["restart"] == "no", name
+    published = [port for each in SERVICES.values() for port in each.get("ports", ())]
+    assert len(published) == len({port.rsplit(":", 1)[0] for port in published})
+    used = {v.split(":")[0] for each in SERVICES.values() for v in each.get("volumes", ())}
+    assert set(whole["volumes"]) <= used, "no volume is left over"
+
+
+def test_the_addresses_are_in_the_network():
+    import ipaddress
+
+    whole = yaml.safe_load(COMPOSE.read_text("utf-8"))
+    (part,) = whole["networks"]["cluster"]["ipam"]["config"]
+    network = ipaddress.ip_network(part["subnet"])
+    for name in NODES:
+        address = SERVICES[name]["networks"]["cluster"]["ipv4_address"]
+        assert ipaddress.ip_address(address) in network
+
+
+def test_the_image_that_is_built_is_the_one_of_the_dockerfile():
+    for name in ("keys", "auth-1", "auth-2"):
+        build = SERVICES[name]["build"]
+        context = (FOLDER / build["context"]).resolve()
+        assert (context / build["dockerfile"]).samefile(DEPLOY / "docker" / "Dockerfile")
 
 
 def test_its_style_is_that_of_the_linter():
@@ -83,12 +132,14 @@ def nodes(tmp_path: Path) -> Iterator[dict[str, int]]:
                         env=environment,
                         stdout=log,
                         stderr=log,
+                        start_new_session=True,
                     )
                 )
         yield ports
     finally:
         for process in running:
-            process.terminate()
+            # The shell and the server that it waits for.
+            os.killpg(process.pid, signal.SIGTERM)
         for process in running:
             process.wait(30)
 

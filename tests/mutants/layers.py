@@ -131,6 +131,7 @@ SLOW_OR_TEXTUAL: Final = frozenset(
         "tests/cli/test_dev_and_demo.py",
         "tests/deploy",
         "tests/runbooks",
+        "tests/upgrade",
         "tests/service/test_page_browser.py",
         "tests/service/test_page_browser_admin.py",
         "tests/service/test_prometheus.py",

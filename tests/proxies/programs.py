@@ -82,7 +82,7 @@ def _prepare_apache(folder: Path) -> dict[str, str]:
     (folder / "modules").symlink_to("/usr/lib/apache2/modules")
     user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
     (folder / "apache2.conf").write_text(f"ServerRoot {folder}\n{user}{_APACHE}")
-    return {}
+    return {"APACHE_LOG_DIR": str(folder)}
 
 
 def _prepare_caddy(folder: Path) -> dict[str, str]:
@@ -155,6 +155,7 @@ PROGRAMS: Final = {
             "apache",
             ("-D", "FOREGROUND", "-d", ".", "-f", "apache2.conf"),
             _prepare_apache,
+            for_browsers=("browsers/app.conf", "sites-available/app.conf"),
             command="apache2",
         ),
     )

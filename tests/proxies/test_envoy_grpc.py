@@ -2,7 +2,9 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,72 @@ def test_a_path_that_is_no_text_leads_nowhere(envoy, raw):
     assert status in {400, 403}, body
     if status == 403:
         assert json.loads(body)["reason"] == "unsafe_path"
+
+
+def accessed(envoy: Proxy, path: str) -> dict[str, Any]:
+    """The line of Envoy's own access log about a path."""
+    deadline = time.monotonic() + 20
+    while True:
+        lines = [line for line in envoy.log_file.read_text().splitlines() if line[:1] == "{"]
+        for line in map(json.loads, lines):
+            if line["path"] == path:
+                return dict(line)
+        assert time.monotonic() < deadline, path
+        time.sleep(0.02)
+
+
+def test_the_access_log_says_who_called(envoy, login, subject):
+    pair = login(claims={"scope": "staff orders:read"})
+    with visitor(envoy, pair) as client:
+        assert client.get("/private/seen?token=secret").status_code == 200
+        assert client.get("/private/seen-again").status_code == 200
+    for path in ("/private/seen", "/private/seen-again"):
+        line = accessed(envoy, path)
+        assert line["subject"] == subject
+        assert line["session"] == pair.session_id
+        assert (line["level"], line["scopes"]) == ("1", ["staff", "orders:read"])
+        assert (line["status"], line["actor"]) == (200, None)
+    assert "token=secret" not in envoy.log_file.read_text()
+
+
+def test_the_access_log_names_nobody_without_a_session(envoy, login):
+    with visitor(envoy) as client:
+        assert client.get("/public/seen").status_code == 200
+        assert client.get("/private/unseen").status_code == 401
+    for path, status in (("/public/seen", 200), ("/private/unseen", 401)):
+        line = accessed(envoy, path)
+        assert (line["status"], line["subject"], line["scopes"]) == (status, None, None)
+
+
+RBAC = """                  - name: envoy.filters.http.rbac
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+                      rules:
+                        action: ALLOW
+                        policies:
+                          staff:
+                            permissions: [{any: true}]
+                            principals:
+                              - metadata:
+                                  filter: envoy.filters.http.ext_authz
+                                  path: [{key: scopes}]
+                                  value: {list_match: {one_of: {string_match: {exact: staff}}}}
+"""
+
+
+def test_a_filter_of_envoy_decides_by_what_the_service_says(
+    services, grpc_port, app_port, login, tmp_path
+):
+    require(NAME)
+    router = "                  - name: envoy.filters.http.router\n"
+    given = (NAME, services[0].port, grpc_port, app_port, tmp_path / "files")
+    with proxying(*given, changes={router: RBAC + router}) as envoy:
+        with visitor(envoy, login(claims={"scope": "orders staff"})) as client:
+            assert Seen.of(client.get("/private"))
+        with visitor(envoy, login(claims={"scope": "orders"})) as client:
+            forged = {"X-Auth-Scope": "staff", "scopes": "staff"}
+            answer = client.get("/private", headers=forged)
+            assert (answer.status_code, answer.text) == (403, "RBAC: access denied")
 
 
 def fetch(envoy: Proxy, target: bytes, headers: bytes = b"") -> tuple[int, bytes]:

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
+from clusterpass import (
+    Config,
+    EmbeddedCluster,
+    KeyRing,
+    SessionManager,
+    SessionRevoked,
+    TokenPair,
+)
 from clusterpass.cli.local_setup import write_keys
 
 from ..service.conftest import COMMAND, command_environment
@@ -62,10 +69,12 @@ def open_manager(keys_path: Path) -> Iterator[Callable[..., SessionManager]]:
 def command(keys_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a command of clusterpass against a store."""
 
-    def ran(url: str, *arguments: str, text_in: str = "") -> subprocess.CompletedProcess[str]:
+    def ran(
+        url: str, *arguments: str, text_in: str = "", **more: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*COMMAND, *arguments],
-            env=command_environment(url, keys_path),
+            env=command_environment(url, keys_path, **more),
             input=text_in,
             capture_output=True,
             encoding="utf-8",
@@ -95,6 +104,15 @@ def eventually(condition: Callable[[], Any], what: str) -> None:
     while not condition():
         assert time.monotonic() < give_up_at, f"not in time: {what}"
         time.sleep(0.05)
+
+
+def refused(manager: SessionManager, pair: TokenPair, **options: Any) -> bool:
+    """Whether the session of a pair is revoked, as far as a manager knows."""
+    try:
+        manager.verify(pair.access_token, **options)
+    except SessionRevoked:
+        return True
+    return False
 
 
 def server_cli(*arguments: object, text_in: str = "") -> str:

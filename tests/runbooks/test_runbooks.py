@@ -1,27 +1,19 @@
 """The runbooks of docs/howto/runbooks, rehearsed on real clusters."""
 
-import re
-import subprocess
 from pathlib import Path
 
 import pytest
-import redis
-from redis.exceptions import RedisError
 
 from clusterpass import (
     InvalidRefreshToken,
     KeyRing,
-    SessionRevoked,
     StoreUnavailable,
     TokenKeyUnknown,
-    UserDirectory,
 )
-from clusterpass.embedded.binary import find_server
 from clusterpass.model.authentication_errors import InvalidToken
 from clusterpass.protocol.keyspace import Keyspace
-from tests.ports import free_port
 
-from .conftest import eventually, server_cli
+from .conftest import eventually, refused, server_cli
 
 KEYSPACE = Keyspace()
 pytestmark = pytest.mark.timeout(240)
@@ -145,14 +137,6 @@ def test_all_sessions_are_revoked_at_once(cluster_of, open_manager, command):
     assert here.verify(again.access_token).subject == "user-1"
 
 
-def refused(manager, pair) -> bool:
-    try:
-        manager.verify(pair.access_token)
-    except SessionRevoked:
-        return True
-    return False
-
-
 def test_the_memory_of_a_node_is_full(cluster_of, open_manager, findings):
     cluster = cluster_of(6)
     manager = open_manager(f"{cluster.url}?deadline=1")
@@ -172,60 +156,3 @@ def test_the_memory_of_a_node_is_full(cluster_of, open_manager, findings):
     new = manager.login(subject)
     assert manager.verify(new.access_token).subject == subject
     assert "memory" not in findings(cluster.url)
-
-
-def test_a_backup_is_restored_into_another_cluster(
-    cluster_of, open_manager, command, tmp_path, keys_path
-):
-    old = cluster_of(3)
-    manager = open_manager(old.url)
-    UserDirectory(manager).add("alice", "correct horse battery")
-    manager.bans.add("mallory", reason="fraud")
-    kept, ended = manager.login("alice"), manager.login("alice")
-    files = []
-    for node in old.nodes:
-        files.append(tmp_path / f"backup-{node.port}.rdb")
-        server_cli("-p", node.port, "--rdb", files[-1])
-    manager.logout(ended.access_token)  # after the backup
-    new = cluster_of(3)
-    for file in files:
-        restore(file, new.nodes[0].port, find_server(), free_port())
-    restored = open_manager(new.url)
-    assert restored.verify(kept.access_token).subject == "alice"
-    # A backup does not know what was revoked since.
-    assert restored.verify(ended.access_token).subject == "alice"
-    assert command(new.url, "sessions", "revoke-before", "--yes").returncode == 0
-    for pair in (kept, ended):
-        eventually(lambda p=pair: refused(restored, p), "nobody is logged in by the backup")
-    assert [ban.reason for ban in restored.bans.list("mallory")] == ["fraud"]
-    assert UserDirectory(restored).login("alice", "correct horse battery").session_id
-
-
-def restore(file: Path, port: int, server: Path, temporary: int) -> None:
-    """Load a backup into a server of its own, and copy its keys into the cluster at ``port``."""
-    process = subprocess.Popen(
-        [
-            *(server, "--port", str(temporary), "--bind", "127.0.0.1", "--save", ""),
-            *("--dir", str(file.parent), "--dbfilename", file.name),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        with redis.Redis(port=temporary) as client:
-            eventually(lambda: answers(client), "the backup is loaded")
-            count = client.dbsize()
-        said = server_cli(
-            *("--cluster", "import", f"127.0.0.1:{port}"),
-            *("--cluster-from", f"127.0.0.1:{temporary}", "--cluster-copy", "--cluster-replace"),
-        )
-        assert len(re.findall(r"Migrating .*OK", said)) == count, said
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def answers(client) -> bool:
-    try:
-        return bool(client.ping())
-    except RedisError:
-        return False

@@ -80,6 +80,7 @@ DEFAULTS = {
     "authz_portal": None,
     "authz_hosts": (),
     "authz_cookie_domain": None,
+    "authz_hand_over_hosts": (),
     "hsts_seconds": 31_536_000,
     "hsts_always": False,
     "header_timeout": 10,
@@ -260,6 +261,7 @@ def test_all_that_is_set_reaches_the_library(monkeypatch, keys_file):
         "activity_interval": 7,
         "refresh_grace": 5,
         "refresh_retry": "grace",
+        "compatibility": "previous",
         "history_entries": 3,
         "generation_lifetime": 3700,
         "history_lifetime": 11,
@@ -569,6 +571,8 @@ OWN_HOST = {
     "authz_cookie_domain": "example.org",
 }
 
+ALONE = {"trusted_proxies": "127.0.0.1", "authz_portal": "https://auth.example.org"}
+
 
 @pytest.mark.parametrize(
     "given",
@@ -582,6 +586,10 @@ OWN_HOST = {
         {**OWN_HOST, "authz_cookie_domain": ".Example.ORG"},
         {**OWN_HOST, "authz_hosts": "app.example.org, shop.example.org:8443"},
         {**OWN_HOST, "page_prefix": "/auth", "authz_portal": "https://example.org/auth"},
+        {**OWN_HOST, "authz_hand_over_hosts": "app.example.net, Shop.example.com:8443"},
+        {**PORTAL, "authz_hand_over_hosts": "sub.app.example.org:443"},
+        {**ALONE, "authz_hand_over_hosts": "app.example.net"},
+        {**ALONE, "authz_hand_over_hosts": "a.example", "hosts": "auth.example.org, a.example"},
     ],
 )
 def test_browsers_are_led_to_a_portal(given):
@@ -608,6 +616,18 @@ def test_browsers_are_led_to_a_portal(given):
         ({**OWN_HOST, "authz_hosts": "auth.example.org"}, "set page_prefix"),
         ({"authz_hosts": "app.example"}, "set authz_portal"),
         ({"authz_cookie_domain": "example.org"}, "set authz_portal"),
+        ({"authz_hand_over_hosts": "app.example"}, "set authz_portal"),
+        (ALONE, "needs page_prefix"),
+        ({**PORTAL, "authz_hand_over_hosts": "app.example.org:8443"}, "cookie of the portal"),
+        ({**OWN_HOST, "authz_hand_over_hosts": "app.example.org"}, "cookie of the portal"),
+        (
+            {**ALONE, "authz_hand_over_hosts": "a.example", "hosts": "auth.example.org"},
+            "does not list a.example",
+        ),
+        *(
+            ({**ALONE, "authz_hand_over_hosts": hosts}, "authz_hand_over_hosts")
+            for hosts in ("*.example.net", "https://app.example.net", "app.example.net/x")
+        ),
         *(
             ({**PORTAL, "authz_portal": url}, "give a URL")
             for url in (

@@ -2,7 +2,9 @@
 
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from google.protobuf.json_format import MessageToDict
 
+from clusterpass import Actor, Session
 from clusterpass.service.authz.grpc_messages import (
     asked_in,
     headers_in,
@@ -10,7 +12,9 @@ from clusterpass.service.authz.grpc_messages import (
     policy_in,
     response_of,
     source_in,
+    with_header,
 )
+from clusterpass.service.authz.identity import Identity
 from clusterpass.service.authz.original_request import read_original
 from clusterpass.service.hot.responder import Answer, answer_problem
 from clusterpass.web.problems import of_status
@@ -102,3 +106,34 @@ def test_whatever_is_no_200_is_a_denial(status, code):
     headers = {each.header.key: each.header.value for each in response.denied_response.headers}
     assert (headers["x-request-id"], headers["cache-control"]) == ("id", "no-store")
     assert not {"content-length", "server"} & set(headers)
+
+
+def test_what_other_filters_learn_of_who_calls():
+    session = Session(
+        "anna & é\n",
+        "s" * 22,
+        None,
+        1,
+        1,
+        2,
+        claims={"scope": "orders:read staff"},
+        acr="2",
+        act=Actor("root", "a" * 22),
+    )
+    answer = Answer(200, Identity(()).encoded(session, "an.asser.tion"))
+    told = response_of(answer, b"id").dynamic_metadata
+    assert MessageToDict(told) == {
+        "subject": "anna%20&%20%C3%A9%0A",
+        "session": "s" * 22,
+        "level": "2",
+        "actor": "root",
+        "scopes": ["orders:read", "staff"],
+    }
+    copied = with_header(response_of(answer, b"id"), b"cookie", b"a=b")
+    assert copied.dynamic_metadata == told
+    assert [each.header.key for each in copied.ok_response.headers][-1] == "cookie"
+
+
+def test_of_nobody_and_of_a_denial_nothing_is_told():
+    for answer in (Answer(200, Identity(()).encoded(None)), answer_problem(of_status(403))):
+        assert not response_of(answer, b"id").HasField("dynamic_metadata")

@@ -111,6 +111,39 @@ def test_who_is_led_nowhere(asked):
     assert LEADING.away(asked, NAVIGATION, TokenMissing()) is None
 
 
+ELSEWHERE = Leading(
+    PORTAL,
+    ReturnAddresses(frozenset({"app.example", "auth.example"}), None, secure=True),
+    "1",
+    frozenset({"app.example"}),
+)
+
+
+def test_a_host_of_another_domain_is_left_for_the_portal_by_a_path_of_its_own():
+    for error, more in (
+        (TokenMissing(), {}),
+        (StepUpRequired(max_age=60), {"for": ["step-up"]}),
+        (StepUpRequired(acr_values=("2", "3")), {"for": ["step-up"], "level": ["2"]}),
+    ):
+        url = ELSEWHERE.away(original(), NAVIGATION, error)
+        assert url is not None
+        start, _, query = url.partition("?")
+        assert start == "https://app.example/_clusterpass/begin"
+        expected = {"rd": ["/orders?x=1&y=a%20b"], **more}
+        assert parse_qs(query, strict_parsing=True) == expected
+    assert ELSEWHERE.away(original(), NAVIGATION, InvalidCredentials()) is None
+    assert ELSEWHERE.away(original(), {}, TokenMissing()) is None
+    here = original(**{"x-original-host": ["auth.example"]})
+    url = ELSEWHERE.away(here, NAVIGATION, TokenMissing())
+    assert url is not None and url.startswith(f"{PORTAL}/page/login?rd=")
+
+
+@pytest.mark.parametrize("path", ["begin?rd=/x", "session?rd=/x&code=y", "", "x"])
+def test_who_asks_about_the_way_itself_is_led_nowhere(path):
+    asked = original(uri=f"/_clusterpass/{path}")
+    assert ELSEWHERE.away(asked, NAVIGATION, TokenMissing()) is None
+
+
 def test_an_error_that_no_page_can_help_with():
     assert LEADING.away(original(), NAVIGATION, InvalidCredentials()) is None
 

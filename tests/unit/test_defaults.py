@@ -63,6 +63,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "activity_interval": 300,
         "refresh_grace": 30,
         "refresh_retry": None,
+        "compatibility": "current",
         "refresh_secrets": (),
         "key_encryption_keys": (),
         "clock_leeway": 30,

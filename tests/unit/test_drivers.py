@@ -61,9 +61,9 @@ class Server:
 class Driver:
     """A store of either kind, driven in the same way."""
 
-    def __init__(self, kind: Any, address: Address, options: str = "") -> None:
+    def __init__(self, kind: Any, address: Address, options: str = "timeout=2&deadline=2") -> None:
         self.closed: list[int] = []
-        url = f"redis://{address}?timeout=2&deadline=2{options}"
+        url = f"redis://{address}?{options}"
         self.store = kind(parse_store_url(url), lambda: self.closed.append(1))
 
     async def _call(self, method: Any, *arguments: Any) -> Any:
@@ -194,6 +194,26 @@ async def test_a_ping_finds_a_primary(scene: Any) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         await driver.ping()
     assert caught.value.reason == "cluster_down"
+
+
+async def test_a_primary_that_is_silent_holds_up_no_ping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own attempt would take until the end of the test: the others are asked meanwhile."""
+
+    async def say_nothing(request: list[bytes], _: asyncio.StreamWriter) -> None:
+        return
+
+    async with fake_node(say_nothing) as (silent, first), fake_node(Server()) as (node, second):
+        driver = Driver(AsyncStore, first, "timeout=300&deadline=300")
+
+        def find(_: float) -> Any:
+            yield from ()
+            return [first, first, second]
+
+        monkeypatch.setattr(driver.store, "_find_primaries", find)
+        async with asyncio.timeout(20):
+            await driver.ping()
+        assert silent.requests and names_of(node) == [b"PING", b"ROLE"]
+        await driver.close()
 
 
 async def test_names_are_scanned_to_the_end(scene: Any) -> None:

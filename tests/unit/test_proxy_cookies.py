@@ -5,6 +5,7 @@ import pytest
 from clusterpass import (
     Config,
     KeyRing,
+    Session,
     TokenExpired,
     TokenIssuer,
     TokenMalformed,
@@ -39,11 +40,13 @@ def make(
     domain: str | None = None,
     *,
     secure: bool = True,
+    others: tuple[str, ...] = (),
 ) -> tuple[ProxyCookies, Time]:
     clock, parsed = Time(), Portal.parse(portal)
     assert parsed is not None
     config = Config(issuer=ISSUER, keys=keys, access_lifetime=PERIOD, activity_interval=INTERVAL)
-    return ProxyCookies(config, parsed, domain, secure=secure, clock=clock), clock
+    made = ProxyCookies(config, parsed, domain, secure=secure, others=others, clock=clock)
+    return made, clock
 
 
 def pair(subject: str = "alice", step_up: str | None = None, keys: KeyRing = KEYS) -> TokenPair:
@@ -160,14 +163,34 @@ def test_no_character_of_it_can_be_changed(position: int) -> None:
 
 def test_whom_it_is_sent_to() -> None:
     alone, _ = make()
-    assert alone.is_sent_to("app.example.org")
+    assert alone.place_of("app.example.org")
     for host in ("example.org", "x.app.example.org", "evilapp.example.org", None, ""):
-        assert not alone.is_sent_to(host)
+        assert alone.place_of(host) is None
     domain, _ = make(domain="example.org")
     for sent in ("example.org", "app.example.org", "a.b.example.org"):
-        assert domain.is_sent_to(sent)
+        assert domain.place_of(sent)
     for host in ("evilexample.org", "org", "example.org.evil", None):
-        assert not domain.is_sent_to(host)
+        assert domain.place_of(host) is None
+
+
+@pytest.mark.parametrize("domain", [None, "example.org"])
+def test_a_host_of_another_domain_has_a_cookie_of_its_own(domain: str | None) -> None:
+    cookies, _ = make(domain=domain, others=("app.example.net", "shop.example.com"))
+    home, there = cookies.place_of("app.example.org"), cookies.place_of("app.example.net")
+    elsewhere = cookies.place_of("shop.example.com")
+    assert home is not None and there is not None and elsewhere is not None
+    assert cookies.place_of("sub.app.example.net") is None
+    ticket = cookies.ticket_for(pair(step_up="c3RlcC11cC4").access_token, False)
+    session = Session("alice", SESSION_ID, None, NOW, NOW, NOW + DAY)
+    header = cookies.renewed(ticket, session, there)
+    assert header[1].startswith("__Host-clusterpass-proxy=1.")
+    assert header[1].endswith("; Path=/; Secure; HttpOnly; SameSite=Lax")
+    assert cookies.read(value_of(header), there) == ticket
+    for other in (home, elsewhere, None):
+        with pytest.raises(TokenSignatureInvalid):
+            cookies.read(value_of(header), other)
+    with pytest.raises(TokenSignatureInvalid):
+        cookies.read(value_of(cookies.for_pair(pair(), is_lasting=False)), there)
 
 
 def test_the_cookies_of_a_session_share_a_token_that_is_replaced_in_time() -> None:

@@ -33,6 +33,7 @@ PUBLIC = [
     "CacheStats",
     "ChangeKind",
     "ClusterPassError",
+    "Compatibility",
     "Config",
     "ConfigurationError",
     "Credentials",
@@ -145,6 +146,7 @@ def test_names_are_pinned() -> None:
 
 ALIASES = {
     "ChangeKind",
+    "Compatibility",
     "Durability",
     "EventKind",
     "KeyFileAccess",

@@ -1,14 +1,24 @@
 -- LuaHookAccessChecker clusterpass.lua authorize
 -- Asks an authorization endpoint about each request: the first in the variable CLUSTERPASS that
--- answers. An answer other than 200 goes to the client (401, 403, 503); the identity headers of a
--- 200 go to the upstream.
+-- answers. An answer other than 200 goes to the client (302, 401, 403, 503); the identity headers of
+-- a 200 go to the upstream, and its Set-Cookie to the client.
+-- LuaHookAccessChecker clusterpass.lua pass
+-- Asks about nothing, for the page of the auth service.
 
 local http = require("socket.http")
 local ltn12 = require("ltn12")
 
 http.TIMEOUT = 3 -- seconds
-local ABOUT = { "Authorization", "Cookie", "Origin", "Access-Control-Request-Method" }
-local KEPT = { "cache-control", "www-authenticate", "retry-after" }
+local ABOUT = {
+    "Authorization", "Cookie", "Origin", "Access-Control-Request-Method",
+    "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site",
+}
+local KEPT = { "cache-control", "www-authenticate", "retry-after", "location" }
+local OWN = {
+    ["__Host-clusterpass-proxy"] = true,
+    ["__Secure-clusterpass-proxy"] = true,
+    ["clusterpass-proxy"] = true,
+}
 local IDENTITY = { "^x%-auth%-", "^remote%-" }
 local CLAIMS = { "^x%-auth%-", "^remote%-", "^x%-forwarded%-", "^forwarded$" }
 local UNAVAILABLE = '{"type":"about:blank","status":503,'
@@ -48,7 +58,7 @@ local function question(r)
     local headers = {
         ["X-Original-Method"] = r.method,
         ["X-Original-Proto"] = r.is_https and "https" or "http",
-        ["X-Original-Host"] = r.hostname or "",
+        ["X-Original-Host"] = r.hostname and r.hostname .. ":" .. r.port or "",
         ["X-Original-URI"] = r.unparsed_uri,
         ["X-Forwarded-For"] = r.useragent_ip,
     }
@@ -56,6 +66,20 @@ local function question(r)
         headers[name] = r.headers_in[name]
     end
     return headers
+end
+
+-- The cookie for the proxy is for it alone.
+local function remove_own_cookie(r)
+    local sent, kept = r.headers_in["Cookie"], {}
+    if not sent then
+        return
+    end
+    for pair in sent:gmatch("[^;]+") do
+        if not OWN[pair:match("^%s*([^=]*)=")] then
+            kept[#kept + 1] = pair
+        end
+    end
+    r.headers_in["Cookie"] = (table.concat(kept, ";"):gsub("^%s+", ""))
 end
 
 local function ask(url, headers)
@@ -108,10 +132,21 @@ function authorize(r)
                 r.headers_in[name] = value
             end
         end
+        -- The renewed cookie, also with an error of the upstream.
+        if answer.headers["set-cookie"] then
+            r.err_headers_out["Set-Cookie"] = answer.headers["set-cookie"]
+        end
+        remove_own_cookie(r)
         return apache2.OK
     end
-    if status == 401 or status == 403 or (status == 503 and answer.headers["retry-after"]) then
+    local is_told = status == 302 or status == 401 or status == 403
+    if is_told or (status == 503 and answer.headers["retry-after"]) then
         return respond(r, status, answer.headers, answer.body)
     end
     return respond(r, 503, { ["retry-after"] = "5", ["cache-control"] = "no-store" }, UNAVAILABLE)
+end
+
+function pass(r)
+    remove_claims(r)
+    return apache2.OK
 end

@@ -26,6 +26,7 @@ from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.authz.endpoints import PREFIX
 from clusterpass.service.authz.setup import AuthzSetup, check_keys
+from clusterpass.service.calls.hand_over import HandOvers
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
@@ -177,6 +178,7 @@ class Application:
                 proxy_cookies,
                 self._requests,
                 self._tracing,
+                HandOvers.of(settings, config),
             )
             self._service = service
             front_door = self._authorizing.open(service, self._logger)

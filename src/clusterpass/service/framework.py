@@ -35,7 +35,7 @@ from clusterpass.service.calls.service import Service
 from clusterpass.service.page.forms import FormPaths
 from clusterpass.service.page.pages import Pages
 from clusterpass.service.page.paths import Paths
-from clusterpass.service.page.routes import mount_page
+from clusterpass.service.page.routes import mount_hand_over, mount_page
 from clusterpass.web.problems import MEDIA_TYPE, Problem
 
 _ROUTERS: Final = (
@@ -79,6 +79,8 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
         pages = Pages.as_far_as_possible(service.settings, logger)
         paths = Paths(service.settings.page_prefix)
         mount_page(app, paths, pages, has_directory=has_directory)
+    if service.settings.authz_hand_over_hosts:
+        mount_hand_over(app)
     _add_openapi(app)
     _add_error_handlers(app)
     # The last one added is the outermost.

@@ -16,8 +16,9 @@
 - The first secret of a session that another issuer opened is an HMAC of the token that is exchanged
   for it, so that two tabs which exchange it at once get the same.
 
-Version 2 had no secret id, and the keys were derived from the private signing keys. Such tokens are
-accepted while their signing key is in the ring, and lead to tokens of version 3.
+Version 2 has no secret id, and its keys are derived from the private signing keys. Such tokens are
+accepted while their signing key is in the ring, and lead to tokens of version 3. While the release
+before runs beside this one (``Config.compatibility``), tokens of version 2 are written.
 """
 
 import hashlib
@@ -78,9 +79,11 @@ class RefreshToken:
 
     def encode(self) -> str:
         """Return the token as the text that clients hold."""
-        head = _HEAD.pack(
-            _VERSION, self.secret_id, self.session_id, self.rotation, self.secret, self.tag
-        )
+        fields = (self.session_id, self.rotation, self.secret, self.tag)
+        if self.secret_id:
+            head = _HEAD.pack(_VERSION, self.secret_id, *fields)
+        else:
+            head = _HEAD_2.pack(_VERSION_2, *fields)
         return _PREFIX + encode_base64url(head + self.subject.encode())
 
 
@@ -95,15 +98,18 @@ class RefreshTokens:
         issuer: str = "",
         audience: str = "",
         older_keys: "Sequence[SigningKey]" = (),
+        for_previous: bool = False,
     ) -> None:
         """``secrets``: at least one; the first makes tokens. ``random_bytes``: returns n
         unpredictable bytes. ``issuer`` and ``audience``: what tokens are bound to. ``older_keys``:
-        the private keys from which the keys of version 2 were derived.
+        the private keys from which the keys of version 2 were derived. ``for_previous``: the first
+        of those keys makes tokens, of version 2, as long as there is one.
         """
         self._secrets: Final = tuple(secrets)
         self._by_id: Final = {each.id: each for each in self._secrets}
         self._binding: Final = hashlib.sha256(f"{issuer}\0{audience}".encode()).digest()
-        self._older: Final = _OlderKeys(older_keys)
+        self._older_keys: Final = older_keys
+        self._for_previous: Final = for_previous and bool(older_keys)
         self._random_bytes = random_bytes
 
     def first(self, subject: str, session_id: bytes) -> RefreshToken:
@@ -111,13 +117,13 @@ class RefreshTokens:
         return self._make(subject, session_id, 0, self._random_bytes(SECRET_BYTES))
 
     def first_of(self, subject: str, session_id: bytes, exchanged: bytes) -> list[RefreshToken]:
-        """Return the first refresh tokens of a session, as each secret derives it.
+        """Return the first refresh tokens of a session, as each secret and key derives it.
 
         ``exchanged``: the SHA-256 of the token of another issuer that is exchanged for the session.
         """
         return [
             self._make(subject, session_id, 0, _digest(each.exchange, session_id + exchanged), each)
-            for each in self._secrets
+            for each in self._all(is_older=self._for_previous)
         ]
 
     def knows(self, token: RefreshToken) -> bool:
@@ -127,19 +133,18 @@ class RefreshTokens:
     def is_genuine(self, token: RefreshToken) -> bool:
         """Return whether the tag of ``token`` was made with one of the secrets, and for us."""
         link = _LINK.pack(token.session_id, token.rotation, token.secret)
-        if not token.secret_id:
-            return self._older.has_made(token.tag, link, token.subject)
-        secret = self._by_id.get(token.secret_id)
-        if secret is None:
-            return False
-        return hmac.compare_digest(self._tag(secret, link, token.subject), token.tag)
+        known = self._by_id.get(token.secret_id)
+        candidates = (known,) if known else () if token.secret_id else self._older
+        return any(
+            hmac.compare_digest(self._tag(each, link, token.subject), token.tag)
+            for each in candidates
+        )
 
     def successor(self, token: RefreshToken, *, key: int = 0) -> RefreshToken:
         """Return the successor of ``token`` that the secret number ``key`` derives."""
         link = _LINK.pack(token.session_id, token.rotation, token.secret)
-        secret = _digest(self._chains(token)[key], link)
-        # The one that derived it makes the tag too: every server gives the same text.
-        by = self._secrets[key] if key < len(self._secrets) else None
+        by = self._all(is_older=not token.secret_id)[key]
+        secret = _digest(by.chain, link)
         return self._make(token.subject, token.session_id, token.rotation + 1, secret, by)
 
     def renumbered(self, token: RefreshToken, rotation: int) -> RefreshToken:
@@ -160,21 +165,31 @@ class RefreshTokens:
         secret, chains = self._descend(token)
         return self._make(token.subject, token.session_id, token.rotation + 1, secret), chains
 
-    def _chains(self, token: RefreshToken) -> list[hmac.HMAC]:
-        """Return what may have derived the successors of ``token``."""
-        chains = [each.chain for each in self._secrets]
-        return chains if token.secret_id else [*chains, *self._older.chains]
+    @cached_property
+    def _older(self) -> tuple[RefreshSecret, ...]:
+        """What makes and accepts tokens of version 2; derived when the first one comes."""
+        return tuple(_of_signing_key(key) for key in self._older_keys)
+
+    def _all(self, *, is_older: bool) -> tuple[RefreshSecret, ...]:
+        """Return all that may derive a token, in the order in which they are numbered.
+
+        ``is_older``: whether it is the successor of a token of version 2. The release before
+        derives that one with the first signing key, and beside it so does this one.
+        """
+        if is_older and self._for_previous:
+            return (*self._older, *self._secrets)
+        return (*self._secrets, *self._older)
 
     def _descend(self, token: RefreshToken) -> tuple[bytes, bytes]:
         """Return the secret of the successor of ``token``, and the chains."""
         digests: list[bytes] = []
         first = b""
-        for keyed in self._chains(token):
+        for each in self._secrets if token.secret_id else self._all(is_older=True):
             secret = token.secret
             for rotation in range(token.rotation, token.rotation + CHAIN_LENGTH):
                 # No token past the last number is ever presented; its digest is a placeholder.
                 number = min(rotation, _LAST_ROTATION)
-                code = keyed.copy()
+                code = each.chain.copy()
                 code.update(_LINK.pack(token.session_id, number, secret))
                 secret = code.digest()
                 first = first or secret
@@ -189,37 +204,20 @@ class RefreshTokens:
         secret: bytes,
         by: RefreshSecret | None = None,
     ) -> RefreshToken:
-        by = by or self._secrets[0]
+        """``by``: what has derived ``secret``, and makes the tag too, so that every server gives
+        the same text, unless that would be of the version that is not written."""
+        if by is None or bool(by.id) is self._for_previous:
+            by = self._older[0] if self._for_previous else self._secrets[0]
         tag = self._tag(by, _LINK.pack(session_id, rotation, secret), subject)
         return RefreshToken(subject, session_id, rotation, secret, tag, by.id)
 
     def _tag(self, secret: RefreshSecret, link: bytes, subject: str) -> bytes:
         code = secret.tag.copy()
-        code.update(_VERSION_BYTE + secret.id + link + self._binding + subject.encode())
+        if secret.id:
+            code.update(_VERSION_BYTE + secret.id + link + self._binding + subject.encode())
+        else:
+            code.update(_VERSION_BYTE_2 + link + subject.encode())
         return code.digest()[:_TAG_BYTES]
-
-
-class _OlderKeys:
-    """What private signing keys made of tokens of version 2; derived when the first one comes."""
-
-    def __init__(self, keys: "Sequence[SigningKey]") -> None:
-        self._keys = keys
-
-    @cached_property
-    def chains(self) -> list[hmac.HMAC]:
-        """What derived the successors, for each key."""
-        return [_keyed(key, "refresh token successor") for key in self._keys]
-
-    @cached_property
-    def _tags(self) -> list[hmac.HMAC]:
-        return [_keyed(key, "refresh token tag") for key in self._keys]
-
-    def has_made(self, tag: bytes, link: bytes, subject: str) -> bool:
-        """Whether one of the keys made the tag of a token of version 2."""
-        signed = _VERSION_BYTE_2 + link + subject.encode()
-        return any(
-            hmac.compare_digest(_digest(keyed, signed)[:_TAG_BYTES], tag) for keyed in self._tags
-        )
 
 
 def looks_like_refresh_token(token: str) -> bool:
@@ -252,9 +250,14 @@ def parse_refresh_token(token: object) -> RefreshToken:
     return RefreshToken(subject, session_id, rotation, secret, tag, secret_id)
 
 
-def _keyed(key: "SigningKey", purpose: str) -> hmac.HMAC:
-    """Return an HMAC under a key derived for ``purpose``; it is copied for each message."""
-    return hmac.new(key.derive_secret(purpose), digestmod="sha256")
+def _of_signing_key(key: "SigningKey") -> RefreshSecret:
+    """Return what the private half of a signing key makes tokens of version 2 with."""
+
+    def keyed(purpose: str) -> hmac.HMAC:
+        return hmac.new(key.derive_secret(purpose), digestmod="sha256")
+
+    tag, chain = keyed("refresh token tag"), keyed("refresh token successor")
+    return RefreshSecret(b"", b"", tag, chain, keyed("exchanged token"))
 
 
 def _digest(keyed: hmac.HMAC, message: bytes) -> bytes:

@@ -57,9 +57,10 @@ class AskingProxy(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         headers = {**request.headers, "x-forwarded-for": ADDRESS}
-        if request.url.host == self._portal.hostname and request.url.path.startswith(
+        is_page = request.url.host == self._portal.hostname and request.url.path.startswith(
             f"{self._portal.path}/"
-        ):
+        )
+        if is_page or request.url.path.startswith("/_clusterpass/"):
             inner = httpx.Request(
                 request.method, request.url, headers=headers, content=await request.aread()
             )
@@ -124,6 +125,13 @@ class Visitor:
         """Open a page of the application, and log in on the way."""
         filled = {"username": name, "password": PASSWORD, **more}
         return await self.submit(await self.open(url), **filled)
+
+    async def follow(self, url: str, until: str) -> httpx.URL:
+        """Open a page, and return the first address with ``until`` that it leads to, not opened."""
+        answer = await self.http.get(url, headers=NAVIGATION)
+        while until not in answer.headers["location"]:
+            answer = await self.http.get(answer.headers["location"], headers=NAVIGATION)
+        return answer.url.join(answer.headers["location"])
 
     @property
     def cookie(self) -> str:

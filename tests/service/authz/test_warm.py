@@ -1,14 +1,12 @@
 """Answers from memory: they are those of the beginning, and end with what they were made of."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from clusterpass.service.authz.handler import FrontDoor
 from clusterpass.service.authz.warm import Warm
 from clusterpass.service.settings.service import Settings
 
@@ -16,47 +14,7 @@ from ..conftest import Service, bearer
 from .asking import COOKIE, FAMILY, POLICY, ask, asked, grant
 from .browsing import COOKIE as PROXY_COOKIE, PORTAL, PREFIX
 from .grpc_calls import check, check_request, grpc_address, headers_of, status_of
-
-
-@contextmanager
-def only_memory() -> Iterator[None]:
-    """Whatever memory is not enough for is a fault meanwhile."""
-
-    async def unexpected(*_: Any) -> None:
-        raise RuntimeError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FrontDoor, "judge", unexpected)
-        yield
-
-
-async def remembered(door: Service, asking: Callable[[], Any]) -> Any:
-    """Ask until the answer comes from memory, and is not logged; return it."""
-    async with asyncio.timeout(20):
-        while True:
-            before = len(door.lines())
-            answer = await asking()
-            if len(door.lines()) == before:
-                return answer
-            await asyncio.sleep(0.01)
-
-
-async def becomes(asking: Callable[[], Any], status: int) -> httpx.Response:
-    """Ask until the status is another one, which it has to stay."""
-    async with asyncio.timeout(20):
-        while (answer := await asking()).status_code != status:
-            assert answer.status_code == 200
-            await asyncio.sleep(0.01)
-    again = await asking()
-    assert again.status_code == status
-    return answer
-
-
-def same(answer: httpx.Response) -> list[tuple[str, str]]:
-    """The headers but the request id, of which each answer has its own."""
-    assert answer.status_code == 200
-    assert answer.headers["x-request-id"]
-    return [pair for pair in answer.headers.multi_items() if pair[0] != "x-request-id"]
+from .remembering import becomes, becomes_ok, only_memory, remembered, same
 
 
 @pytest.mark.parametrize("proxy", [*FAMILY, "envoy"])
@@ -125,12 +83,6 @@ async def test_what_a_session_may_do_now_counts(door, alice, directory):
     assert (await remembered(door, comment)).headers["x-auth-scope"] == "orders:read"
     directory._sessions.bans.add(alice, scope="comments", reason="spam")
     assert (await becomes(comment, 403)).json()["error"] == "subject_banned"
-
-
-async def becomes_ok(asking: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while (await asking()).status_code != 200:
-            await asyncio.sleep(0.01)
 
 
 async def test_another_policy_counts_at_once(door, policy, alice):
@@ -221,7 +173,8 @@ async def test_a_cookie_for_proxies_is_kept_from_the_upstream(start, make, polic
         warm = await remembered(door, lambda uri=uri: asking(uri))
         assert warm.status_code == 200
         assert "cookie" not in warm.headers
-        answer = await asking(uri, Cookie=f"a=b; {PROXY_COOKIE}=x; c=d")
+        with only_memory():
+            answer = await asking(uri, Cookie=f"a=b; {PROXY_COOKIE}=x; c=d")
         assert answer.headers["cookie"] == "a=b; c=d"
 
 

@@ -25,6 +25,8 @@ _LOGIN: Final = load_script("login")
 _ROTATE: Final = load_script("rotate")
 _EVENT_LOGIN: Final = 1
 _TOUCH_DEADLINE: Final = 0.5
+ONLY_THE_SECOND: Final = -1
+"""In place of a rotation: a use is noted in the form that the release before reads."""
 """Seconds: a verify does not wait long for a note of a session's use."""
 _EVENT_IMPERSONATED: Final = 10
 
@@ -227,8 +229,9 @@ def touch(
 
     The reply is 0 when nothing was noted, and otherwise 1 plus ``LiveRecord.used``.
     ``rotation``: how many exchanges came before the access token that was used; 0: none, or not
-    told. No replica is asked to confirm the write: after a failover the next use writes it again.
-    The script is ``scripts/touch.lua``.
+    told; ``ONLY_THE_SECOND``: nothing but the time is noted, as the release before does. No replica
+    is asked to confirm the write: after a failover the next use writes it again. The script is
+    ``scripts/touch.lua``.
     """
     sessions, activity, slot = keyspace.keys_of(subject)
     return ScriptCall(

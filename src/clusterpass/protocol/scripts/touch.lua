@@ -6,7 +6,8 @@
 -- ARGV     1 session id   2 seconds by which a key outlives its session
 --          3 milliseconds at which the call was made 6 (0: not told) |
 --            whether most primaries agree with that time 1
---          4 rotation of the access token (0: only the use of the session is noted)
+--          4 rotation of the access token (0: only the use of the session is noted; -1: so, and what
+--            was noted as used is forgotten, in a form that the release before reads)
 -- Returns  0: nothing was noted; otherwise 1 plus what is noted as used (see use)
 --@include clock
 --@include record
@@ -43,7 +44,7 @@ local function line_of_token()
     return OWN_USED, record.rotation
 end
 
-local used = used_in(noted)
+local used = rotation < 0 and 0 or used_in(noted)
 if rotation > 0 then
     local which, latest = line_of_token()
     if rotation == latest and not has_used(used, which) then

@@ -30,6 +30,7 @@ from clusterpass.service.asgi.problems import send_problem
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.asgi.request_log import RequestLog
 from clusterpass.service.asgi.security_headers import SecurityHeaders
+from clusterpass.service.settings.hand_over import PREFIX as HAND_OVER
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.problems import Problem, of_status
 
@@ -159,6 +160,8 @@ class Door:
 
     def _is_for_programs(self, path: str) -> bool:
         """Return whether ``path`` is none of the page's, which is for browsers on this site."""
+        if path.startswith(HAND_OVER):
+            return False
         if self._page:
             return path != self._page and not path.startswith(f"{self._page}/")
         return path != "/" and not path.startswith("/page/")

@@ -24,6 +24,13 @@ _STATUS: Final = {200: 0, 302: 16, 401: 16, 403: 7, 503: 14}
 _INTERNAL: Final = 13
 _SET_COOKIE: Final = b"set-cookie"
 """For the browser; all other headers of a 200 are for the upstream."""
+_TOLD: Final = {
+    "subject": b"x-auth-subject",
+    "session": b"x-auth-session",
+    "level": b"x-auth-level",
+    "actor": b"x-auth-actor",
+}
+_SCOPE: Final = b"x-auth-scope"
 _APPEND: Final = HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
 _OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _NOT_PASSED_ON: Final = frozenset({b"content-length", b"server"})
@@ -103,6 +110,7 @@ def response_of(answer: Answer, this_id: bytes) -> Any:
                     (each for each in answer.headers if each[0] == _SET_COOKIE), _APPEND
                 ),
             },
+            dynamic_metadata=_metadata(dict(answer.headers)),
         )
     headers: Headers = [*answer.headers, *DEFAULTS, (REQUEST_ID, this_id)]
     return CheckResponse(
@@ -115,15 +123,39 @@ def response_of(answer: Answer, this_id: bytes) -> Any:
     )
 
 
+def _metadata(headers: Mapping[bytes, bytes]) -> dict[str, str | list[str]] | None:
+    """Return what other filters and the access log of Envoy learn of who calls.
+
+    ``headers``: those for the upstream. Every value is written as there, so that no subject can
+    break a line of a log. None where nobody is identified.
+    """
+    told: dict[str, str | list[str]] = {
+        key: headers[name].decode("latin-1") for key, name in _TOLD.items() if headers.get(name)
+    }
+    if "subject" not in told:
+        return None
+    told["scopes"] = headers.get(_SCOPE, b"").decode("latin-1").split()
+    return told
+
+
+def with_header(response: Any, name: bytes, value: bytes) -> Any:
+    """Return a copy of the ``response`` to a request that passes, with one header more for the
+    upstream."""
+    copy = CheckResponse()
+    copy.CopyFrom(response)
+    copy.ok_response.headers.extend([HeaderValueOption(**_option(name, value, _OVERWRITE))])
+    return copy
+
+
 def _options(
     headers: Iterable[tuple[bytes, bytes]], action: Any = _OVERWRITE
 ) -> list[dict[str, Any]]:
-    return [
-        {
-            "header": {"key": name.decode("latin-1"), "value": value.decode("latin-1")},
-            "append_action": action,
-            "keep_empty_value": True,
-        }
-        for name, value in headers
-        if name not in _NOT_PASSED_ON
-    ]
+    return [_option(*each, action) for each in headers if each[0] not in _NOT_PASSED_ON]
+
+
+def _option(name: bytes, value: bytes, action: Any) -> dict[str, Any]:
+    return {
+        "header": {"key": name.decode("latin-1"), "value": value.decode("latin-1")},
+        "append_action": action,
+        "keep_empty_value": True,
+    }

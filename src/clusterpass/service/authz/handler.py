@@ -20,14 +20,13 @@ from clusterpass.service.authz.endpoints import PREFIX, Endpoint, find_endpoint
 from clusterpass.service.authz.identity import Identity
 from clusterpass.service.authz.navigation import leading_of, redirecting
 from clusterpass.service.authz.original_request import (
-    ENVOY_OVER_GRPC,
     FAMILIES,
     Asked,
     OriginalRequest,
     read_original,
 )
 from clusterpass.service.authz.policy import POLICY_NAME, Policies
-from clusterpass.service.authz.renewal import BrowserRequest
+from clusterpass.service.authz.renewal import COPY_COOKIES, BrowserRequest
 from clusterpass.service.authz.warm import Warm
 from clusterpass.service.authz.warm_http import WarmResponses
 from clusterpass.service.calls.requests import address_of
@@ -46,8 +45,6 @@ _UNREADABLE: Final = Problem(
     "The access policy cannot be read.",
     headers={"Retry-After": "5"},
 )
-_COPY_COOKIES: Final = frozenset({"traefik", "forward-auth", ENVOY_OVER_GRPC})
-"""The proxies that pass the Cookie header of a 200 on, in place of that of the client."""
 _ERROR: Final = b"x-auth-error"
 """The header that names the error: some proxies keep nothing else of an answer but its status."""
 
@@ -76,10 +73,9 @@ class FrontDoor:
         self._leading: Final = leading_of(settings)
         self._networks: Final = service.gate.settings.networks
         self._logs_all: Final = settings.log_warm_verifies
-        # A cookie for proxies may be renewed with any request, and is kept from the upstream.
-        cookie = self._cookie if service.proxy_cookies is None else None
+        read = (self._cookie, service.proxy_cookies)
         self.warm: Final = (
-            None if self._logs_all else Warm(service.sessions, policies, assertions, cookie)
+            None if self._logs_all else Warm(service.sessions, policies, assertions, *read)
         )
         """What allows requests from memory; None where all that is allowed is logged."""
         self._warm_count: Final = service.requests.warm[PREFIX + "*", ANY_METHOD]
@@ -205,7 +201,7 @@ def _cookie_headers(
     headers: Headers = []
     if renewed is not None:
         headers.append((b"set-cookie", renewed[1].encode("latin-1")))
-    others = browser.other_cookies() if proxy in _COPY_COOKIES else None
+    others = browser.other_cookies() if proxy in COPY_COOKIES else None
     if others is not None:
         headers.append((b"cookie", others.encode("latin-1")))
     return headers

@@ -17,6 +17,7 @@ from clusterpass import (
 )
 from clusterpass.service.authz.original_request import OriginalRequest
 from clusterpass.service.authz.return_address import ReturnAddresses
+from clusterpass.service.settings.hand_over import BEGIN, PREFIX
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.problems import Problem
 
@@ -46,9 +47,17 @@ def is_navigation(method: str | None, headers: Headers) -> bool:
 class Leading:
     """Where browsers are led."""
 
-    def __init__(self, portal: str, addresses: ReturnAddresses, lowest: str) -> None:
+    def __init__(
+        self,
+        portal: str,
+        addresses: ReturnAddresses,
+        lowest: str,
+        handed_over: frozenset[str] = frozenset(),
+    ) -> None:
         """``portal``: the URL of the page, without a slash at its end. ``lowest``: the level of
-        authentication that the page can give."""
+        authentication that the page can give. ``handed_over``: the hosts that the cookies of the
+        page do not reach; a browser gets one of theirs there before it leaves for the page."""
+        self._handed_over: Final = handed_over
         self._portal: Final = portal
         self._addresses: Final = addresses
         self._lowest: Final = lowest
@@ -62,14 +71,20 @@ class Leading:
         address = self._addresses.of_request(original)
         if address is None:
             return None
-        query = {"rd": address.url}
+        query = {}
         if isinstance(error, StepUpRequired):
             if error.acr_values and self._lowest not in error.acr_values:
                 query["level"] = error.acr_values[0]
-            return f"{self._portal}{STEP_UP}?{urlencode(query)}"
-        if isinstance(error, InvalidToken):
-            return f"{self._portal}{LOGIN}?{urlencode(query)}"
-        return None
+        elif not isinstance(error, InvalidToken):
+            return None
+        is_step_up = isinstance(error, StepUpRequired)
+        if address.authority not in self._handed_over:
+            query = {"rd": address.url, **query}
+            return f"{self._portal}{STEP_UP if is_step_up else LOGIN}?{urlencode(query)}"
+        if address.rest.startswith(PREFIX):
+            return None  # the proxy should have passed it to the service, and would again ask here
+        query = {"rd": address.rest, **({"for": "step-up"} if is_step_up else {}), **query}
+        return f"{address.origin}{BEGIN}?{urlencode(query)}"
 
 
 def leading_of(settings: Settings) -> Leading | None:
@@ -77,7 +92,8 @@ def leading_of(settings: Settings) -> Leading | None:
     addresses = ReturnAddresses.of(settings, secure=settings.cookie_secure)
     if settings.portal is None or addresses is None:
         return None
-    return Leading(settings.portal.url, addresses, settings.levels[0])
+    handed_over = frozenset(settings.authz_hand_over_hosts)
+    return Leading(settings.portal.url, addresses, settings.levels[0], handed_over)
 
 
 def redirecting(problem: Problem, url: str, proxy: str) -> Problem:

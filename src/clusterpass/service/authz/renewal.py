@@ -6,7 +6,7 @@
 - While the store cannot be asked, no cookie changes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,7 +18,7 @@ from clusterpass import (
 )
 from clusterpass.service.authz.credentials import token_of
 from clusterpass.service.authz.decision import Allowed, Decision, Denied
-from clusterpass.service.authz.original_request import OriginalRequest
+from clusterpass.service.authz.original_request import ENVOY_OVER_GRPC, OriginalRequest
 from clusterpass.service.calls.proxy_cookie import ProxyCookies, Ticket
 from clusterpass.service.calls.verify import STRICT
 
@@ -27,6 +27,10 @@ _PARTS_OF_PAGES: Final = frozenset(
 )
 """What shared caches keep, so that no answer to it sets a cookie (fetch.spec.whatwg.org,
 request destinations)."""
+
+
+COPY_COOKIES: Final = frozenset({"traefik", "forward-auth", ENVOY_OVER_GRPC})
+"""The proxies that pass the Cookie header of a 200 on, in place of that of the client."""
 
 
 class BrowserRequest:
@@ -41,17 +45,18 @@ class BrowserRequest:
         """``headers``: the values of each, by its name in lower case."""
         self._cookies: Final = cookies
         self._headers: Final = headers
-        self._original: Final = original
+        self._place: Final = cookies.place_of(original.host)
         self._ticket: Ticket | None = None
 
     def token(self) -> str:
         """Return the access token; raise AuthenticationError where there is none."""
-        value = token_of(self._headers, self._cookies.cookie.name)
+        place = self._place
+        value = token_of(self._headers, (place.cookie if place else self._cookies.cookie).name)
         if self._headers.get("authorization"):
             return value
-        if not self._cookies.is_sent_to(self._original.host):
+        if place is None:
             raise TokenMissing  # no browser sends it there, so somebody else does
-        self._ticket = self._cookies.read(value)
+        self._ticket = self._cookies.read(value, place)
         return self._cookies.access_token(self._ticket)
 
     def other_cookies(self) -> str | None:
@@ -59,12 +64,8 @@ class BrowserRequest:
 
         A proxy that cannot edit the header itself passes this one to the upstream.
         """
-        if not self._headers.get("cookie"):
-            return None
-        name = self._cookies.cookie.name
-        pairs = ";".join(self._headers.get("cookie", ())).split(";")
-        kept = [pair for pair in pairs if pair.partition("=")[0].strip(" \t") != name]
-        return ";".join(kept).strip(" \t")
+        sent = self._headers.get("cookie")
+        return without_cookies(";".join(sent), self._cookies.names) if sent else None
 
     async def settle(
         self, sessions: AsyncSessionManager, decision: Decision
@@ -74,9 +75,10 @@ class BrowserRequest:
         The header is None where none is due. The store may say meanwhile that the session has
         ended; then the decision is another one.
         """
-        ticket = self._ticket
+        ticket, place = self._ticket, self._place
         if (
             ticket is None
+            or place is None
             or not isinstance(decision, Allowed)
             or decision.session is None
             or decision.session.in_grace
@@ -91,4 +93,12 @@ class BrowserRequest:
             return decision, None
         except AuthenticationError as error:
             return Denied(decision.ruling, error), None
-        return replace(decision, is_from_memory=False), self._cookies.renewed(ticket, session)
+        return replace(decision, is_from_memory=False), self._cookies.renewed(
+            ticket, session, place
+        )
+
+
+def without_cookies(header: str, names: Container[str]) -> str:
+    """Return the Cookie header ``header`` without the cookies of ``names``."""
+    kept = [pair for pair in header.split(";") if pair.partition("=")[0].strip(" \t") not in names]
+    return ";".join(kept).strip(" \t")

@@ -37,6 +37,11 @@ class ReturnAddress:
     """The path and the query."""
 
     @property
+    def authority(self) -> str:
+        """The host, with a port that is not the usual one."""
+        return self.origin.partition("//")[2]
+
+    @property
     def url(self) -> str:
         """The whole address."""
         return f"{self.origin}{self.rest}"
@@ -57,7 +62,8 @@ class ReturnAddresses:
         """Return those of the settings; None where no browser is led anywhere."""
         if settings.portal is None:
             return None
-        hosts = frozenset({settings.portal.authority, *settings.authz_hosts})
+        listed = (*settings.authz_hosts, *settings.authz_hand_over_hosts)
+        hosts = frozenset({settings.portal.authority, *listed})
         domain = None if settings.authz_hosts else settings.authz_cookie_domain
         return cls(hosts, domain, secure=secure)
 

@@ -14,9 +14,10 @@ from clusterpass.service.authz.grpc_messages import (
     peer_address,
     policy_in,
     response_of,
+    with_header,
 )
 from clusterpass.service.authz.identity import Identity
-from clusterpass.service.authz.original_request import Asked
+from clusterpass.service.authz.original_request import ENVOY_OVER_GRPC, Asked
 from clusterpass.service.authz.remembered import KeptBySession
 from clusterpass.service.authz.warm import Warm
 from clusterpass.service.hot.responder import Answer
@@ -73,7 +74,11 @@ class WarmChecks:
             return asked_in(request, headers_in(request), is_trusted=True)
 
         allowed = warm.allows(key, policy, asked, headers)
-        return None if allowed is None else self._kept.of(allowed)
+        if allowed is None:
+            return None
+        others = warm.other_cookies(ENVOY_OVER_GRPC, headers)
+        kept = self._kept.of(allowed)
+        return kept if others is None else with_header(kept, b"cookie", others)
 
     def _find_trusted(self, peer: str) -> bool:
         return is_trusted_peer(peer_address(peer), self._networks)

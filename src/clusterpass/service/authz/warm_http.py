@@ -92,7 +92,10 @@ class WarmResponses:
         allowed = warm.allows(key, endpoint.policy, asked, headers)
         if allowed is None:
             return None
-        return [*self._kept.of(allowed), (REQUEST_ID, request_id(headers.get(REQUEST_ID)))]
+        others = warm.other_cookies(endpoint.proxy, headers)
+        more = [] if others is None else [(b"cookie", others)]
+        this_id = (REQUEST_ID, request_id(headers.get(REQUEST_ID)))
+        return [*self._kept.of(allowed), *more, this_id]
 
     def _find_trusted(self, peer: str) -> bool:
         return is_trusted_peer(peer, self._networks)

@@ -57,9 +57,8 @@ class PageGate(Gate):
         ``access_token``: of the session.
         """
         if self._proxy_cookies is not None:
-            is_lasting = self._noted(visit) == _YES
             given = (session, access_token)
-            header = self._proxy_cookies.for_session(*given, is_lasting=is_lasting)
+            header = self._proxy_cookies.for_session(*given, is_lasting=self.is_kept_by(visit))
             self._set_tokens(visit, (header,))
 
     def forget(self, visit: Visit) -> None:
@@ -69,6 +68,10 @@ class PageGate(Gate):
             self._set_tokens(visit, (self._remember.header("", 0),))
         if self._proxy_cookies is not None:
             self._set_tokens(visit, (self._proxy_cookies.forgotten(),))
+
+    def is_kept_by(self, visit: Visit) -> bool:
+        """Return whether the browser keeps its tokens when it is closed."""
+        return self._noted(visit) == _YES
 
     def _noted(self, visit: Visit) -> str | None:
         return sent_cookies(visit.request.header("cookie")).get(self._remember.name)

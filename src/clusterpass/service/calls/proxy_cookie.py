@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -28,7 +28,7 @@ from clusterpass import (
 )
 from clusterpass.service.settings.browsers import Portal
 from clusterpass.service.settings.service import Settings
-from clusterpass.web.cookies import own_cookie
+from clusterpass.web.cookies import Cookie, own_cookie
 from clusterpass.web.derived_secrets import derived_secrets
 
 _PURPOSE: Final = "proxy cookie"
@@ -41,6 +41,16 @@ _MINUTE: Final = 60
 _TOKEN_LIFETIME: Final = 3600
 """Seconds. The tokens stay in this process."""
 _MOST_TOKENS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The hosts that browsers send one cookie to."""
+
+    cookie: Cookie
+    """The name and the attributes of the cookie."""
+    scope: str
+    """The host or the domain, for which alone its value is good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +77,22 @@ class ProxyCookies:
         domain: str | None,
         *,
         secure: bool,
+        others: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``domain``: of the hosts that browsers send the cookie to; None: the host of ``portal``
-        alone. ``secure``: whether browsers reach these over HTTPS. ``clock``: returns seconds since
-        the epoch."""
-        self.cookie: Final = own_cookie("proxy", secure=secure, domain=domain)
-        self._host: Final = portal.host
+        alone. ``secure``: whether browsers reach these over HTTPS. ``others``: hosts that no cookie
+        of the portal reaches, without ports; each has a cookie of its own. ``clock``: returns
+        seconds since the epoch."""
         self._domain: Final = domain
         # What one deployment has issued counts at no other that has the same keys.
-        self._scope: Final = domain or portal.host
+        self._home: Final = Place(
+            own_cookie("proxy", secure=secure, domain=domain), domain or portal.host
+        )
+        own = own_cookie("proxy", secure=secure)
+        self._others: Final = {host: Place(own, host) for host in others}
+        self.names: Final = frozenset({self.cookie.name, own.name})
+        """The names of the cookies, which no upstream has to see."""
         self._clock: Final = clock
         self._period: Final = config.access_lifetime
         self._slack: Final = self._period + config.activity_interval + _MINUTE
@@ -87,8 +103,18 @@ class ProxyCookies:
         """Return those of the settings; None where no browser is led to the page."""
         if settings.portal is None:
             return None
-        domain = settings.authz_cookie_domain
-        return cls(config, settings.portal, domain, secure=settings.cookie_secure)
+        return cls(
+            config,
+            settings.portal,
+            settings.authz_cookie_domain,
+            secure=settings.cookie_secure,
+            others=[each.partition(":")[0] for each in settings.authz_hand_over_hosts],
+        )
+
+    @property
+    def cookie(self) -> Cookie:
+        """The cookie that the portal sets."""
+        return self._home.cookie
 
     def replace_keys(self, config: Config) -> None:
         """Make and accept cookies by the keys and secrets of ``config`` from now on."""
@@ -104,48 +130,65 @@ class ProxyCookies:
         )
         self._tokens: OrderedDict[tuple[str, str, str | None], tuple[int, str]] = OrderedDict()
 
-    def is_sent_to(self, host: str | None) -> bool:
-        """Return whether browsers send the cookie to ``host``, in lower case, without a port."""
+    def place_of(self, host: str | None) -> Place | None:
+        """Return where the cookie of ``host`` is good; None where browsers send it none.
+
+        ``host``: in lower case, without a port.
+        """
         if host is None:
-            return False
-        if self._domain is None:
-            return host == self._host
-        return f".{host}".endswith(f".{self._domain}")
+            return None
+        is_home = (
+            host == self._home.scope
+            if self._domain is None
+            else f".{host}".endswith(f".{self._domain}")
+        )
+        return self._home if is_home else self._others.get(host)
 
     def for_pair(self, pair: TokenPair, *, is_lasting: bool) -> tuple[str, str]:
         """Return the header that gives a browser a cookie beside the tokens ``pair``."""
         ends_at = int(self._clock()) + pair.session_expires_in
-        step_up = self._verifier.verify(pair.access_token, allow_expired=True).step_up
-        return self._header(pair.subject, pair.session_id, ends_at, step_up, is_lasting=is_lasting)
+        return self._header(self._home, self.ticket_for(pair.access_token, is_lasting), ends_at)
 
     def for_session(
         self, session: Session, access_token: str, *, is_lasting: bool
     ) -> tuple[str, str]:
         """Return the header that gives a browser a cookie; ``access_token``: of its session."""
-        step_up = self._verifier.verify(access_token, allow_expired=True).step_up
-        given = (session.subject, session.session_id, session.expires_at, step_up)
-        return self._header(*given, is_lasting=is_lasting)
+        ticket = self.ticket_for(access_token, is_lasting)
+        return self._header(self._home, ticket, session.expires_at)
 
-    def renewed(self, ticket: Ticket, session: Session) -> tuple[str, str]:
-        """Return the header that replaces the cookie of ``ticket``; ``session``: as it is now."""
-        given = (ticket.subject, ticket.session_id, session.expires_at, ticket.step_up)
-        return self._header(*given, is_lasting=ticket.is_lasting)
+    def ticket_for(self, access_token: str, is_lasting: bool) -> Ticket:
+        """Return what a cookie says of the session of ``access_token``, which is genuine.
+
+        ``is_lasting``: whether the browser keeps it when it is closed.
+        """
+        claims = self._verifier.verify(access_token, allow_expired=True)
+        now = int(self._clock())
+        return Ticket(claims.subject, claims.session_id, claims.step_up, now, is_lasting)
+
+    def renewed(self, ticket: Ticket, session: Session, place: Place) -> tuple[str, str]:
+        """Return the header that gives a browser at ``place`` a cookie for that of ``ticket``.
+
+        ``session``: as it is now.
+        """
+        return self._header(place, ticket, session.expires_at)
 
     def forgotten(self) -> tuple[str, str]:
         """Return the header that deletes the cookie."""
         return self.cookie.header("", 0)
 
-    def read(self, value: str) -> Ticket:
+    def read(self, value: str, place: Place | None = None) -> Ticket:
         """Return what the cookie ``value`` says; its session may have ended.
 
-        Raises TokenMalformed, TokenSignatureInvalid and TokenExpired.
+        ``place``: where a browser has sent it; None: to the portal. Raises TokenMalformed,
+        TokenSignatureInvalid and TokenExpired.
         """
+        scope = (place or self._home).scope
         found = _VALUE.fullmatch(value)
         if found is None:
             raise TokenMalformed("The cookie is none of this service.")
         # Every secret is tried, so the time tells nothing about which one it was.
         fits = [
-            hmac.compare_digest(self._mac(secret, found["signed"]), found["mac"])
+            hmac.compare_digest(_mac(secret, scope, found["signed"]), found["mac"])
             for secret in self._secrets
         ]
         if not any(fits):
@@ -153,7 +196,7 @@ class ProxyCookies:
         if self._clock() >= int(found["expires_at"]):
             raise TokenExpired("The cookie has expired.")
         return Ticket(
-            subject=_decode(found["subject"]),
+            subject=decode_subject(found["subject"]),
             session_id=found["session_id"],
             step_up=found["step_up"] or None,
             issued_at=int(found["issued_at"]),
@@ -190,24 +233,26 @@ class ProxyCookies:
             self._tokens.popitem(last=False)
         return token
 
-    def _header(
-        self, subject: str, session_id: str, ends_at: int, step_up: str | None, *, is_lasting: bool
-    ) -> tuple[str, str]:
+    def _header(self, place: Place, ticket: Ticket, ends_at: int) -> tuple[str, str]:
         now = int(self._clock())
         # The use of the session until the next renewal may put its end off, but not that of this.
         expires_at = ends_at + self._slack
-        parts = (1, session_id, now, expires_at, int(is_lasting), step_up or "", _encode(subject))
+        subject, step_up = encode_subject(ticket.subject), ticket.step_up or ""
+        parts = (1, ticket.session_id, now, expires_at, int(ticket.is_lasting), step_up, subject)
         signed = ".".join(map(str, parts))
-        value = f"{signed}.{self._mac(self._secrets[0], signed)}"
-        return self.cookie.header(value, expires_at - now if is_lasting else None)
-
-    def _mac(self, secret: bytes, signed: str) -> str:
-        return hmac.digest(secret, f"{self._scope} {signed}".encode("ascii"), "sha256").hex()
+        value = f"{signed}.{_mac(self._secrets[0], place.scope, signed)}"
+        return place.cookie.header(value, expires_at - now if ticket.is_lasting else None)
 
 
-def _encode(subject: str) -> str:
+def _mac(secret: bytes, scope: str, signed: str) -> str:
+    return hmac.digest(secret, f"{scope} {signed}".encode("ascii"), "sha256").hex()
+
+
+def encode_subject(subject: str) -> str:
+    """Return ``subject`` in the characters of base64url."""
     return base64.urlsafe_b64encode(subject.encode()).rstrip(b"=").decode("ascii")
 
 
-def _decode(text: str) -> str:
+def decode_subject(text: str) -> str:
+    """Return the subject that :func:`encode_subject` has made ``text`` of."""
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()

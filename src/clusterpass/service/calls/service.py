@@ -10,6 +10,7 @@ from clusterpass import (
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.asgi.trace_ids import Traces
+from clusterpass.service.calls.hand_over import HandOvers
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import Authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
@@ -36,6 +37,8 @@ class Service:
     requests: RequestCounts = field(default_factory=RequestCounts)
     traces: Traces | None = None
     """Makes spans of requests; None where nothing is traced."""
+    hand_overs: HandOvers | None = None
+    """The codes for hosts of other domains; None where there are no such hosts."""
 
     def replace_keys(self, config: Config) -> None:
         """Go on with the keys of ``config``; all else in it is as before.
@@ -49,4 +52,6 @@ class Service:
         self.devices.replace_keys(keys, config.shared_secrets)
         if self.proxy_cookies is not None:
             self.proxy_cookies.replace_keys(config)
+        if self.hand_overs is not None:
+            self.hand_overs.replace_keys(config)
         self.jwks["keys"] = keys.public_jwks()["keys"]

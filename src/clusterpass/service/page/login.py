@@ -78,7 +78,7 @@ async def open_login(visit: Visit) -> Response:
     visit.admit_to_proxies(visitor)
     if visit.is_led_in_circles():
         return render(visit, "circles.html", 409, address=address.url)
-    return go_on(visit, address)
+    return go_on(visit, address, visitor.access_token)
 
 
 async def log_in(visit: Visit) -> Response:
@@ -111,10 +111,11 @@ async def log_in(visit: Visit) -> Response:
         return _refusal(visit, error, fields, kind, address)
     visit.log(subject=pair.subject)
     await visit.end_session_of_browser()
-    visit.set_tokens(pair, remember="remember" in fields)
+    remember = "remember" in fields
+    visit.set_tokens(pair, remember=remember)
     visit.keep_device(username, known)
     visit.take_notice()  # it was for the form
-    return go_on(visit, address)
+    return go_on(visit, address, pair.access_token, remember=remember)
 
 
 def _refusal(

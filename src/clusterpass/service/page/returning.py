@@ -5,6 +5,7 @@ loses nothing. Whoever sends it, it is judged each time.
 """
 
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -16,6 +17,8 @@ from clusterpass.service.page.visit import Visit
 
 FIELD: Final = "rd"
 """The name of the parameter of a link, and of the field of a form."""
+CODE: Final = "code"
+"""The name of the parameter by which a host of another domain is handed a session."""
 
 
 def address_in(visit: Visit, text: str) -> ReturnAddress | None:
@@ -31,9 +34,26 @@ def address_of_link(visit: Visit) -> ReturnAddress | None:
     return address_in(visit, given[0]) if len(given) == 1 else None
 
 
-def go_on(visit: Visit, address: ReturnAddress | None) -> Response:
-    """Lead the browser to ``address``, by default to the home page."""
-    return redirect(visit, to=None if address is None else address.url)
+def go_on(
+    visit: Visit,
+    address: ReturnAddress | None,
+    access_token: str | None = None,
+    *,
+    remember: bool | None = None,
+) -> Response:
+    """Lead the browser to ``address``, by default to the home page.
+
+    ``access_token``: of the session that the browser has, which is handed over to a host of another
+    domain; None: it has none. ``remember``: whether the browser keeps it when it is closed; None:
+    as it does here.
+    """
+    if address is None:
+        return redirect(visit)
+    code = None
+    if access_token is not None:
+        code = visit.code_for(address.authority, address.rest, access_token, remember=remember)
+    more = "" if code is None else f"&{urlencode({CODE: code})}"
+    return redirect(visit, to=f"{address.url}{more}")
 
 
 def to_login(visit: Visit, address: ReturnAddress | None) -> Response:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from clusterpass.service.page.account_actions import ACCOUNT_ACTIONS, DIRECTORY_ACTIONS, export
 from clusterpass.service.page.administration import show_online, show_subject
 from clusterpass.service.page.administration_actions import ACTIONS
+from clusterpass.service.page.hand_over import begin_hand_over, finish_hand_over
 from clusterpass.service.page.handlers import (
     Handler,
     administrator_view,
@@ -47,10 +48,17 @@ from clusterpass.service.page.reader import choose_language
 from clusterpass.service.page.step_up import confirmation, requiring_recent_login
 from clusterpass.service.page.stepping_up import open_step_up, step_up
 from clusterpass.service.page.visit import Visit
+from clusterpass.service.settings.hand_over import BEGIN, FINISH
 
 _LOGO_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """For an SVG that is opened by itself: no script in it runs, and it loads nothing."""
 _FOREVER: Final = "public, max-age=31536000, immutable"
+
+
+def mount_hand_over(app: FastAPI) -> None:
+    """Add the paths at which hosts of other domains are handed sessions, which have no prefix."""
+    for path, handler in ((BEGIN, begin_hand_over), (FINISH, finish_hand_over)):
+        app.add_route(path, endpoint(handler), methods=["GET"], include_in_schema=False)
 
 
 def mount_page(app: FastAPI, paths: Paths, pages: Pages, *, has_directory: bool) -> None:

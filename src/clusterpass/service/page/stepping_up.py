@@ -47,7 +47,7 @@ async def step_up(visit: Visit) -> Response:
     pair = await elevated(visit, visitor.session, fields.get("password", ""))
     if isinstance(pair, Refusal):
         return _ask(visit, visitor, address, pair)
-    return go_on(visit, address)
+    return go_on(visit, address, pair.access_token)
 
 
 def _ask(

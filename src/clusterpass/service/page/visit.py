@@ -248,6 +248,22 @@ class Visit:
         settings = self.service.settings
         return own_cookie("language", secure=settings.cookie_secure, path=settings.page_path)
 
+    def code_for(
+        self, authority: str, rest: str, access_token: str, *, remember: bool | None
+    ) -> str | None:
+        """Return the code that hands a session over to the host which a browser is led to.
+
+        None where its address asks for none. ``authority``, ``rest``: the host of that address, and
+        its path and query. ``access_token``: of the session. ``remember``: whether it outlives the
+        browser; None: if it does here.
+        """
+        hand_overs, cookies = self.service.hand_overs, self.service.proxy_cookies
+        state = None if hand_overs is None else hand_overs.state_in(authority, rest)
+        if hand_overs is None or cookies is None or state is None:
+            return None
+        is_lasting = self.service.gate.is_kept_by(self.web) if remember is None else remember
+        return hand_overs.make(authority, state, cookies.ticket_for(access_token, is_lasting))
+
     async def _end_behind_proxies(self) -> SessionEnd | None:
         """Return how the session of the cookie for proxies ended, which may have outlived ours."""
         token = self._token_behind_proxies()

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import Field, field_validator
 
+from clusterpass.service.settings.hand_over import check_hand_over_hosts
 from clusterpass.service.settings.monitoring import MonitoringSettings
 from clusterpass.service.settings.sessions import Names, split
 from clusterpass.web.cookies import Cookie, own_cookie, session_cookies
@@ -58,7 +59,7 @@ _STATELESS: Final = (
 )
 _SHARED_PATHS: Final = (
     "needs page_prefix, such as /auth, so that the application has the other paths of the host; or,"
-    " for a host of the page's own, authz_cookie_domain"
+    " for a host of the page's own, authz_cookie_domain or authz_hand_over_hosts"
 )
 _REFUSED: Final = "has a host that the setting hosts does not list, so that it would be refused"
 
@@ -120,7 +121,8 @@ class BrowserSettings(MonitoringSettings):
         default=None,
         description="The public URL of the page, such as `https://app.example/auth`, to which"
         " /authz/... leads browsers without a session, and back. Requires trusted_proxies, and"
-        " page_prefix or authz_cookie_domain. Not set: no browser is led anywhere.",
+        " page_prefix, authz_cookie_domain or authz_hand_over_hosts. Not set: no browser is led"
+        " anywhere.",
     )
     authz_hosts: Names = Field(
         default=(),
@@ -135,12 +137,19 @@ class BrowserSettings(MonitoringSettings):
         " host of authz_portal alone.",
     )
 
-    @field_validator("authz_hosts", mode="before")
+    authz_hand_over_hosts: Names = Field(
+        default=(),
+        description="Hosts of other domains, separated by commas, such as `app.example.net`. A"
+        " browser that has a session at authz_portal is handed over to them by a signed code, and"
+        " gets a cookie of each host. Their proxies pass `/_clusterpass/` to the service.",
+    )
+
+    @field_validator("authz_hosts", "authz_hand_over_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return split(value.lower() if isinstance(value, str) else value)
 
-    @field_validator("authz_hosts")
+    @field_validator("authz_hosts", "authz_hand_over_hosts")
     @classmethod
     def _valid_return_hosts(cls, value: Names) -> Names:
         if not all(_AUTHORITY.fullmatch(each) for each in value):
@@ -200,24 +209,29 @@ class BrowserSettings(MonitoringSettings):
         """
         portal = self.portal
         if portal is None:
-            if self.authz_hosts or self.authz_cookie_domain is not None:
+            hosts = self.authz_hosts or self.authz_hand_over_hosts
+            if hosts or self.authz_cookie_domain is not None:
                 raise ValueError(
-                    "authz_hosts and authz_cookie_domain say where browsers are led back to; set"
-                    " authz_portal, the public URL of the page, or leave them out"
+                    "authz_hosts, authz_hand_over_hosts and authz_cookie_domain say where browsers"
+                    " are led back to; set authz_portal, the public URL of the page, or leave them"
+                    " out"
                 )
             return
+        has_own_host = self.authz_cookie_domain is not None or bool(self.authz_hand_over_hosts)
         for fault, sentence in (
             (not trusts_a_proxy, _NO_PROXY),
             (not has_login, _NO_LOGIN),
             (secure and portal.scheme != "https", _NO_HTTPS),
             (portal.path != self.page_prefix, _OTHER_PATH),
             (self.verification == "stateless", _STATELESS),
-            (not self.page_prefix and self.authz_cookie_domain is None, _SHARED_PATHS),
+            (not self.page_prefix and not has_own_host, _SHARED_PATHS),
             (bool(self.hosts) and not {portal.host, portal.authority} & {*self.hosts}, _REFUSED),
         ):
             if fault:
                 raise ValueError(f"authz_portal {sentence}")
         self._check_hosts(portal)
+        domain, accepted = self.authz_cookie_domain, self.hosts
+        check_hand_over_hosts(self.authz_hand_over_hosts, portal.host, domain, accepted)
 
     def _check_hosts(self, portal: Portal) -> None:
         domain = self.authz_cookie_domain

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from clusterpass import (
+    Compatibility,
     Config,
     ConfigurationError,
     Durability,
@@ -176,6 +177,12 @@ class SessionSettings(StoreAccess):
         " `until_used`: until a token of the response has been used, so that clients that lost it"
         " stay logged in; `grace`: for refresh_grace seconds. By default `grace` with stateless"
         " verification, and `until_used` otherwise.",
+    )
+    compatibility: Compatibility = Field(
+        default="current",
+        description="Which release reads what is written: `current`, this one; `previous`, the one"
+        " before as well, while servers of both run, and as long as you may go back (how-to:"
+        " upgrade).",
     )
     max_sessions: int = Field(
         default=50,
@@ -390,6 +397,7 @@ class SessionSettings(StoreAccess):
             "activity_interval": self.activity_interval,
             "refresh_grace": self.refresh_grace,
             "refresh_retry": self.refresh_retry,
+            "compatibility": self.compatibility,
             "policy": SessionPolicy(
                 max_sessions=self.max_sessions,
                 max_per_device=self.max_per_device,

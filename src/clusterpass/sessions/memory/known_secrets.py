@@ -223,6 +223,7 @@ class KnownSecrets:
             issuer=config.issuer,
             audience=config.audience,
             older_keys=[key for key in self._keys.all() if key.can_derive],
+            for_previous=config.compatibility == "previous",
         )
 
 

@@ -76,7 +76,8 @@ class Adjust:
             step_up=self._minting.new_step_up(),
             refresh_digest=token.digest,
             ends_older=password_changed or self._config.step_up_ends_older_tokens,
-            password_changed=password_changed,
+            # The release before takes an event that it does not know for a login.
+            password_changed=password_changed and self._config.compatibility == "current",
         )
         stored = answer.reply.stored
         record = live_record(stored)

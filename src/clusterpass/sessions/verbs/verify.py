@@ -42,6 +42,7 @@ class Verify:
     def __init__(self, context: Context, confirm: Confirm) -> None:
         config = context.config
         self._config = config
+        self._is_for_previous: Final = config.compatibility == "previous"
         self._keyspace = context.keyspace
         self._keeping = context.keeping
         self._clock = context.clock
@@ -231,7 +232,7 @@ class Verify:
             self._keeping(),
             entry.subject,
             session_id=entry.session_id,
-            rotation=entry.rotation,
+            rotation=session_calls.ONLY_THE_SECOND if self._is_for_previous else entry.rotation,
         )
         try:
             answer: Answer[int] = yield call

@@ -11,18 +11,20 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.first_success import first_success
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
-from clusterpass.store.exchanges.look_up import ask_one
+from clusterpass.store.exchanges.look_up import ask_one, reach_primary
 from clusterpass.store.exchanges.steps import Exchange
 from clusterpass.store.exchanges.unavailable import locate
 from clusterpass.store.location import StoreLocation
@@ -31,6 +33,8 @@ from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.resp import pack_one
 
 Result = TypeVar("Result")
+_HEAD_START: Final = 0.1
+"""Seconds that one primary has to answer a ping before the others are asked."""
 
 
 class AsyncStore(StoreBase):
@@ -75,9 +79,16 @@ class AsyncStore(StoreBase):
             flow.close()  # a cancelled call leaves the flow before its end
 
     async def ping(self) -> None:
-        """Return when a primary answers; raise StoreUnavailable when none answers in time."""
+        """Return when a primary answers; raise StoreUnavailable when none answers in time.
+
+        One is asked, and where that takes long, all others at once.
+        """
+        nodes, until = self._nodes(), time.monotonic() + self.location.patience.deadline
         try:
-            await self._nodes().drive(self._reach(), self.search)
+            addresses = await nodes.drive(self._find_primaries(until), self.search)
+            asking = (reach_primary([each], time.monotonic, until) for each in addresses)
+            attempts = [partial(nodes.drive, exchange, self.search) for exchange in asking]
+            await first_success(attempts, _HEAD_START)
         except ClusterPassError as error:
             self._tell(error)
             raise

@@ -103,10 +103,18 @@ class SlotSearches(StoreState):
     def _reach(self) -> Exchange[None]:
         """Return when a primary answers; raise StoreUnavailable when none answers in time."""
         until = time.monotonic() + self.location.patience.deadline
+        addresses = yield from self._find_primaries(until)
+        yield from reach_primary(addresses, time.monotonic, until)
+
+    def _find_primaries(self, until: float) -> Exchange[list[Address]]:
+        """Return the addresses of the primaries, or of who should know them; at least one.
+
+        ``until``: the time, in seconds of the monotonic clock, after which nobody is asked. Raises
+        StoreUnavailable.
+        """
         if not self.slots.version:
             yield LookUp(0, None, until)
         addresses = self.slots.primaries()
         if not addresses and self._sentinels is not None:
             raise unavailable(self._sentinels.blame("connection"), None)
-        addresses = addresses or list(self.location.seeds)
-        yield from reach_primary(addresses, time.monotonic, until)
+        return addresses or list(self.location.seeds)

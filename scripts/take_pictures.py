@@ -1,25 +1,33 @@
-"""Makes the pictures of the page in docs/images: ``python -m tests.service.screenshots``.
+"""Makes the pictures of the page and of the doctor in docs/images.
 
-It starts a cluster and servers of its own. The times on the page are replaced by fixed ones, so
-that a picture changes only when the page does.
+Run ``python -m scripts.take_pictures`` from the root of the repository, with the environment of
+``make setup``; Chromium is needed (``make test-setup`` installs it). A cluster and servers are
+started for it, on this machine. Times, addresses and ports are replaced by fixed ones, so that a
+picture changes only when what it shows does.
 """
 
 import asyncio
+import html
+import itertools
+import re
+import subprocess
+import sys
 import tempfile
+import textwrap
+import time
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Page
+from tests.service.chromium import launched
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
 from clusterpass.cli.local_service import ServerProcess
 from clusterpass.cli.local_setup import free_port, generate_password, write_keys
 
-from .chromium import launched
-
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 USERNAME, ADMINISTRATOR = "alice", "root"
 DEVICES = (
     ("Build server", None),
@@ -94,6 +102,10 @@ async def take(page: Page, path: Path, moments: tuple[str, ...]) -> None:
 async def take_all(server: str, strict: str, password: str) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     async with launched() as browser:
+        page = await open_page(browser, DESKTOP, server)
+        await page.get_by_role("button", name="Log in").wait_for()
+        await take(page, IMAGES / "page-login.png", ())
+
         # What was done for a picture before is in the history; each begins with the newest.
         done: tuple[str, ...] = ()
         for name, options in (("page", DESKTOP), ("page-phone", PHONE)):
@@ -119,6 +131,68 @@ async def take_all(server: str, strict: str, password: str) -> None:
         await take(page, IMAGES / "page-administration.png", OTHERS)
 
 
+LINE, LETTER, MARGIN = 18, 7.83, 16
+"""Pixels: the height of a line, the width of a letter, the space around the text."""
+COLUMNS = 100
+
+
+def draw_terminal(command: str, said: str, path: Path) -> None:
+    """A picture of a terminal, as text that can be searched and copied."""
+    lines = [f"$ {command}", *said.rstrip().splitlines()]
+    width = int(max(map(len, lines)) * LETTER) + 2 * MARGIN
+    height = len(lines) * LINE + 2 * MARGIN
+    rows = "\n".join(
+        f'<text x="{MARGIN}" y="{MARGIN + number * LINE + 13}" xml:space="preserve">'
+        f"{html.escape(line)}</text>"
+        for number, line in enumerate(lines)
+    )
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
+        f' height="{height}" font-family="ui-monospace, DejaVu Sans Mono, monospace"'
+        f' font-size="13" fill="#e6edf3">\n<title>{html.escape(command)}</title>\n'
+        f'<rect width="{width}" height="{height}" rx="6" fill="#161b22"/>\n{rows}\n</svg>\n',
+        "utf-8",
+    )
+    print(f"{path}: {path.stat().st_size} bytes")
+
+
+def take_doctor(cluster: EmbeddedCluster) -> None:
+    """What the doctor says of a cluster that lacks a replica."""
+    cluster.kill(cluster.replicas_of(b"any")[0])
+    # What it says of every trial on one machine is not what the picture is about.
+    shown = "doctor --write --ignore hosts --ignore password --ignore persistence"
+    command = [sys.executable, "-m", "clusterpass", *shown.split(), "--ignore", "rights-too-wide"]
+    said, give_up_at = "", time.monotonic() + 60
+    while "node-failed" not in said:  # the nodes agree on that after a while
+        assert time.monotonic() < give_up_at, said
+        done = subprocess.run(
+            [*command, "--store", cluster.url],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=120,
+        )
+        said = done.stdout
+    known: dict[str, str] = {}
+    numbers = itertools.count(1)
+
+    def placed(found: re.Match[str]) -> str:
+        return known.setdefault(found[0], f"10.0.0.{next(numbers)}:6379")
+
+    said = re.sub(r"127\.0\.0\.1:\d+", placed, said)
+    said = re.sub(r"\b[0-9a-f]{40}\b", "07c37dfeb235213a872192d90877d0cd55635b91", said)
+    draw_terminal("clusterpass doctor --write", wrapped(said), IMAGES / "doctor.svg")
+
+
+def wrapped(text: str) -> str:
+    """Text as a terminal of ``COLUMNS`` letters shows it, with indented lines that go on so."""
+    lines = (
+        textwrap.fill(line, COLUMNS, subsequent_indent="       ", break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "\n".join(lines)
+
+
 def open_sessions(sessions: SessionManager) -> None:
     for (device, kind), address in zip(DEVICES, ADDRESSES, strict=True):
         pair = sessions.login(USERNAME, device=device, device_type=kind, address=address)
@@ -130,7 +204,7 @@ def main() -> None:
     password = generate_password()
     with (
         tempfile.TemporaryDirectory() as folder,
-        EmbeddedCluster(nodes=3) as cluster,
+        EmbeddedCluster(nodes=6) as cluster,
         ExitStack() as stack,
     ):
         keys_file, port, strict_port = Path(folder, "keys.json"), free_port(), free_port()
@@ -158,6 +232,7 @@ def main() -> None:
             server.start()
             stack.callback(server.stop)
         asyncio.run(take_all(config.issuer, f"http://127.0.0.1:{strict_port}", password))
+        take_doctor(cluster)
 
 
 if __name__ == "__main__":

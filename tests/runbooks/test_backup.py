@@ -1,0 +1,152 @@
+"""What docs/howto/backup.md says of copies of the store, rehearsed on real clusters."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import redis
+from redis.exceptions import RedisError
+
+from clusterpass import (
+    Config,
+    InvalidRefreshToken,
+    KeyRing,
+    SessionManager,
+    TokenKeyUnknown,
+    UserDirectory,
+)
+from clusterpass.embedded.binary import find_server
+from clusterpass.tokens.key_encryption import new_encryption_key
+from tests.ports import free_port
+
+from .conftest import eventually, refused, server_cli
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def back_up(cluster, folder: Path) -> list[Path]:
+    """Copy each primary to a file, while it works."""
+    files = [folder / f"backup-{node.port}.rdb" for node in cluster.nodes]
+    for node, file in zip(cluster.nodes, files, strict=True):
+        server_cli("-p", node.port, "--rdb", file)
+    return files
+
+
+def test_a_backup_is_restored_into_another_cluster(cluster_of, open_manager, command, tmp_path):
+    old = cluster_of(3)
+    manager = open_manager(old.url)
+    UserDirectory(manager).add("alice", "correct horse battery")
+    manager.bans.add("mallory", reason="fraud")
+    kept, ended = manager.login("alice"), manager.login("alice")
+    files = back_up(old, tmp_path)
+    manager.logout(ended.access_token)  # after the backup
+    new = cluster_of(3)
+    for file in files:
+        restore(file, new.nodes[0].port, find_server(), free_port())
+    restored = open_manager(new.url)
+    assert restored.verify(kept.access_token).subject == "alice"
+    # A backup does not know what was revoked since.
+    assert restored.verify(ended.access_token).subject == "alice"
+    assert command(new.url, "sessions", "revoke-before", "--yes").returncode == 0
+    for pair in (kept, ended):
+        eventually(lambda p=pair: refused(restored, p), "nobody is logged in by the backup")
+        with pytest.raises(InvalidRefreshToken):
+            restored.refresh(pair.refresh_token)
+    assert restored.sessions("alice") == []
+    # Nor by a server that starts later, or that asks the store for each request.
+    later = open_manager(new.url)
+    for pair in (kept, ended):
+        assert refused(later, pair)
+        assert refused(restored, pair, verification="strict")
+    assert [ban.reason for ban in restored.bans.list("mallory")] == ["fraud"]
+    assert UserDirectory(restored).login("alice", "correct horse battery").session_id
+
+
+def test_a_cutoff_of_after_the_backup_is_not_in_it(cluster_of, open_manager, command, tmp_path):
+    """So the restore asks for another one, whatever was revoked before."""
+    old = cluster_of(3)
+    manager = open_manager(old.url)
+    pair = manager.login("alice")
+    files = back_up(old, tmp_path)
+    assert command(old.url, "sessions", "revoke-before", "--yes").returncode == 0
+    eventually(lambda: refused(manager, pair), "the cutoff is in force")
+    new = cluster_of(3)
+    for file in files:
+        restore(file, new.nodes[0].port, find_server(), free_port())
+    restored = open_manager(new.url)
+    assert restored.verify(pair.access_token).subject == "alice"
+    assert command(new.url, "sessions", "revoke-before", "--yes").returncode == 0
+    eventually(lambda: refused(restored, pair), "the cutoff is in force again")
+    assert restored.login("alice").session_id
+
+
+def test_a_key_that_was_revoked_after_the_backup_counts_again(cluster_of, command, tmp_path):
+    """Until it is revoked anew, by the command that the page names."""
+    wrapping = new_encryption_key()
+    secret = tmp_path / "encryption-key"
+    secret.write_text(wrapping)
+    secret.chmod(0o600)
+    managed = {
+        "CLUSTERPASS_MANAGED_KEYS": "true",
+        "CLUSTERPASS_KEY_ENCRYPTION_KEYS_FILE": str(secret),
+    }
+    config = Config(
+        issuer="https://auth.example", keys=KeyRing.in_store(), key_encryption_keys=(wrapping,)
+    )
+    old, new = cluster_of(3), cluster_of(3)
+    with SessionManager.from_url(old.url, config) as manager:
+        pair = manager.login("alice")
+        files = back_up(old, tmp_path)
+        (leaked,) = [each.kid for each in manager.keys.list() if each.state == "active"]
+        manager.keys.revoke(leaked)
+        with pytest.raises(TokenKeyUnknown):
+            manager.verify(pair.access_token)
+    for file in files:
+        restore(file, new.nodes[0].port, find_server(), free_port())
+    with SessionManager.from_url(new.url, config) as restored:
+        assert restored.verify(pair.access_token).subject == "alice"
+        done = command(new.url, "keys", "revoke", leaked, "--yes", **managed)
+        assert done.returncode == 0, done.stderr
+        listed = json.loads(command(new.url, "keys", "list", "--json", **managed).stdout)
+        assert {each["kid"]: each["state"] for each in listed}[leaked] == "revoked"
+
+        def is_refused() -> bool:
+            try:
+                restored.verify(pair.access_token)
+            except TokenKeyUnknown:
+                return True
+            return False
+
+        eventually(is_refused, "tokens of the leaked key are refused")
+
+
+def restore(file: Path, port: int, server: Path, temporary: int) -> None:
+    """Load a backup into a server of its own, and copy its keys into the cluster at ``port``."""
+    process = subprocess.Popen(
+        [
+            *(server, "--port", str(temporary), "--bind", "127.0.0.1", "--save", ""),
+            *("--dir", str(file.parent), "--dbfilename", file.name),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        with redis.Redis(port=temporary) as client:
+            eventually(lambda: answers(client), "the backup is loaded")
+            count = client.dbsize()
+        said = server_cli(
+            *("--cluster", "import", f"127.0.0.1:{port}"),
+            *("--cluster-from", f"127.0.0.1:{temporary}", "--cluster-copy", "--cluster-replace"),
+        )
+        assert len(re.findall(r"Migrating .*OK", said)) == count, said
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(client) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False

@@ -1,0 +1,60 @@
+"""What tests of answers from memory share: to wait for one, and to tell it from others."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from clusterpass.service.authz.handler import FrontDoor
+
+from ..conftest import Service
+
+
+@contextmanager
+def only_memory() -> Iterator[None]:
+    """Whatever memory is not enough for is a fault meanwhile."""
+
+    async def unexpected(*_: Any) -> None:
+        raise RuntimeError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FrontDoor, "judge", unexpected)
+        yield
+
+
+async def remembered(door: Service, asking: Callable[[], Any]) -> Any:
+    """Ask until the answer comes from memory, and is not logged; return it."""
+    async with asyncio.timeout(20):
+        while True:
+            before = len(door.lines())
+            answer = await asking()
+            if len(door.lines()) == before:
+                return answer
+            await asyncio.sleep(0.01)
+
+
+async def becomes(asking: Callable[[], Any], status: int) -> httpx.Response:
+    """Ask until the status is another one, which it has to stay."""
+    async with asyncio.timeout(20):
+        while (answer := await asking()).status_code != status:
+            assert answer.status_code == 200
+            await asyncio.sleep(0.01)
+    again = await asking()
+    assert again.status_code == status
+    return answer
+
+
+def same(answer: httpx.Response) -> list[tuple[str, str]]:
+    """The headers but the request id, of which each answer has its own."""
+    assert answer.status_code == 200
+    assert answer.headers["x-request-id"]
+    return [pair for pair in answer.headers.multi_items() if pair[0] != "x-request-id"]
+
+
+async def becomes_ok(asking: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while (await asking()).status_code != 200:
+            await asyncio.sleep(0.01)
