@@ -99,7 +99,7 @@ class Browser:
 
 
 def forms_of(answer: httpx.Response) -> list[tuple[str, dict[str, str]]]:
-    """Action and hidden fields of every form of an HTML answer, in order."""
+    """Action and hidden fields of every form of an HTML answer but that of the language, in order."""
     return [
         (
             html.unescape(form["action"]),
@@ -109,6 +109,7 @@ def forms_of(answer: httpx.Response) -> list[tuple[str, dict[str, str]]]:
             },
         )
         for form in _FORM.finditer(answer.text)
+        if not form["action"].endswith("/page/language")
     ]
 
 

@@ -119,7 +119,9 @@ async def test_what_only_a_forged_form_runs_into_is_not_told_in_english(service,
 async def test_a_chosen_language_is_kept_and_leads_back(service, alice):
     browser = speaking(service, "fr")
     await browser.login(alice)
-    answer = await browser.click("/page/language", "/page/password?x=1", language="de")
+    back = "/page/password?x=1"
+    assert f'<input type="hidden" name="back" value="{back}">' in (await browser.get(back)).text
+    answer = await browser.post("/page/language", {"back": back, "language": "de"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/page/password?x=1")
     kept = [each for each in answer.headers.get_list("set-cookie") if each.startswith(COOKIE)]
     assert len(kept) == 1 and "Max-Age=31536000;" in kept[0] and "HttpOnly" in kept[0]
