@@ -99,7 +99,7 @@ class Browser:
 
 
 def forms_of(answer: httpx.Response) -> list[tuple[str, dict[str, str]]]:
-    """Action and hidden fields of every form of an HTML answer but that of the language, in order."""
+    """Action and hidden fields of every form of an HTML answer, in order; not of the language."""
     return [
         (
             html.unescape(form["action"]),
