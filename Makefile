@@ -67,6 +67,10 @@ test-setup: setup $(PROXIES_READY) ## ... and the programs that only the tests n
 			"$$PWD/fail2ban/usr/lib/python3/dist-packages" "$$PWD/fail2ban/usr/bin/fail2ban-regex" \
 			> bin/fail2ban-regex && chmod +x bin/fail2ban-regex; \
 	fi
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/service/node --ignore-scripts --no-audit --no-fund --silent \
+		|| echo "The tests with jose are skipped, as npm could not fetch it."; \
+	fi
 
 test-deploy: setup ## The tests of images, chart and units in deploy/ alone
 	@$(PIP_INSTALL) -e '.[dev,deploy]'

@@ -16,7 +16,7 @@ from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.policy import SessionPolicy, check_whole
 from clusterpass.tokens.key_encryption import parse_encryption_keys
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.refresh_secrets import parse_refresh_secrets
+from clusterpass.tokens.refresh_secrets import STORE, parse_refresh_secrets
 
 _DEFAULT_POLICY: Final = SessionPolicy()
 VerificationMode = Literal["cached", "strict", "stateless"]
@@ -76,7 +76,7 @@ class Config:
     refresh_secrets: tuple[str, ...] = field(default=(), repr=False)
     """The secrets of refresh tokens: the first makes them, and all are accepted. Make one with
     ``clusterpass keys refresh-secret``. None: the store holds them, and the first process makes
-    one."""
+    one. ``store`` before them: those of the store make tokens, and these are accepted already."""
     key_encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     """The keys under which secrets lie in the store (AES-256-GCM): the first wraps, and all unwrap.
     Make one with ``clusterpass keys encryption-key``. None: secrets lie in the store as they are.
@@ -276,10 +276,14 @@ class Config:
 
     @property
     def shared_secrets(self) -> tuple[str, ...]:
-        """The secrets from which forms and cookies are derived; none: the signing keys serve."""
-        if self.keys.managed is not None:
-            return self.refresh_secrets or self.key_encryption_keys
-        return self.refresh_secrets
+        """The secrets from which forms and cookies are derived, the first of which makes them;
+        none, or ``store`` before them: the signing keys do."""
+        own = self.refresh_secrets
+        if self.keys.managed is None:
+            return own
+        # What a server has made that has no refresh_secrets yet is accepted too.
+        wrapping = self.key_encryption_keys
+        return (*wrapping, *own[1:]) if STORE in own else (*own, *wrapping)
 
     def _check_secrets(self) -> None:
         if self.keys.managed is not None and not self.key_encryption_keys:

@@ -5,6 +5,7 @@
 
 import dataclasses
 import itertools
+import json
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 from clusterpass import Config, SessionManager, TokenPair
 from clusterpass.model import forks
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.tokens.identifiers import decode_session_id
@@ -66,6 +67,21 @@ def activity_of(engine: Engine, subject: str) -> dict[bytes, bytes]:
     key = _PLAIN.activity(subject)
     with home_of(engine, key) as client:
         return dict(client.hgetall(key))
+
+
+def let_secrets_age(engine: Engine, namespace: str, seconds: int, *members: str) -> None:
+    """Let secrets have been made (``created``) or announced (``since``, ``seen``) earlier."""
+    for slot in SLOTS_WITH_CUTOFF:
+        key = Keyspace(namespace).secrets(slot)
+        with home_of(engine, key) as client:
+            for name, value in client.hgetall(key).items():
+                if name.startswith(b"k:"):
+                    continue
+                entry = json.loads(value)
+                for member in members:
+                    if member in entry:
+                        entry[member] -= seconds * 1000
+                client.hset(key, name, json.dumps(entry))
 
 
 def seconds_left(engine: Engine, subject: str) -> int:

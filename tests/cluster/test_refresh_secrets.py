@@ -11,7 +11,7 @@ from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.tokens.key_encryption import new_encryption_key
 from clusterpass.tokens.refresh_secrets import new_refresh_secret
 
-from .stored import home_of, new_namespace, opened_apart
+from .stored import home_of, let_secrets_age, new_namespace, opened_apart
 
 
 @pytest.fixture
@@ -108,13 +108,19 @@ def test_secrets_of_the_configuration_stay_out_of_the_store(engine, config, name
         engine, dataclasses.replace(config, refresh_secrets=(old,)), namespace
     ) as manager:
         pair = manager.login("alice")
-    assert copies(engine, namespace) == [{}, {}, {}]
+    for held in copies(engine, namespace):
+        assert [name[:2] for name in held] == [b"c:"], "announced, and not there"
+        assert old.encode() not in str(held).encode()
     both = dataclasses.replace(with_new_key(config), refresh_secrets=(new, old))
+    with opened_apart(engine, both, namespace) as manager:
+        pair = manager.refresh(pair.refresh_token)
+    let_secrets_age(engine, namespace, 100, "since")
     with opened_apart(engine, both, namespace) as manager:
         pair = manager.refresh(pair.refresh_token)
     only_new = dataclasses.replace(both, refresh_secrets=(new,))
     with opened_apart(engine, only_new, namespace) as manager:
         pair = manager.refresh(pair.refresh_token)
+    let_secrets_age(engine, namespace, 1000, "seen")
     only_old = dataclasses.replace(both, refresh_secrets=(old,))
     with (
         opened_apart(engine, only_old, namespace) as manager,
@@ -148,7 +154,7 @@ def test_secrets_are_wrapped_once_there_is_a_key(engine, config, namespace):
         sealed = dataclasses.replace(config, key_encryption_keys=keys)
         for copy in range(3):
             with opened_apart(engine, sealed, namespace) as manager:
-                manager._flows.context.secrets._known.copy = copy
+                manager._flows.context.secrets._copies._next = copy
                 pair = manager.refresh(pair.refresh_token)
         for stored in copies(engine, namespace):
             (value,) = stored.values()

@@ -85,8 +85,9 @@ def _lead_names(names: Path) -> None:
     real = socket.getaddrinfo
 
     def look_up(host: Any, port: Any, *args: Any, **options: Any) -> Any:
-        led = dict(line.split() for line in names.read_text().splitlines())
-        return real(led.get(host, host), port, *args, **options)
+        led = {name: to for name, *to in map(str.split, names.read_text().splitlines())}
+        found = [real(each, port, *args, **options) for each in led.get(host, [host])]
+        return [info for each in found for info in each]
 
     socket.getaddrinfo = look_up
 

@@ -1,7 +1,7 @@
 """A cluster whose nodes can be restarted at other addresses of the loopback network."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,20 +65,24 @@ class MovingNode:
 class MovingCluster:
     """Three primaries, with replicas for the first of them."""
 
-    def __init__(self, program: str, folder: Path, replicas: int) -> None:
+    def __init__(
+        self, program: str, folder: Path, replicas: int, place: Callable[[int], str]
+    ) -> None:
         self.nodes: list[MovingNode] = []
         self._has_formed = False
         for number in range(PRIMARIES + replicas):
             home = folder / str(number)
             home.mkdir()
-            self.nodes.append(MovingNode(program, home, f"127.0.1.{number + 1}", free_port()))
+            self.nodes.append(MovingNode(program, home, place(number + 1), free_port()))
 
     @property
     def primaries(self) -> list[MovingNode]:
         return self.nodes[:PRIMARIES]
 
     def url(self, *nodes: MovingNode) -> str:
-        return f"redis+cluster://{','.join(node.address for node in nodes)}"
+        hosts = (f"[{node.host}]" if ":" in node.host else node.host for node in nodes)
+        seeds = (f"{host}:{node.port}" for host, node in zip(hosts, nodes, strict=True))
+        return f"redis+cluster://{','.join(seeds)}"
 
     def form(self) -> None:
         for node in self.nodes:
@@ -101,11 +105,15 @@ class MovingCluster:
     def move(self, *nodes: MovingNode) -> None:
         """Restart ``nodes`` one after the other, each at an address where nobody was before."""
         for node in nodes:
-            node.stop()
             network, number = node.host.rsplit(".", 1)
-            node.host = f"127.0.{int(network.rsplit('.', 1)[1]) + 1}.{number}"
-            node.start()
-            self._await()
+            self.move_to(node, f"127.0.{int(network.rsplit('.', 1)[1]) + 1}.{number}")
+
+    def move_to(self, node: MovingNode, host: str) -> None:
+        """Restart ``node`` at another address; wait until all know it."""
+        node.stop()
+        node.host = host
+        node.start()
+        self._await()
 
     def _online(self) -> int:
         """How many replicas the first primary counts for a confirmation."""
@@ -124,9 +132,18 @@ class MovingCluster:
 
 
 @contextmanager
-def moving_cluster(program: str, folder: Path, *, replicas: int = 0) -> Iterator[MovingCluster]:
-    """A cluster of ``program``, which has formed; ``folder``: an empty one."""
-    cluster = MovingCluster(program, folder, replicas)
+def moving_cluster(
+    program: str,
+    folder: Path,
+    *,
+    replicas: int = 0,
+    place: Callable[[int], str] = "127.0.1.{}".format,
+) -> Iterator[MovingCluster]:
+    """A cluster of ``program``, which has formed.
+
+    ``folder``: an empty one. ``place``: returns the address of the node of a number, from 1 on.
+    """
+    cluster = MovingCluster(program, folder, replicas, place)
     try:
         cluster.form()
         yield cluster

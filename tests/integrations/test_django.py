@@ -18,6 +18,7 @@ from clusterpass import Config, ConfigurationError, KeyRing, SessionManager, Sto
 from clusterpass.cli.local_setup import write_keys
 from clusterpass.integrations.django import conf, session_required, sessions, subject_of
 from clusterpass.integrations.django.checks import check_middleware, check_settings
+from clusterpass.tokens.key_encryption import new_encryption_key
 from clusterpass.tokens.refresh_secrets import new_refresh_secret
 from clusterpass.web.csrf import CsrfTokens
 
@@ -505,6 +506,27 @@ def test_the_secrets_are_those_of_the_manager_that_is_opened(user: Any) -> None:
         session_id = sessions().verify(client.cookies["clusterpass-access"].value).session_id
         expected = CsrfTokens(KeyRing.generate(), (secret,)).make(session_id)
         assert client.cookies["clusterpass-csrf"].value == expected
+
+
+def test_keys_in_the_store_are_rotated_while_users_are_logged_in(user: Any) -> None:
+    keys, wrapping = KeyRing.in_store(), (new_encryption_key(),)
+
+    def open_sessions(url: str, config: Config) -> SessionManager:
+        own = replace(config, keys=keys, key_encryption_keys=wrapping)
+        return SessionManager.from_url(f"{url}-keys", own)
+
+    with override_settings(CLUSTERPASS={**settings.CLUSTERPASS, "OPEN_SESSIONS": open_sessions}):
+        client = logged_in(user)
+        assert client.get("/who").content.decode() == user.username
+        before = client.cookies["clusterpass-access"].value
+        (key,) = (each for each in sessions().keys.list() if each.state == "active")
+        sessions().keys.revoke(key.kid)
+        sessions().keys.rotate_refresh_secret()
+        assert client.get("/who").content.decode() == user.username, "renewed on the way"
+        after = client.cookies["clusterpass-access"].value
+        assert sessions().verify(after).session_id, before
+        assert after != before
+        assert client.get("/who").content.decode() == user.username
 
 
 def test_an_outage_met_by_other_middleware_is_an_outage(user: Any) -> None:

@@ -18,7 +18,8 @@ from clusterpass import KeyRing
 
 from .conftest import PASSWORD, ServerProcess
 
-ONCE = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), verify=False)
+# What waits for a worker that was killed is answered by its replacement, once that has started.
+ONCE = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), verify=False, timeout=30)
 """Each request has a connection of its own, which any worker may accept."""
 ENOUGH = 24
 """Answers in a row after which every worker has given one: each connection may meet any of two."""

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.address import Address
 from clusterpass.store.drivers import (
     node_agreements,
@@ -151,6 +151,9 @@ class SimulatedStore(StoreBase):
             answer = failure = None
             if isinstance(call, Rest):
                 yield call.seconds
+                continue
+            if isinstance(call, Work):
+                answer = call.compute()
                 continue
             try:
                 answer = yield from self.perform(call)

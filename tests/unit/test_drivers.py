@@ -1,20 +1,24 @@
 """What both drivers send to one server, and what they make of its answers and of its absence."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from clusterpass import Config, KeyRing, ManagedKeys
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.calls import directory, session
 from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Rest
+from clusterpass.protocol.script import Answer, Rest, Work
+from clusterpass.sessions.flows import Flows
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.store_url import parse_store_url
+from clusterpass.tokens.key_encryption import new_encryption_key
 
 from .fake_node import echo, fake_node
 
@@ -143,6 +147,24 @@ async def test_a_flow_gets_the_answers_to_its_calls(scene: Any) -> None:
     assert str(first.node) == str(driver.store.location.seeds[0])
     assert names_of(node) == [b"ROLE", b"CLUSTER", b"EVALSHA", b"EVALSHA"]
     assert node.requests[-1][1] == TOUCH.script.sha1
+
+
+async def test_work_of_a_flow_holds_up_no_event_loop(scene: Any) -> None:
+    _, _, driver = scene
+    (ran_in,) = await driver.run(asking(Work(threading.get_ident)))
+    assert ran_in != threading.get_ident()
+
+
+def test_an_rsa_key_is_work() -> None:
+    keys = KeyRing.in_store(ManagedKeys(algorithm="RS256"))
+    config = Config(issuer="i", keys=keys, key_encryption_keys=(new_encryption_key(),))
+    flow = Flows(config, Keyspace(), deadline=1.0, tell=lambda _: None).context.signing
+    assert flow is not None
+    steps = flow.ensure()
+    step = next(steps)
+    while not isinstance(step, Work):
+        step = steps.send(Answer(step.read([]), durable=False))
+    assert b'"RS256"' in next(iter(step.compute().values()))
 
 
 async def test_a_write_waits_for_every_replica(scene: Any) -> None:

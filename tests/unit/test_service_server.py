@@ -131,7 +131,7 @@ def test_modules_of_the_working_directory_can_check_passwords(
 
 def test_workers_that_are_due_are_forked_again(apps: list[Any]) -> None:
     settings = make_settings({})
-    succession = Succession(settings, "127.0.0.1", 3, [Worker(5)], LastKeys(4))
+    succession = Succession(settings, "127.0.0.1", 3, [Worker(5)], LastKeys(4), [])
     server.serve_again(succession)
     (granian,) = Granian.made
     assert granian.options["succession"] is succession
@@ -150,7 +150,7 @@ def test_a_service_that_cannot_start_again_says_why(
 
     monkeypatch.setattr(server, "create_app", fail)
     with pytest.raises(SystemExit) as ended:
-        server.serve_again(Succession(make_settings({}), "127.0.0.1", 3, [], LastKeys(4)))
+        server.serve_again(Succession(make_settings({}), "127.0.0.1", 3, [], LastKeys(4), []))
     assert ended.value.code == "clusterpass: the keys are gone"
     assert Granian.made == []
 

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import socket
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -10,16 +11,19 @@ from typing import Any
 import pytest
 
 from clusterpass.service import successor
+from clusterpass.service.asgi.leaving import LEAVE
 from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.settings.service import make_settings
 from clusterpass.service.successor import SucceededServer, Succession
 from clusterpass.service.supervisor import WAITED, Worker
+from tests.ports import free_port
 
 
 def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = make_settings({"port": 81})
+    settings = make_settings({"port": free_port()})
     keys = LastKeys.begin()
-    first = Succession.begin(settings, "10.0.0.1", 2, keys)
+    first = Succession.begin(settings, "127.0.0.1", 2, keys, 16)
+    assert len(first.sockets) == 2
     assert first.is_first
     assert [(each.pid, each.is_due) for each in first.workers] == [(0, True), (0, True)]
     first.workers[0] = Worker(17, 2.5)
@@ -29,7 +33,8 @@ def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
         again = Succession.read(written, first.file, [str(each) for each in first.workers])
     assert not os.get_inheritable(first.file)
     assert again.last_keys.file == keys.file
-    assert (again.settings, again.address, again.file) == (settings, "10.0.0.1", first.file)
+    assert (again.settings, again.address, again.file) == (settings, "127.0.0.1", first.file)
+    assert again.sockets == first.sockets
     assert [(w.pid, w.replaced_at, w.is_due) for w in again.workers] == [
         (17, 2.5, False),
         (0, 0.0, True),
@@ -41,6 +46,10 @@ def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     ((program, arguments),) = became
     assert os.get_inheritable(first.file)
     assert os.get_inheritable(keys.file)
+    for each in first.sockets:
+        assert os.get_inheritable(each)
+        with socket.socket(fileno=each) as listening:
+            assert listening.getsockname() == ("127.0.0.1", settings.port)
     os.close(first.file)
     os.close(keys.file)
     assert program == sys.executable
@@ -78,6 +87,7 @@ def starting(succession: Succession) -> tuple[Any, list[Any]]:
 
     made._succession = succession
     made._spawn_worker = spawn
+    made.backlog = 16
     return made, spawned
 
 
@@ -91,14 +101,20 @@ def test_only_the_workers_that_are_due_are_started(
     )
     monkeypatch.setattr(successor, "gc", collector)
     workers = [Worker(1, 5.0), Worker(2, is_due=True), Worker(0, is_due=True)]
-    succession = Succession(None, "h", 3, list(workers), LastKeys(4), is_first)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        sockets = [os.dup(listening.fileno()) for _ in workers]
+    succession = Succession(None, "h", 3, list(workers), LastKeys(4), sockets, is_first)
     made, spawned = starting(succession)
+    ignored = signal.getsignal(LEAVE)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         made._spawn_workers("target", "loader")
         assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & WAITED
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        assert signal.signal(LEAVE, ignored) == signal.SIG_IGN, "until a worker has a handler"
+        for each in sockets:
+            os.close(each)
     assert swept == ["collect", "freeze"], "so that workers share what is loaded"
     assert spawned == [(1, "target", "loader"), (2, "target", "loader")]
     kept, *new = succession.workers
@@ -129,7 +145,9 @@ def test_a_signal_that_comes_meanwhile_is_the_successors(
     succession: Any = SimpleNamespace(hand_on=lambda: did.append("handed on"))
     made, _ = starting(succession)
     made._outgoing = outgoing
-    made.main_loop_interrupt = SimpleNamespace(wait=did.append)
+    made.main_loop_interrupt = SimpleNamespace(
+        wait=lambda seconds: (did.append(seconds), interrupted or reloaded)[1]
+    )
     made.interrupt_signal, made.reload_signal = interrupted, reloaded
     masks: list[Any] = []
     monkeypatch.setattr(
@@ -139,5 +157,7 @@ def test_a_signal_that_comes_meanwhile_is_the_successors(
     monkeypatch.setattr(successor.os, "kill", lambda pid, number: did.append((pid, number)))
     made._serve_loop("target", "loader")
     assert masks == [(signal.SIG_BLOCK, WAITED)]
-    overlap = [3.5] if outgoing else []
+    overlap: list[Any] = [2.0] if outgoing else []
+    if outgoing and not (interrupted or reloaded):
+        overlap += [(7, LEAVE), 1.5]
     assert did == [*overlap, outgoing, *((os.getpid(), each) for each in sent), "handed on"]

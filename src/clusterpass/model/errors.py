@@ -325,7 +325,9 @@ class StoreUnavailable(ClusterPassError):
     majority of the primaries, or of the Sentinels, says that it was not), ``unconfirmed`` (a write
     was sent, and nothing came back before the deadline), ``clock`` (the clocks of a server and of
     this machine are too far apart, and no majority of the primaries tells which of them is wrong),
-    ``authentication`` (the source of the credentials failed) or ``closed``.
+    ``authentication`` (the source of the credentials failed), ``secrets`` (other processes make
+    refresh tokens by a secret of their configuration that this one does not have yet) or
+    ``closed``.
 
     For operators, ``cause`` says what has happened (see :data:`StoreCause`), ``node`` which server
     was asked, as ``host:port``, and ``address`` where that was reached, if elsewhere than under its

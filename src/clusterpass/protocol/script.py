@@ -130,6 +130,14 @@ class Rest:
     seconds: float
 
 
-Flow = Generator[ScriptCall[Any] | Rest, Any, Result]
-"""Decisions without I/O: a generator that yields calls and rests, receives the answers, and returns
-a result."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A flow yields this to have something computed that takes long, such as an RSA key; what it
+    receives is the result. On an event loop it runs in a thread, so that nobody waits for it."""
+
+    compute: Callable[[], Any]
+
+
+Flow = Generator[ScriptCall[Any] | Rest | Work, Any, Result]
+"""Decisions without I/O: a generator that yields calls, rests and work, receives the answers, and
+returns a result."""

@@ -19,6 +19,7 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.door import Door
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
+from clusterpass.service.asgi.leaving import Leaving
 from clusterpass.service.asgi.lifespan import run_lifespan
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
@@ -114,6 +115,7 @@ class Application:
             requests=self._requests,
             judges_itself=PREFIX,
         )
+        self._leaving: Final = Leaving()
         self._service: Service | None = None
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on
@@ -122,6 +124,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
+            if self._leaving.has_begun:
+                send = self._leaving.closing(scope, send)
             if self._tracing is not None:
                 await self._tracing.serve(self._serve, scope, receive, send)
             elif self._door.is_open_to(scope):
@@ -195,6 +199,7 @@ class Application:
             ]
             exporting = self._monitoring.tasks(service, self._logger)
             if self._parent:
+                self._leaving.listen()
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))
             try:
                 async with self._authorizing.listening(front_door, service, self._logger):

@@ -61,7 +61,7 @@ def serve(
         _free_address(metrics_host, metrics_port, "metrics_address")
     succession = None
     if becomes_small and can_become_small and last_keys is not None:
-        succession = Succession.begin(settings, address, settings.workers, last_keys)
+        succession = Succession.begin(settings, address, settings.workers, last_keys, _BACKLOG)
     server = _server(settings, address, succession)
     if announce is not None:
         server.on_startup(announce)

@@ -4,6 +4,8 @@
 - Settings and the search path of modules go along in a file in memory, so that a worker that is
   replaced later gets what the others have, whatever the environment and the files say by then. The
   keys go along in another one, in case their file is broken by then.
+- Each worker accepts from a listening socket that outlives it and goes to its replacement, with all
+  connections that wait in it. The system resets those of a socket that is closed.
 """
 
 import gc
@@ -15,14 +17,18 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, Self
 
+from granian._granian import ListenerSpec, SocketHolder
 from granian.server.mp import MPServer
 
 from clusterpass.service import supervisor
+from clusterpass.service.asgi.leaving import LEAVE
 from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.supervisor import WAITED, Worker
 
-_OVERLAP_SECONDS: Final = 3.5
+_START_SECONDS: Final = 2.0
 """How long a worker that is to be replaced goes on while the new one starts."""
+_LEAVE_SECONDS: Final = 1.5
+"""How long it then tells its clients to connect anew, before it closes what idles."""
 # The search path first: it says where this package is.
 _AGAIN: Final = """
 import pickle, sys
@@ -49,28 +55,38 @@ class Succession:
     """The workers, in order."""
     last_keys: LastKeys
     """The keys in force."""
+    sockets: list[int]
+    """The descriptors of the sockets that workers listen on, one for each."""
     is_first: bool = False
     """Whether no worker has run yet."""
 
     @classmethod
-    def begin(cls, settings: Any, address: str, workers: int, last_keys: LastKeys) -> Self:
-        """A succession that begins with this program. ``workers``: how many are to run."""
+    def begin(
+        cls, settings: Any, address: str, workers: int, last_keys: LastKeys, backlog: int
+    ) -> Self:
+        """A succession that begins with this program, which has the address from now on; the first
+        workers listen there.
+
+        ``workers``: how many are to run. ``backlog``: how many connections may wait for each.
+        """
+        spec = ListenerSpec(address, settings.port, backlog)
+        sockets = [os.dup(spec.build().get_fd()) for _ in range(workers)]
         file = os.memfd_create("clusterpass-settings")
         with open(file, "wb", closefd=False) as written:
             pickle.dump(sys.path, written)
-            pickle.dump((settings, address, last_keys.file), written)
+            pickle.dump((settings, address, last_keys.file, sockets), written)
         due = [Worker(0, is_due=True) for _ in range(workers)]
-        return cls(settings, address, file, due, last_keys, is_first=True)
+        return cls(settings, address, file, due, last_keys, sockets, is_first=True)
 
     @classmethod
     def read(cls, written: Any, file: int, workers: list[str]) -> Self:
         """The succession in ``written``, the file of the descriptor ``file``, after the search
         path; ``workers``: as texts."""
-        os.set_inheritable(file, False)
-        settings, address, keys = pickle.load(written)  # noqa: S301 (this process wrote it)
-        os.set_inheritable(keys, False)
+        settings, address, keys, sockets = pickle.load(written)  # noqa: S301 (by this process)
+        for each in (file, keys, *sockets):
+            os.set_inheritable(each, False)
         due = [Worker.parse(text) for text in workers]
-        return cls(settings, address, file, due, LastKeys(keys))
+        return cls(settings, address, file, due, LastKeys(keys), sockets)
 
     def hand_on(self) -> NoReturn:
         """Become the supervisor of the workers. All signals that it waits for are blocked."""
@@ -79,8 +95,8 @@ class Succession:
         again = [sys.executable, "-P", "-c", _AGAIN, str(self.file)]
         small = [sys.executable, "-I", "-S", supervisor.__file__]
         small += ["clusterpass serve", str(len(self.workers))]
-        os.set_inheritable(self.file, True)
-        os.set_inheritable(self.last_keys.file, True)
+        for each in (self.file, self.last_keys.file, *self.sockets):
+            os.set_inheritable(each, True)
         os.execv(sys.executable, [*small, *map(str, self.workers), *again])  # noqa: S606
 
 
@@ -96,10 +112,16 @@ class SucceededServer(MPServer):
         super().__init__(*arguments, **options)
         self._succession = succession
 
+    def _init_shared_socket(self) -> None:
+        """Make none: the succession has had them since the first program."""
+        self._ssp = self._shd = self._sso = None
+
     def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
         succession = self._succession
         # Blocked by the program before; by now there are handlers.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED)
+        # So that a worker that has no handler yet lives.
+        signal.signal(LEAVE, signal.SIG_IGN)
         # The collector leaves alone what is there now, and thereby the pages that workers share.
         gc.collect()
         gc.freeze()
@@ -107,6 +129,9 @@ class SucceededServer(MPServer):
         self._outgoing = [worker for worker in succession.workers if worker.is_due and worker.pid]
         for index, worker in enumerate(succession.workers):
             if worker.is_due:
+                # Its stub lacks the constructor, by which it is pickled.
+                held: Any = SocketHolder
+                self._shd = held(os.dup(succession.sockets[index]), False, self.backlog)
                 process = self._spawn_worker(
                     idx=index, target=spawn_target, callback_loader=target_loader
                 )
@@ -114,8 +139,9 @@ class SucceededServer(MPServer):
                 succession.workers[index] = Worker(process.inner.pid, now)
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> NoReturn:
-        if self._outgoing:
-            self.main_loop_interrupt.wait(_OVERLAP_SECONDS)
+        if self._outgoing and not self.main_loop_interrupt.wait(_START_SECONDS):
+            supervisor.signal_all(self._outgoing, LEAVE)
+            self.main_loop_interrupt.wait(_LEAVE_SECONDS)
         signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
         supervisor.stop(self._outgoing)
         # A signal that came meanwhile is the successor's.

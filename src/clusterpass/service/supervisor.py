@@ -57,18 +57,19 @@ def stop(workers: "list[Worker]") -> None:
 
     SIGCHLD has to be blocked.
     """
-    _signal_all(workers, signal.SIGTERM)
+    signal_all(workers, signal.SIGTERM)
     give_up_at = time.monotonic() + GRACE_SECONDS
     left = [worker for worker in workers if worker.pid and not worker.has_ended()]
     while left and (seconds := give_up_at - time.monotonic()) > 0:
         signal.sigtimedwait({signal.SIGCHLD}, seconds)
         left = [worker for worker in left if not worker.has_ended()]
-    _signal_all(left, signal.SIGKILL)
+    signal_all(left, signal.SIGKILL)
     for worker in left:
         os.waitpid(worker.pid, 0)
 
 
-def _signal_all(workers: "list[Worker]", number: int) -> None:
+def signal_all(workers: "list[Worker]", number: int) -> None:
+    """Send a signal to those of ``workers`` that run."""
     for worker in workers:
         if worker.pid:
             try:

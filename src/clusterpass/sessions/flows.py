@@ -81,7 +81,7 @@ class Flows:
         self.known_keys: Final = (
             None if config.keys.managed is None else KnownKeys(config, keyspace, clock, lock=lock)
         )
-        known_secrets = KnownSecrets(config, keyspace, clock, random_bytes, lock=lock)
+        self.known_secrets: Final = KnownSecrets(config, keyspace, clock, random_bytes, lock=lock)
         signing = (
             None if self.known_keys is None else SigningKeys(self.known_keys, keyspace, deadline)
         )
@@ -101,13 +101,12 @@ class Flows:
             deadline=deadline,
             memory=self.memory,
             minting=Minting(config, random_bytes),
-            secrets=RefreshSecrets(known_secrets, keyspace, deadline, signing),
+            secrets=RefreshSecrets(self.known_secrets, keyspace, deadline, signing),
             signing=signing,
             counters=self.counters,
         )
         self.context: Final = context
-        if self.known_keys is not None:
-            self.memory.near.on_secrets = self._forget_keys
+        self.memory.near.on_secrets = self._forget_secrets
         confirm = Confirm(context)
         self.login: Final = Login(context, confirm)
         self.verify: Final = Verify(context, confirm)
@@ -121,13 +120,15 @@ class Flows:
         self.exchange: Final = Exchange(context, self.login, confirm)
         self.old_tokens: Final = OldTokens(context)
 
-    def _forget_keys(self, is_certain: bool) -> None:
-        """Have the keys in the store read anew; if they have certainly changed, before any token is
-        served from memory."""
+    def _forget_secrets(self, is_certain: bool) -> None:
+        """Have the keys and secrets in the store read anew; if they have certainly changed, before
+        any token is served from memory."""
+        if is_certain:
+            self.known_secrets.changed()
         if self.known_keys is not None:
             self.known_keys.changed()
-        if is_certain:
-            self.memory.near.forget_tokens()
+            if is_certain:
+                self.memory.near.forget_tokens()
 
     def replace_keys(self, before: KeyRing, keys: KeyRing) -> None:
         """Go on with ``keys`` instead of those ``before``.

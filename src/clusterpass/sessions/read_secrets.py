@@ -1,19 +1,22 @@
 """Reads the refresh secrets of the namespace from the store, and makes the first one."""
 
+import logging
 from typing import Final
 
 from clusterpass.model.errors import ConfigurationError, StoreUnavailable
-from clusterpass.protocol.calls.secrets import COPIES, add_secrets, read_secrets
+from clusterpass.protocol.calls.secrets import COPIES, add_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
+from clusterpass.sessions.copies import Copies
 from clusterpass.sessions.memory.known_secrets import KIND, KnownSecrets
 from clusterpass.sessions.search import search
 from clusterpass.sessions.signing_keys import SigningKeys
+from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshToken, RefreshTokens
 
-_SHARE_OF_A_COPY: Final = 0.3
-"""Of the deadline, for each copy but the last one that is tried."""
+logger: Final = logging.getLogger("clusterpass.keys")
+_RETRY_AFTER: Final = 5
 
 
 class RefreshSecrets:
@@ -32,7 +35,8 @@ class RefreshSecrets:
         self._known = known
         self._signing = signing
         self._keyspace = keyspace
-        self._deadline = deadline
+        self._copies: Final = Copies(known, keyspace, deadline, fills="", tells=False)
+        self._told: set[bytes] = set()
 
     def replace_keys(self, keys: KeyRing) -> None:
         """Accept tokens of version 2 by the private keys in ``keys`` from now on."""
@@ -41,9 +45,10 @@ class RefreshSecrets:
     def tokens(self) -> Flow[RefreshTokens]:
         """Return what makes and accepts tokens.
 
-        Usually no round trip; one in a minute, unless the secrets are configured, and some when the
-        namespace has no secret yet. Raises StoreUnavailable when no secret is known and no copy can
-        be read; ConfigurationError and StoreFailed as ``KnownSecrets.learn``.
+        Usually no round trip; one in a minute, some when the namespace has no secret yet, and three
+        in four minutes of one process where secrets are configured. Raises StoreUnavailable when no
+        secret is known and no copy can be read; ConfigurationError and StoreFailed as
+        ``KnownSecrets.learn``.
         """
         if self._signing is not None:
             yield from self._signing.ensure()
@@ -62,7 +67,8 @@ class RefreshSecrets:
         """Return what accepts ``token``; None: it was not made by us, or for another audience.
 
         Takes and raises what :meth:`tokens` does. A token whose secret is not known here may be of
-        a new one, so the store is asked, at most once a second.
+        a new one, so the store is asked, at most once a second; raises StoreUnavailable where other
+        processes have the secret in their configuration, and this one does not.
         """
         tokens = None if self._signing else self._known.fresh
         tokens = tokens or (yield from self.tokens())
@@ -74,7 +80,24 @@ class RefreshSecrets:
             )
             tokens = self._latest()
             self._known.require_open(token.secret_id)
+            if not tokens.knows(token) and self._known.is_elsewhere(token.secret_id):
+                raise self._lacking(token.secret_id)
         return tokens if tokens.is_genuine(token) else None
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether this process can tell a stolen token from one that another process exchanged."""
+        return self._known.knows_all
+
+    def _lacking(self, secret_id: bytes) -> StoreUnavailable:
+        if secret_id not in self._told and len(self._told) < COPIES * 16:
+            self._told.add(secret_id)
+            logger.error(
+                "other processes make tokens by the refresh secret %s of their configuration,"
+                " which is not in that of this one; see: Change refresh secrets",
+                encode_base64url(secret_id),
+            )
+        return lacking_secrets()
 
     def rotate(self, *, retires_others: bool) -> Flow[str]:
         """Make a new secret in the store; return its id.
@@ -95,7 +118,7 @@ class RefreshSecrets:
             values |= known.retirement()
         for copy in range(COPIES):
             answer: Answer[dict[str, bytes]] = yield add_secrets(
-                self._keyspace, copy, values, when="always"
+                self._keyspace, copy, values, when="always", tells=True
             )
             known.learn(answer.reply)
         return name.removeprefix(KIND)
@@ -106,62 +129,26 @@ class RefreshSecrets:
         return latest
 
     def _read(self, *, all_copies: bool) -> Flow[None]:
-        """Read copies until one has secrets, or all; make the first secret if none has."""
-        known, first = self._known, self._known.copy
-        failure: StoreUnavailable | None = None
-        empty: list[int] = []
-        is_found = False
-        for copy in range(first, first + COPIES):
-            is_last = copy == first + COPIES - 1 and not empty and not is_found
-            deadline = None if is_last else self._deadline * _SHARE_OF_A_COPY
-            try:
-                answer: Answer[dict[str, bytes]] = yield read_secrets(
-                    self._keyspace, copy, deadline=deadline
-                )
-                if not any(name.startswith(KIND) for name in answer.reply):
-                    empty.append(copy)
-                    continue
-                known.learn(answer.reply)
-                if not known.is_configured:
-                    yield from self._complete(copy, answer.reply)
-            except StoreUnavailable as error:
-                failure = error
-                continue
-            is_found = True
-            known.copy = (copy + 1) % COPIES
-            if not all_copies:
-                break
-        if not is_found and not empty:
-            assert failure is not None
-            raise failure
-        if not known.is_configured:
-            yield from self._fill(empty, is_new=not is_found)
-
-    def _complete(self, copy: int, values: dict[str, bytes]) -> Flow[None]:
-        """Put into a copy what it lacks, and wrap what lies open in it."""
-        lacking, open_ones = self._known.lacking(values), self._known.unwrapped()
-        if lacking:
-            yield add_secrets(self._keyspace, copy, lacking)
-        if open_ones:
-            for each in range(COPIES):
-                answer: Answer[dict[str, bytes]] = yield add_secrets(
-                    self._keyspace, each, open_ones, when="always"
-                )
-                self._known.learn(answer.reply)
-
-    def _fill(self, empty: list[int], *, is_new: bool) -> Flow[None]:
-        """Put what is known into the copies that have nothing, or a new secret where nothing is."""
+        """Read copies until one has secrets, or all; make the first secret if none has, and
+        announce those of the configuration."""
         known = self._known
-        if is_new and known.latest is None and empty:
-            proposal = known.proposal()
+        empty = yield from self._copies.read(all_copies=all_copies)
+        if known.latest is None and empty:
             answer: Answer[dict[str, bytes]] = yield add_secrets(
-                self._keyspace, empty[0], proposal, when="first"
+                self._keyspace, empty[0], known.proposal(), when="first"
             )
             known.learn(answer.reply)
-        for copy in empty:
-            values = known.lacking({})
-            try:
-                answer = yield add_secrets(self._keyspace, copy, values)
-            except StoreUnavailable:
-                continue  # whoever reads that copy fills it
-            known.learn(answer.reply)
+        yield from self._copies.fill(empty)
+        announced = known.announcements()
+        if announced and (yield from self._copies.tell_all(announced)):
+            known.learn(announced)
+
+
+def lacking_secrets() -> StoreUnavailable:
+    """The error of a process that lacks a secret by which others make tokens."""
+    return StoreUnavailable(
+        "This server does not know all secrets of refresh tokens yet; no session was ended."
+        " Please try again.",
+        reason="secrets",
+        retry_after=_RETRY_AFTER,
+    )

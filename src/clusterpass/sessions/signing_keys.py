@@ -5,20 +5,14 @@ from dataclasses import replace
 from typing import Final
 
 from clusterpass.model.errors import InvalidInput, StoreUnavailable
-from clusterpass.protocol.calls.secrets import (
-    COPIES,
-    When,
-    add_secrets,
-    read_secrets,
-    take_lease,
-)
+from clusterpass.protocol.calls.secrets import COPIES, When, add_secrets, take_lease
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Answer, Flow
+from clusterpass.protocol.script import Answer, Flow, Work
+from clusterpass.sessions.copies import Copies
 from clusterpass.sessions.memory.known_keys import KIND, KnownKeys
 from clusterpass.sessions.search import search
 from clusterpass.tokens.managed_keys import ManagedKey
 
-_SHARE_OF_A_COPY: Final = 0.3
 _LEASE_SECONDS: Final = 10
 
 
@@ -29,7 +23,7 @@ class SigningKeys:
         """``deadline``: seconds after which the store gives up on a call."""
         self._known = known
         self._keyspace = keyspace
-        self._deadline = deadline
+        self._copies: Final = Copies(known, keyspace, deadline, fills="always", tells=True)
         self._owner = secrets.token_bytes(8)
 
     def ensure(self) -> Flow[None]:
@@ -85,7 +79,7 @@ class SigningKeys:
         known = self._known
         yield from self._read_all()
         if not any(each.state == "next" for each in known.schedule().described()):
-            yield from self._write(known.made(known.now() + known.how.publish_before))
+            yield from self._make(known.now() + known.how.publish_before)
         known.use()
         return tuple(known.schedule().described())
 
@@ -99,7 +93,7 @@ class SigningKeys:
         if not key.revoked:
             active = known.schedule().active
             if active is not None and active.kid == kid:
-                yield from self._write(known.made(known.now()))
+                yield from self._make(known.now())
             revoked = replace(key, revoked=known.now())
             yield from self._write({KIND + kid: revoked.encode()}, always=True)
         known.use()
@@ -125,52 +119,26 @@ class SigningKeys:
             begins = known.schedule().next_begins(known.how)
             if begins is None:
                 return
-            yield from self._write(known.made(begins))
+            yield from self._make(begins)
         else:  # nobody is waited for: of several first keys, one is taken by all
-            yield from self._write(known.made(begins), first=True)
+            yield from self._make(begins, first=True)
 
     def _read(self, *, all_copies: bool) -> Flow[None]:
-        known, start = self._known, self._known.copy
-        failure: StoreUnavailable | None = None
-        answered = 0
-        for copy in range(start, start + COPIES):
-            is_last = copy == start + COPIES - 1 and not answered
-            deadline = None if is_last else self._deadline * _SHARE_OF_A_COPY
-            try:
-                answer: Answer[dict[str, bytes]] = yield read_secrets(
-                    self._keyspace, copy, deadline=deadline
-                )
-                known.learn(answer.reply)
-                yield from self._complete(copy, answer.reply)
-            except StoreUnavailable as error:
-                failure = error
-                continue
-            finally:
-                known.copy = (copy + 1) % COPIES
-            answered += 1
-            if not all_copies:
-                break
-        if not answered:
-            assert failure is not None
-            raise failure
+        empty = yield from self._copies.read(all_copies=all_copies)
+        yield from self._copies.fill(empty)
 
-    def _complete(self, copy: int, values: dict[str, bytes]) -> Flow[None]:
-        """Put into a copy what it lacks, and what another key from outside wraps there."""
-        lacking = self._known.lacking(values)
-        if lacking:
-            answer: Answer[dict[str, bytes]] = yield add_secrets(
-                self._keyspace, copy, lacking, when="always", tells=True
-            )
-            self._known.learn(answer.reply)
-        for name, newer in self._known.rewrapped().items():
-            # The same key: nobody has to be told.
-            for each in range(COPIES):
-                yield add_secrets(self._keyspace, each, {name: newer}, when="always")
+    def _make(self, signs_from: int, *, first: bool = False) -> Flow[None]:
+        """Make a key that signs from a second on, and write it; ``first``: as below."""
+        values: dict[str, bytes] = yield Work(lambda: self._known.made(signs_from))
+        yield from self._write(values, first=first)
 
     def _write(
         self, values: dict[str, bytes], *, always: bool = False, first: bool = False
     ) -> Flow[None]:
-        """Write to every copy that can be reached; raise StoreUnavailable when none can."""
+        """Write to every copy that can be reached; raise StoreUnavailable when none can.
+
+        ``first``: unless another process has written the first key, which is then the one.
+        """
         failure: StoreUnavailable | None = None
         written = 0
         for copy in range(COPIES):

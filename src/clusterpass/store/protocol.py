@@ -65,7 +65,8 @@ class Store(StoreBehaviour, Protocol):
     def run(self, flow: Flow[Result]) -> Result:
         """Run ``flow`` to its end: send back the Answer to each call that it yields.
 
-        For a :class:`Rest` the store waits, and sends back None.
+        For a :class:`Rest` the store waits, and sends back None; for :class:`Work` it calls
+        ``compute`` and sends back the result, on an event loop by a thread.
 
         Returns the result of the flow and raises what the flow raises. An error in a call is thrown
         into the flow: StoreUnavailable when no answer comes before the deadline, StoreDenied or
@@ -91,7 +92,8 @@ class AwaitableStore(StoreBehaviour, Protocol):
     async def run(self, flow: Flow[Result]) -> Result:
         """Run ``flow`` to its end: send back the Answer to each call that it yields.
 
-        For a :class:`Rest` the store waits, and sends back None.
+        For a :class:`Rest` the store waits, and sends back None; for :class:`Work` it calls
+        ``compute`` and sends back the result, on an event loop by a thread.
 
         Returns the result of the flow and raises what the flow raises. An error in a call is thrown
         into the flow: StoreUnavailable when no answer comes before the deadline, StoreDenied or

@@ -9,7 +9,7 @@ import pytest
 from clusterpass.embedded import EmbeddedCluster
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls import directory as directory_calls, session as session_calls
-from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.protocol import AwaitableStore, Store
 from clusterpass.store_conformance.opened import PATIENCE_SECONDS, Opened
 from clusterpass.store_conformance.recorder import Recorder
@@ -79,6 +79,17 @@ class StoreConformance:
         began = time.monotonic()
         assert opened.run(resting()) is None
         assert time.monotonic() - began >= 0.05
+
+    def test_a_flow_may_have_something_computed(self, opened: Opened) -> None:
+        """The result is sent back; what fails is raised."""
+
+        def computing(compute: Callable[[], Any]) -> Flow[Any]:
+            answer = yield Work(compute)
+            return answer
+
+        assert opened.run(computing(lambda: 6 * 7)) == 42
+        with pytest.raises(ZeroDivisionError):
+            opened.run(computing(lambda: 1 // 0))
 
     def test_a_flow_is_run_to_its_end(self, opened: Opened) -> None:
         """Calls of all shards, with the answers that belong to them."""

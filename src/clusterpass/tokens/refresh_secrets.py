@@ -7,13 +7,18 @@ is put before the others, and the last one goes when no token of it is left.
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.secret_texts import SecretKind, value_of
 
 ID_BYTES: Final = 4
+STORE: Final = "store"
+"""Stands before the secrets of a configuration for those of the store: these make tokens, and those
+of the configuration are only accepted so far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,10 +66,27 @@ def new_refresh_secret() -> str:
 
 
 def parse_refresh_secrets(texts: object) -> tuple[str, ...]:
-    """Return ``texts`` as a tuple of secrets; takes and raises what ``SecretKind.parse`` does."""
-    return _KIND.parse(texts)
+    """Return ``texts`` as a tuple of secrets, which ``store`` may precede.
+
+    Takes what ``SecretKind.parse`` does, and raises ConfigurationError as that does, and where
+    ``store`` is elsewhere or alone.
+    """
+    if isinstance(texts, str):
+        texts = [each for each in re.split(r"[\s,]+", texts) if each]
+    if not isinstance(texts, Iterable):
+        return _KIND.parse(texts)
+    found = tuple(texts)
+    if STORE not in found:
+        return _KIND.parse(found)
+    first, *others = found
+    if first != STORE or STORE in others or not others:
+        raise ConfigurationError(
+            "refresh_secrets: 'store' stands once, before the secrets that are to follow those of"
+            " the store; where the secrets of the configuration make tokens, leave it out"
+        )
+    return (STORE, *_KIND.parse(others))
 
 
 def read_refresh_secrets(texts: Iterable[str]) -> tuple[RefreshSecret, ...]:
     """Return the secrets of texts that :func:`parse_refresh_secrets` has accepted."""
-    return tuple(refresh_secret(value_of(each)) for each in texts)
+    return tuple(refresh_secret(value_of(each)) for each in texts if each != STORE)

@@ -161,11 +161,12 @@ class Keys:
     def rotate_refresh_secret(self, *, retire_others: bool = False) -> str:
         """Make a new secret of refresh tokens in the store; return its id.
 
-        It makes tokens within a minute, and the others are still accepted. ``retire_others``: not
-        so, after a leak of the store: then refresh tokens of before are refused, within a minute
-        by every process, and their users log in again. Seven round trips (``read_secrets.lua``,
-        ``add_secrets.lua``). Raises ConfigurationError where ``Config.refresh_secrets`` has the
-        secrets, and StoreUnavailable unless each copy was written; call it again then.
+        It makes tokens after a minute and a half, and the others are still accepted.
+        ``retire_others``: not so, after a leak of the store: then refresh tokens of before are
+        refused, within a minute by every process, and their users log in again. Seven round trips
+        (``read_secrets.lua``, ``add_secrets.lua``). Raises ConfigurationError where
+        ``Config.refresh_secrets`` has the secrets, and StoreUnavailable unless each copy was
+        written; call it again then.
         """
         return self._running.run(self._secrets.rotate(retires_others=retire_others))
 

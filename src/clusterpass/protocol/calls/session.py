@@ -188,6 +188,7 @@ def rotate(
     chains: bytes = b"",
     address: bytes = b"",
     until_used: bool = False,
+    is_sure: bool = True,
 ) -> ScriptCall[Rotated]:
     """Exchange a refresh token for its successor; reading the reply may raise UnreadableRecord.
 
@@ -195,7 +196,9 @@ def rotate(
     the token may be presented again. ``chains``: the digests of the tokens that may have come after
     it, empty without a grace period. ``address``: the packed IP address, for the history.
     ``until_used``: whether the token before the current one may be presented again until a token of
-    its exchange was used. The script is ``scripts/rotate.lua``.
+    its exchange was used. ``is_sure``: whether ``chains`` are all that there may be; otherwise the
+    session is not ended for a token that may have come of none of these. The script is
+    ``scripts/rotate.lua``.
     """
     keys = keyspace.keys_of(subject)
     return ScriptCall(
@@ -211,6 +214,7 @@ def rotate(
             chains,
             address,
             b"1" if until_used else b"",
+            b"" if is_sure else b"1",
         ),
         _read_rotated,
         slot=keys.slot,

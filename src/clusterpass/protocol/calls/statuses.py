@@ -7,7 +7,9 @@ LoginStatus = Literal["OK", "BANNED", "REFUSED", "OVERTAKEN", "SPENT"]
 
 SPENT: what the session was to be opened for, such as a token of another issuer, opens no more.
 """
-RotateStatus = Literal["OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED", "SUPERSEDED", "UNREADABLE"]
+RotateStatus = Literal[
+    "OK", "AGAIN", "UNKNOWN", "ENDED", "REUSED", "UNCERTAIN", "SUPERSEDED", "UNREADABLE"
+]
 """``scripts/rotate.lua``: exchanged, exchanged a moment ago, or why the token was refused.
 
 UNREADABLE, a record of a later release, is raised as UnreadableRecord: the token may be good.

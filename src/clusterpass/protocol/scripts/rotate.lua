@@ -9,6 +9,7 @@
 --          8 address
 --          9 '1': the token before the record's may be presented again until its successor was
 --            used, however long that takes
+--          10 '1': the caller may lack a key that has derived a successor
 -- Returns  {status, the session as described, key}
 -- Status   OK          the record now holds the successor
 --          AGAIN       the token was exchanged a moment ago, or its successor was not used yet;
@@ -16,6 +17,8 @@
 --          UNKNOWN     there is no such session
 --          ENDED       the record is a tombstone
 --          REUSED      the token was exchanged before: the session was ended just now
+--          UNCERTAIN   the token was exchanged before, and the caller cannot tell whether its
+--                      successor was derived from it: the session is left alone
 --          SUPERSEDED  a step-up ended the token, and its own was not used yet
 --          UNREADABLE  the record is in a schema of a later release; the session is left alone
 --
@@ -240,6 +243,10 @@ if is_older and elevation.ends_older
     and (record.rotation == elevation.first or now - elevation.at <= grace) then
     put(session_id, value)
     return answer('SUPERSEDED')
+end
+local steps = line.rotation - rotation
+if ARGV[10] == '1' and chains ~= '' and not key and steps >= 1 and steps <= CHAIN then
+    return answer('UNCERTAIN')
 end
 local class = class_of_reuse(line, key)
 bury(session_id, REUSED, now, class)

@@ -96,7 +96,8 @@ class SessionSettings(StoreAccess):
         default=SecretStr(""),
         description="The secrets of refresh tokens, separated by commas: the first makes tokens,"
         " all are accepted. Create one with: clusterpass keys refresh-secret. Empty: the store"
-        " holds them, and the first process makes one.",
+        " holds them, and the first process makes one. 'store' before them: those of the store"
+        " make tokens, and these are accepted already.",
     )
     refresh_secrets_file: Path | None = Field(
         default=None, description="A file that holds refresh_secrets."

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
@@ -52,14 +52,14 @@ class KnownKeys:
         """The keys that are in use, the one that signs first."""
         self._due_at = self._learned_at = -math.inf
         self._told: set[str] = set()
-        self._has_rewrapped: set[str] = set()
+        self._rewrapped: set[tuple[int, str]] = set()
+        self._looked_at = -1
+        """The second for which the keys in use are those of the schedule."""
         self.changes = 0
         """How often somebody was said to have changed the keys."""
         self.searches: Final = Searches(clock.steady)
         self.adopt: Callable[[KeyRing], None] = _nowhere
         """Takes the ring when it has changed."""
-        self.copy = 0
-        """The number of the copy that is read next."""
         self.asks_all = True
         """Whether all copies are to be read: who was told of a change does not know which copy has
         it already."""
@@ -71,10 +71,20 @@ class KnownKeys:
 
     @property
     def is_due(self) -> bool:
-        """Whether the store has to be asked, or another key begins to sign."""
+        """Whether the store has to be asked, or another key begins to sign.
+
+        Asked with each verify: the schedule, whose times are whole seconds, is looked at once in
+        each.
+        """
         if self._clock.steady() >= self._due_at:
             return True
-        return tuple(self.schedule().usable()) != self.used
+        now = self.now()
+        if now == self._looked_at:
+            return False
+        if tuple(self.schedule().usable()) != self.used:
+            return True
+        self._looked_at = now
+        return False
 
     @property
     def is_old(self) -> bool:
@@ -123,7 +133,7 @@ class KnownKeys:
                     continue
                 known = self._stored.get(name)
                 if known is None or not known.revoked:
-                    self._stored[name] = key
+                    self._stored[name], self._looked_at = key, -1
             if failure is not None and not self._stored:
                 raise failure
 
@@ -137,28 +147,38 @@ class KnownKeys:
                     found[name] = key.encode()
         return found
 
-    def rewrapped(self) -> dict[str, bytes]:
-        """The keys that another key from outside than the first one wraps, wrapped by that.
+    def is_in(self, values: Mapping[str, bytes]) -> bool:
+        """Whether a copy has a key."""
+        return any(name.startswith(KIND) for name in values)
+
+    def rewrapped(self, copy: int, values: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The keys that another key from outside than the first one wraps in a copy, wrapped by
+        that.
 
         Each once: a process that has these keys in another order would wrap it back.
         """
         found = {}
         with self._lock:
-            for name, key in self._stored.items():
-                if key.revoked or name in self._has_rewrapped:
+            for name in self._stored.keys() & values.keys():
+                if (copy, name) in self._rewrapped or self._stored[name].revoked:
                     continue
-                self._has_rewrapped.add(name)
                 try:
-                    newer = rewrapped(key, self._wrapping, self._purpose)
-                except ConfigurationError as error:
+                    held = StoredKey.decode(name.removeprefix(KIND), values[name])
+                    newer = None if held.revoked else rewrapped(held, self._wrapping, self._purpose)
+                except (ConfigurationError, StoreFailed) as error:
                     self._tell(name, str(error))
                     continue
                 if newer is not None:
                     found[name] = newer.encode()
         return found
 
+    def has_rewrapped(self, copy: int, names: Iterable[str]) -> None:
+        """Take note that a copy has these as the configuration asks for."""
+        with self._lock:
+            self._rewrapped.update((copy, name) for name in names)
+
     def made(self, signs_from: int) -> dict[str, bytes]:
-        """A new key that signs from a second on, by its name."""
+        """A new key that signs from a second on, by its name. An RSA key takes a while."""
         key = make_key(
             self.how, self._wrapping, self._purpose, now=self.now(), signs_from=signs_from
         )

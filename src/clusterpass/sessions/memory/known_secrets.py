@@ -1,4 +1,4 @@
-"""The refresh secrets that this process knows: those of its configuration, or those of the store.
+"""The refresh secrets that this process knows: those of its configuration, and those of the store.
 
 The store holds three copies of a hash, on as many primaries: a name for each secret, and JSON.
 
@@ -7,14 +7,16 @@ The store holds three copies of a hash, on as many primaries: a name for each se
                  {"retired": milliseconds}
 
 What is in one copy and not in another is put there by who notices. So names are never removed: a
-secret that is given up leaves its name, or who knows it would bring it back.
+secret that is given up leaves its name, or who knows it would bring it back. What else is there,
+``announced_secrets.py`` says.
 """
 
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any, Final
 
 from clusterpass.config import Config
@@ -22,12 +24,14 @@ from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreFailed
 from clusterpass.protocol.calls.secrets import COPIES
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.memory.announced_secrets import AnnouncedSecrets
 from clusterpass.sessions.memory.searches import Searches
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.refresh_secrets import (
+    STORE,
     RefreshSecret,
     read_refresh_secrets,
     refresh_secret,
@@ -40,8 +44,12 @@ _READ_THE_FIRST_TIMES_AFTER: Final = 1.0
 """Seconds until the next copy is read, until this process has seen each one: who finds one empty
 fills it."""
 _PUT_OFF: Final = 5.0
-_PUBLISHED_FOR: Final = 5_000
-"""Milliseconds for which a secret is known before it makes tokens, unless there is no other."""
+_PUBLISHED_FOR: Final = 90_000
+"""Milliseconds for which a secret is known before it makes tokens, unless there is no other: each
+process has read a copy by then. One that had not would take a token for stolen whose successor the
+secret has derived."""
+_OLD_AFTER: Final = 80.0
+"""Seconds without a copy after which a process may lack a secret that makes tokens elsewhere."""
 
 
 class KnownSecrets:
@@ -64,31 +72,65 @@ class KnownSecrets:
         self._stored: dict[str, bytes] = {}
         self._read: dict[str, tuple[int, RefreshSecret]] = {}
         self._tokens: RefreshTokens | None = None
-        self._due_at = -math.inf
+        self._due_at = self._learned_at = -math.inf
         self._lock = lock()
         self._told: set[str] = set()
-        self._has_wrapped: set[str] = set()
+        self._wrapped: set[tuple[int, str]] = set()
         self.searches: Final = Searches(clock.steady)
         self._reads = 0
-        self.copy = 0
-        """The number of the copy that is read next."""
 
     @property
     def is_configured(self) -> bool:
-        """Whether the configuration has the secrets, so that the store is not asked."""
-        return bool(self._config.refresh_secrets)
+        """Whether the secrets of the configuration make tokens, so that none is made in the
+        store."""
+        return self._config.refresh_secrets[:1] not in {(), (STORE,)}
+
+    @cached_property
+    def _configured(self) -> tuple[RefreshSecret, ...]:
+        return read_refresh_secrets(self._config.refresh_secrets)
+
+    @cached_property
+    def _announced(self) -> AnnouncedSecrets:
+        return AnnouncedSecrets(
+            [each.id for each in self._configured],
+            f"{self._config.issuer}\0{self._config.audience}",
+            self._milliseconds,
+        )
 
     @property
     def latest(self) -> RefreshTokens | None:
         """What makes and accepts tokens; None: no secret is known yet."""
         if self._tokens is None and self.is_configured:
-            self._tokens = self._tokens_of(self._in_order())
+            with self._lock:
+                self._tokens = self._tokens_of(self._in_order())
         return self._tokens
 
     @property
     def fresh(self) -> RefreshTokens | None:
         """What makes and accepts tokens; None: the store has to be asked first."""
-        return self.latest if self.is_configured or self._clock.steady() < self._due_at else None
+        return self.latest if self._clock.steady() < self._due_at else None
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether no secret makes tokens elsewhere that this process lacks, as far as it can
+        tell."""
+        with self._lock:
+            is_old = self._clock.steady() >= self._learned_at + _OLD_AFTER
+            return not is_old and not self._announced.has_others
+
+    def is_elsewhere(self, secret_id: bytes) -> bool:
+        """Whether the secret of this id is in the configuration of other processes only."""
+        with self._lock:
+            return self._announced.is_elsewhere(secret_id)
+
+    def announcements(self) -> dict[str, bytes]:
+        """What every copy has to be told of the configuration, by name; mostly nothing."""
+        with self._lock:
+            return self._announced.overdue()
+
+    def changed(self) -> None:
+        """Ask again with the next call: somebody has changed the secrets, or may have."""
+        self._due_at = -math.inf
 
     def replace_keys(self, keys: KeyRing) -> None:
         """Accept tokens of version 2 by the private keys in ``keys`` from now on."""
@@ -113,11 +155,11 @@ class KnownSecrets:
     def proposal(self) -> dict[str, bytes]:
         """A new secret, by its name, for a store that has none."""
         secret = refresh_secret(self._random_bytes(32))
-        return {_name_of(secret): self._entry(secret.value, int(self._clock.wall() * 1000))}
+        return {_name_of(secret): self._entry(secret.value, self._milliseconds())}
 
     def retirement(self) -> dict[str, bytes]:
         """What takes the place of every secret that is known in the store."""
-        retired = json.dumps({"retired": int(self._clock.wall() * 1000)}).encode()
+        retired = json.dumps({"retired": self._milliseconds()}).encode()
         with self._lock:
             return dict.fromkeys(self._read, retired)
 
@@ -130,13 +172,14 @@ class KnownSecrets:
         """
         with self._lock:
             failure: ClusterPassError | None = None
+            self._announced.learn(values)
             for name, value in values.items():
                 if not name.startswith(KIND) or _is_retired(self._stored.get(name, b"")):
                     continue
                 try:
                     self._learn_one(name, value)
                 except (ConfigurationError, StoreFailed) as error:
-                    failure = None if name in self._read else error
+                    failure = failure if name in self._read else error
                     if name not in self._told:
                         self._told.add(name)
                         why = str(error)
@@ -146,32 +189,52 @@ class KnownSecrets:
             self._reads += 1
             is_early = self._reads < COPIES
             seconds = _READ_THE_FIRST_TIMES_AFTER if is_early else _READ_AGAIN_AFTER
-            self._due_at = self._clock.steady() + seconds
-            if self._read:
+            self._learned_at = self._clock.steady()
+            self._due_at = self._learned_at + seconds
+            if self._read or self.is_configured:
                 self._tokens = self._tokens_of(self._in_order())
 
+    def is_in(self, values: Mapping[str, bytes]) -> bool:
+        """Whether a copy has a secret, or none is needed."""
+        return self.is_configured or any(name.startswith(KIND) for name in values)
+
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is known here and not in the copy that ``values`` are."""
+        """What is known here and not in the copy that ``values`` are; nothing where the
+        configuration has the secrets."""
+        if self.is_configured:
+            return {}
         with self._lock:
             return {name: value for name, value in self._stored.items() if name not in values}
 
-    def unwrapped(self) -> dict[str, bytes]:
-        """The secrets that are stored otherwise than the configuration asks for, as it does.
+    def rewrapped(self, copy: int, values: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The secrets that a copy holds otherwise than the configuration asks for, as it does.
 
         Each once: a process that has the keys in another order would wrap it back.
         """
-        if not self._wrapping:
+        if self.is_configured or not self._wrapping:
             return {}
         found = {}
         with self._lock:
             for name, (created, secret) in self._read.items():
-                if name in self._has_wrapped or name in self._told:
+                if (copy, name) in self._wrapped or name in self._told or name not in values:
                     continue
-                self._has_wrapped.add(name)
-                wrapped = json.loads(self._stored[name]).get("wrapped", "")
-                if wrapped.partition(".")[0] != self._wrapping.first:
+                if not self._is_wrapped(values[name]):
                     found[name] = self._entry(secret.value, created)
         return found
+
+    def has_rewrapped(self, copy: int, names: Iterable[str]) -> None:
+        """Take note that a copy has these as the configuration asks for."""
+        with self._lock:
+            self._wrapped.update((copy, name) for name in names)
+
+    def _is_wrapped(self, value: bytes) -> bool:
+        """Whether the first key from outside wraps the secret, or it was given up."""
+        try:
+            entry = json.loads(value)
+            by = entry.get("wrapped", "").partition(".")[0]
+        except (ValueError, AttributeError):
+            return True  # of a later release, which is left alone
+        return "retired" in entry or by == self._wrapping.first
 
     def _learn_one(self, name: str, value: bytes) -> None:
         if self._stored.get(name) == value:
@@ -202,18 +265,25 @@ class KnownSecrets:
         return json.dumps({**members, "created": created}).encode()
 
     def _in_order(self) -> tuple[RefreshSecret, ...]:
-        """Those of the configuration; then, the newest first, those of the store that every process
-        has had the time to read.
+        """All secrets; the first one makes tokens.
 
-        With secrets in the configuration those of the store only accept, while users move from one
-        to the other.
+        Those that every process has had the time to hear of come first, and among them those of the
+        configuration, or of the store where ``store`` precedes these; the newest one of the store
+        before the older ones. The others follow by age: where all are new, processes agree.
         """
-        configured = read_refresh_secrets(self._config.refresh_secrets)
-        settled = int(self._clock.wall() * 1000) - _PUBLISHED_FOR
-        by_age = sorted(self._read.items(), key=lambda each: (each[1][0], each[0]))
-        young = [each for _, (created, each) in by_age if created > settled]
-        old = [each for _, (created, each) in by_age if created <= settled]
-        return (*configured, *reversed(old), *young)
+        settled = self._milliseconds() - _PUBLISHED_FOR
+        own = [(self._announced.since(each.id), each) for each in self._configured]
+        newest = sorted(self._read.items(), key=lambda each: (each[1][0], each[0]), reverse=True)
+        stored = [found for _, found in newest]
+        wanted = own + stored if self.is_configured else stored + own
+        old = [each for since, each in wanted if since <= settled]
+        young = sorted(
+            ((since, each) for since, each in wanted if since > settled), key=lambda each: each[0]
+        )
+        return (*old, *(each for _, each in young))
+
+    def _milliseconds(self) -> int:
+        return int(self._clock.wall() * 1000)
 
     def _tokens_of(self, secrets: tuple[RefreshSecret, ...]) -> RefreshTokens:
         config = self._config

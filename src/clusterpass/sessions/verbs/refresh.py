@@ -24,6 +24,7 @@ from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denial import Denial
 from clusterpass.sessions.present import live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
+from clusterpass.sessions.read_secrets import lacking_secrets
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.tokens.identifiers import encode_session_id
@@ -49,8 +50,9 @@ class Refresh:
     def refresh(self, refresh_token: str, *, address: str | None = None) -> Flow[TokenPair]:
         """Exchange ``refresh_token`` for a new pair of tokens.
 
-        Raises RefreshTokenReused when the token was used before, and InvalidRefreshToken when it is
-        not genuine or its session has ended.
+        Raises RefreshTokenReused when the token was used before, InvalidRefreshToken when it is not
+        genuine or its session has ended, and StoreUnavailable with the reason ``secrets`` where
+        this process lacks a secret by which others make tokens, and so cannot tell.
         """
         self._minting.require_private_key()
         packed_address = b"" if address is None else self._stored_address(address)
@@ -82,6 +84,7 @@ class Refresh:
             chains=chains,
             address=packed_address,
             until_used=self._config.retries_until_used,
+            is_sure=self._secrets.knows_all,
         )
         answer: Answer[session_calls.Rotated] = yield call
         rotated = answer.reply
@@ -147,6 +150,8 @@ class Refresh:
     ) -> None:
         record, key = rotated.stored.record, self._keyspace.sessions(token.subject)
         self._memory.denials.learn_generation(key, rotated.stored.generation)
+        if rotated.status == "UNCERTAIN":
+            raise lacking_secrets()
         if rotated.status == "SUPERSEDED":
             raise InvalidRefreshToken(reason="superseded")
         if not isinstance(record, Tombstone):

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
-from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.first_success import first_success
@@ -62,6 +62,9 @@ class AsyncStore(StoreBase):
                 if isinstance(call, Rest):
                     await asyncio.sleep(call.seconds)
                     call = flow.send(None)
+                    continue
+                if isinstance(call, Work):
+                    call = flow.send(await asyncio.to_thread(call.compute))
                     continue
                 began = time.monotonic()
                 try:

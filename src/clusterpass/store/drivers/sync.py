@@ -16,7 +16,7 @@ from clusterpass.model.errors import (
     StoreDenied,
     StoreUnavailable,
 )
-from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
+from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.address import Address
 from clusterpass.store.credentials import is_asynchronous
 from clusterpass.store.drivers.base import StoreBase
@@ -93,6 +93,9 @@ class SyncStore(StoreBase):
                 if isinstance(call, Rest):
                     time.sleep(call.seconds)
                     call = flow.send(None)
+                    continue
+                if isinstance(call, Work):
+                    call = flow.send(call.compute())
                     continue
                 began = time.monotonic()
                 try:

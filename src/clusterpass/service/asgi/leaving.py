@@ -1,0 +1,43 @@
+"""Tells clients to connect anew while another worker takes the place of this one.
+
+A connection that idles when its worker stops is closed, and a request that its client sends at that
+moment is lost: the client cannot know whether it arrived (RFC 9112 section 9.3.1). So responses ask
+for the end of their connection first, and the client's next request goes to the new worker.
+"""
+
+import asyncio
+import signal
+from typing import Final
+
+from clusterpass.service.asgi.messages import Message, Scope, Send
+
+LEAVE: Final = signal.SIGUSR1
+"""What a worker is sent that is about to be replaced."""
+_CLOSE: Final = (b"connection", b"close")
+
+
+class Leaving:
+    """Whether this worker is about to be replaced."""
+
+    def __init__(self) -> None:
+        self.has_begun = False
+
+    def listen(self) -> None:
+        """Heed :data:`LEAVE`, where the event loop takes signals."""
+        try:
+            asyncio.get_running_loop().add_signal_handler(LEAVE, self._begin)
+        except (NotImplementedError, RuntimeError, ValueError):
+            return  # not in the main thread, so that no supervisor runs this application
+
+    def closing(self, scope: Scope, send: Send) -> Send:
+        """Return ``send``, with the end of the connection asked for, if this worker leaves."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), _CLOSE]}
+            await send(message)
+
+        return sent if scope.get("http_version") == "1.1" else send
+
+    def _begin(self) -> None:
+        self.has_begun = True

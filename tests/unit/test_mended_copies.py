@@ -1,0 +1,195 @@
+"""The three copies of secrets and keys are mended by whoever reads them; answers are a test's."""
+
+import json
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+
+from clusterpass import Config, KeyRing, ManagedKeys, StoreUnavailable
+from clusterpass.model.clock import Clock
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
+from clusterpass.protocol.script import Answer, ScriptCall, Work
+from clusterpass.sessions.flows import Flows
+from clusterpass.tokens.key_encryption import KeyEncryptionKeys, new_encryption_key
+
+OLD, NEW = new_encryption_key(), new_encryption_key()
+KEYSPACE = Keyspace("copies")
+NAMES = [KEYSPACE.secrets(slot) for slot in SLOTS_WITH_CUTOFF]
+
+
+class Time:
+    """A clock that is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_800_000_000.0
+        self.clock = Clock(wall=lambda: self.seconds, steady=lambda: self.seconds)
+
+
+class Copies:
+    """What the three nodes hold, and which of them do not answer."""
+
+    def __init__(self) -> None:
+        self.held: dict[bytes, dict[bytes, bytes]] = {name: {} for name in NAMES}
+        self.away: set[bytes] = set()
+        self.calls = 0
+
+    def run(self, flow: Generator[Any, Any, Any]) -> Any:
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Work):
+                    step = flow.send(step.compute())
+                elif step.keys[0] in self.away:
+                    step = flow.throw(StoreUnavailable(reason="timeout"))
+                else:
+                    step = flow.send(Answer(self._answer(step), durable=False))
+        except StopIteration as stop:
+            return stop.value
+
+    def _answer(self, call: ScriptCall[Any]) -> Any:
+        self.calls += 1
+        if call.script.name == "take_lease":
+            return True
+        values = self.held[call.keys[0]]
+        if call.script.name == "add_secrets":
+            when, _, *pairs = call.arguments
+            for name, value in zip(pairs[::2], pairs[1::2], strict=True):
+                assert isinstance(name, bytes)
+                assert isinstance(value, bytes)
+                kinds = {each[:2] for each in values}
+                is_new = name not in values and (when == b"" or name[:2] not in kinds)
+                if when == b"always" or is_new:
+                    values[name] = value
+        return call.read([part for pair in values.items() for part in pair])
+
+    def wrapped_by(self, kind: bytes) -> list[str]:
+        """Which key wraps what each copy holds."""
+        found = []
+        for name in NAMES:
+            entries = [json.loads(v) for n, v in self.held[name].items() if n.startswith(kind)]
+            found += [each["wrapped"].partition(".")[0] for each in entries]
+        return found
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def copies() -> Iterator[Copies]:
+    return Copies()
+
+
+def flows(time: Time, *wrapping: str, keys: KeyRing | None = None) -> Flows:
+    config = Config(
+        issuer="https://auth.example",
+        keys=keys or KeyRing.generate(),
+        key_encryption_keys=wrapping,
+    )
+    return Flows(config, KEYSPACE, deadline=2.0, tell=lambda _: None, clock=time.clock)
+
+
+def id_of(key: str) -> str:
+    return KeyEncryptionKeys((key,)).first
+
+
+def test_a_copy_that_was_away_is_wrapped_when_it_is_back(time: Time, copies: Copies) -> None:
+    copies.run(flows(time, OLD).context.secrets.tokens())
+    assert copies.wrapped_by(b"r:") == [id_of(OLD)] * 3
+    one = flows(time, NEW, OLD)
+    copies.away = {NAMES[1]}
+    copies.run(one.context.secrets.tokens())
+    assert copies.wrapped_by(b"r:") == [id_of(NEW), id_of(OLD), id_of(NEW)]
+    copies.away = set()
+    for _ in range(3):
+        time.seconds += 61
+        copies.run(one.context.secrets.tokens())
+    assert copies.wrapped_by(b"r:") == [id_of(NEW)] * 3
+
+
+def test_the_keys_too(time: Time, copies: Copies) -> None:
+    ring = KeyRing.in_store(ManagedKeys())
+    copies.run(flows(time, OLD, keys=ring).context.secrets.tokens())
+    assert copies.wrapped_by(b"k:")
+    assert set(copies.wrapped_by(b"k:")) == {id_of(OLD)}
+    one = flows(time, NEW, OLD, keys=KeyRing.in_store(ManagedKeys()))
+    copies.away = {NAMES[2]}
+    copies.run(one.context.secrets.tokens())
+    assert set(copies.wrapped_by(b"k:")) == {id_of(OLD), id_of(NEW)}
+    copies.away = set()
+    for _ in range(3):
+        time.seconds += 2
+        copies.run(one.context.secrets.tokens())
+    assert set(copies.wrapped_by(b"k:")) == {id_of(NEW)}
+
+
+def test_who_has_wrapped_a_copy_does_not_do_so_again(time: Time, copies: Copies) -> None:
+    copies.run(flows(time, OLD).context.secrets.tokens())
+    one, other = flows(time, NEW, OLD), flows(time, OLD, NEW)
+    for _ in range(8):
+        for each in (one, other):
+            copies.run(each.context.secrets.tokens())
+        time.seconds += 61
+    before = copies.held[NAMES[0]].copy()
+    for each in (one, other):
+        copies.run(each.context.secrets.tokens())
+    assert copies.held[NAMES[0]] == before
+
+
+def test_a_secret_that_was_given_up_is_not_brought_back_by_wrapping(
+    time: Time, copies: Copies
+) -> None:
+    copies.run(flows(time, OLD).context.secrets.tokens())
+    one = flows(time, NEW, OLD)
+    (name,) = copies.held[NAMES[2]]
+    copies.held[NAMES[2]][name] = b'{"retired": 1}'
+    copies.run(one.context.secrets.tokens())
+    assert copies.held[NAMES[2]][name] == b'{"retired": 1}'
+
+
+@pytest.mark.parametrize("is_first_bad", [True, False])
+def test_one_bad_secret_among_several_that_fail_is_told_of(
+    time: Time, copies: Copies, is_first_bad: bool
+) -> None:
+    bad, good = {b"r:AAAAAA": b"none"}, flows(time).known_secrets.proposal()
+    for name in NAMES:
+        whole = {each.encode(): value for each, value in good.items()}
+        copies.held[name] = {**bad, **whole} if is_first_bad else {**whole, **bad}
+    assert copies.run(flows(time).context.secrets.tokens()) is not None
+
+
+def test_the_schedule_is_looked_at_once_a_second(
+    time: Time, copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = flows(time, OLD, keys=KeyRing.in_store(ManagedKeys()))
+    copies.run(one.context.secrets.tokens())
+    known = one.known_keys
+    assert known is not None
+    looked, schedule = [], known.schedule
+    monkeypatch.setattr(known, "schedule", lambda: (looked.append(1), schedule())[1])
+    for _ in range(100):
+        assert not known.is_due
+    assert len(looked) <= 1
+    known.settled(known.changes)
+    time.seconds += 0.99
+    assert not known.is_due
+    assert len(looked) <= 2
+    time.seconds += 1
+    assert known.is_due, "the store is asked again after a second"
+
+
+def test_a_key_that_begins_to_sign_is_noticed_in_its_second(time: Time, copies: Copies) -> None:
+    how = ManagedKeys(rotate_after=3600, publish_before=60)
+    one = flows(time, OLD, keys=KeyRing.in_store(how))
+    copies.run(one.context.secrets.tokens())
+    copies.run(one.context.signing.rotate())
+    known = one.known_keys
+    assert known is not None
+    begins = max(key.signs_from for key in known._stored.values())
+    time.seconds = float(begins) - 0.5
+    known._due_at = float("inf")
+    assert not known.is_due
+    time.seconds = float(begins)
+    assert known.is_due
