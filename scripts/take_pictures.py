@@ -16,6 +16,7 @@ import tempfile
 import textwrap
 import time
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,25 @@ OTHERS = (
     *("21 May 2026, 07:55 UTC", "23 May 2026, 22:31 UTC", "22 Jun 2026, 22:31 UTC"),
     *("3 May 2026, 14:03 UTC", "24 May 2026, 09:10 UTC", "31 May 2026, 09:10 UTC"),
 )
+NOW = datetime(2026, 5, 24, 9, 12)
+UNITS = ((1440, "day"), (60, "hour"), (1, "minute"), (0, ""))
 HISTORY = (
     "22 May 2026, 18:40 UTC",
     "23 May 2026, 22:31 UTC",
     "21 May 2026, 07:55 UTC",
     "3 May 2026, 14:03 UTC",
 )
+
+
+def as_shown(moment: str) -> str:
+    """A time as a reader in the zone UTC finds it at :data:`NOW`."""
+    when = datetime.strptime(moment, "%d %b %Y, %H:%M UTC")
+    minutes = round((when - NOW).total_seconds() / 60)
+    size, unit = next(each for each in UNITS if abs(minutes) >= each[0])
+    count = round(abs(minutes) / size) if size else 0
+    words = f"{count} {unit}{'' if count == 1 else 's'}"
+    relative = "now" if not count else f"in {words}" if minutes > 0 else f"{words} ago"
+    return f"{moment.removesuffix(' UTC')} ({relative})"
 
 
 async def open_page(browser: Browser, options: dict[str, Any], server: str) -> Page:
@@ -72,7 +86,10 @@ async def take(page: Page, path: Path, moments: tuple[str, ...]) -> None:
     """A picture with ``moments`` in place of the times, in order; then the session is ended."""
     times = await page.locator("time").all()
     for element, moment in zip(times, moments, strict=True):
-        await element.evaluate("(element, moment) => { element.textContent = moment }", moment)
+        text = as_shown(moment)
+        await element.evaluate("(element, text) => { element.textContent = text }", text)
+    # Not every machine has the fonts for the names of all languages.
+    await page.get_by_role("contentinfo").evaluate("each => each.remove()")
     await page.screenshot(path=path, full_page=True)
     print(f"{path}: {path.stat().st_size} bytes")
     log_out = page.get_by_role("banner").get_by_role("button", name="Log out")

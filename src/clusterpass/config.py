@@ -392,6 +392,7 @@ _VARIABLES_OF_THE_SERVICE: Final = (
     *("authz_grpc_address", "authz_hosts", "authz_identity_headers", "authz_most_grace"),
     *("authz_policy", "authz_portal", "config", "cookie_secure", "hash_concurrency", "page_prefix"),
     *("host", "log_format", "log_warm_verifies", "login_enabled", "metrics_address"),
+    *("page_color", "page_color_dark", "page_links", "page_logo", "page_name", "page_templates"),
     *("password_check", "port"),
     *("step_up_seconds", "store_url", "trusted_proxies", "workers"),
     *("store_address_remap", "store_key_password", "store_key_password_file"),

@@ -20,7 +20,8 @@ _PATHS: Final = _words(
     " /.well-known/jwks.json /openapi.json /admin/sessions /admin/online /admin/bans"
     " /admin/history /admin/claims /admin/revoke /admin/impersonate /page/login /page/logout"
     " /page/confirm /page/online /page/subject /page/page.css /page/subject/ban"
-    " /page/subject/impersonate /page/sessions/revoke-others /page/sessions/AAAA/revoke"
+    " /page/subject/impersonate /page/subject/erase /page/subject/export /page/language /page/logo"
+    " /page/sessions/revoke-others /page/sessions/AAAA/revoke"
     " /sessions/AAAAAAAAAAAAAAAAAAAAAA * http://x/verify"
 )
 _ODD_PARTS: Final = _words(

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from clusterpass import StepUpRequired, TokenIssuer, TokenVerifier
+from clusterpass.service.page.pages import SCRIPT
 
 from .conftest import PASSWORD, Service
 
@@ -98,7 +99,7 @@ class Browser:
 
 
 def forms_of(answer: httpx.Response) -> list[tuple[str, dict[str, str]]]:
-    """Action and hidden fields of every form of an HTML answer, in order."""
+    """Action and hidden fields of every form of an HTML answer, in order; not of the language."""
     return [
         (
             html.unescape(form["action"]),
@@ -108,12 +109,18 @@ def forms_of(answer: httpx.Response) -> list[tuple[str, dict[str, str]]]:
             },
         )
         for form in _FORM.finditer(answer.text)
+        if not form["action"].endswith("/page/language")
     ]
+
+
+def markup(answer: httpx.Response) -> str:
+    """The HTML of an answer without the one script that each page has."""
+    return answer.text.replace(f"<script>{SCRIPT}</script>", "", 1)
 
 
 def words(answer: httpx.Response) -> str:
     """The text of an HTML answer."""
-    body = _INLINE.sub("", answer.text.partition("</head>")[2])
+    body = _INLINE.sub("", markup(answer).partition("</head>")[2])
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import default
+from email.utils import parseaddr
 from typing import Any
 
 import pytest
@@ -90,13 +91,14 @@ def test_the_mail_server_gets_a_mail_with_the_whole_link(kind: Any) -> None:
     with serving() as (inbox, given):
         send(LinkMail(kind, MAIL.to, "zoë", LINK, MAIL.expires_at), smtp_security="none", **given)
     (mail,) = inbox.mails
-    assert (mail["From"], mail["To"], mail["Auto-Submitted"]) == (FROM, MAIL.to, "auto-generated")
+    assert parseaddr(mail["From"]) == ("ClusterPass", FROM)
+    assert (mail["To"], mail["Auto-Submitted"]) == (MAIL.to, "auto-generated")
     assert mail["Subject"] in {"Set your password", "Set a new password"}
     assert mail["Message-ID"].endswith("@example.org>")
     text = mail.get_content()
     assert LINK in text.splitlines()
     assert "Hello zoë," in text
-    assert "2027-01-15 08:00 UTC" in text
+    assert "15 Jan 2027, 08:00 UTC" in text
 
 
 def test_a_connection_is_encrypted_before_anything_is_said(

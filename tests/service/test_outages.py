@@ -126,7 +126,7 @@ async def test_other_devices_that_are_pending(start, settings, fragile, alice):
     await browser.login(alice)
     await other.login(alice)
     with without_replicas(fragile):
-        answer = await browser.click("/page/sessions/revoke-others")
+        answer = await browser.click("/page/sessions/revoke-others", confirmed="yes")
         assert answer.status_code == 503
         assert "The change is in effect here" in words(answer)
         assert "Log in" in words(await other.get())

@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 import pytest
 
 from .conftest import PASSWORD, bearer
-from .page_browser import ACCESS, ADDRESS, FIREFOX, IPAD, IPHONE, REFRESH, Browser, words
+from .page_browser import (
+    ACCESS,
+    ADDRESS,
+    FIREFOX,
+    IPAD,
+    IPHONE,
+    REFRESH,
+    Browser,
+    forms_of,
+    markup,
+    words,
+)
 
 EXPIRED = "Your session has expired. Please log in again."
 
@@ -33,7 +44,7 @@ async def test_without_cookies_there_is_a_login_form(browser):
     for needed in ('<html lang="en">', '<label for="username">', '<label for="password">'):
         assert needed in answer.text
     assert 'type="password" autocomplete="current-password"' in answer.text
-    assert "<script" not in answer.text
+    assert "<script" not in markup(answer)
 
 
 async def test_login_leads_to_the_page_that_says_who_and_where(browser, alice):
@@ -118,7 +129,11 @@ async def test_another_device_can_be_logged_out(browser, new_browser, alice):
 async def test_all_other_devices_can_be_logged_out(browser, service, alice):
     others = [await service.login(alice) for _ in range(2)]
     await browser.login(alice)
-    assert (await browser.click("/page/sessions/revoke-others")).status_code == 303
+    asked = await browser.click("/page/sessions/revoke-others")
+    assert (asked.status_code, "Log out 2 other devices?" in words(asked)) == (200, True)
+    assert "Other devices (2)" in await browser.text()
+    (form,) = [fields for action, fields in forms_of(asked) if action.endswith("revoke-others")]
+    assert (await browser.post("/page/sessions/revoke-others", form)).status_code == 303
     text = await browser.text()
     assert "2 other devices were logged out." in text
     assert "You are not logged in anywhere else." in text
@@ -249,12 +264,15 @@ async def test_all_devices_of_a_kind_can_be_logged_out(browser, new_browser, ali
         "Log out all phones (2) Log out all tablets (1) Log out all other" in await browser.text()
     )
     await computer.login(alice)
-    answer = await browser.click("/page/sessions/revoke-kind", kind="phone")
+    asked = await browser.click("/page/sessions/revoke-kind", kind="phone")
+    assert "Log out 2 other devices?" in words(asked)
+    (form,) = [fields for action, fields in forms_of(asked) if action.endswith("revoke-kind")]
+    answer = await browser.post("/page/sessions/revoke-kind", form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     text = await browser.text()
     assert "2 other devices were logged out." in text
     assert "Safari on iPad" in text and "Firefox on Windows" in text and "phones" not in text
-    await browser.click("/page/sessions/revoke-kind", kind="computer")
+    await browser.click("/page/sessions/revoke-kind", kind="computer", confirmed="yes")
     text = await browser.text()
     assert "One other device was logged out." in text
     assert "This device Chrome on Linux current session" in text
@@ -266,7 +284,8 @@ async def test_a_kind_that_is_none_changes_nothing(browser, service, alice):
     await browser.login(alice)
     token = dict(await browser.forms())["/page/logout"]
     for kind in ({}, {"kind": ""}, {"kind": "no kind"}, {"kind": "<b>"}):
-        answer = await browser.post("/page/sessions/revoke-kind", {"form_token": token, **kind})
+        fields = {"form_token": token, "confirmed": "yes", **kind}
+        answer = await browser.post("/page/sessions/revoke-kind", fields)
         assert answer.status_code == 400
     assert "Other devices (1)" in await browser.text()
 
@@ -277,8 +296,12 @@ async def test_bans_from_something_are_shown(browser, service, alice):
     await bans.add(alice, scope="comments:*", reason="rude", for_seconds=3600)
     await bans.add(alice, scope="uploads")
     text = await browser.text()
-    assert re.search(r"Banned from comments:\* until \d+ \w+ \d{4}, \d\d:\d\d UTC: rude", text)
-    assert "Banned from uploads, permanently." in text
+    assert re.search(
+        r"You are banned from comments:\*\."
+        r" The ban lasts until \d+ \w+ \d{4}, \d\d:\d\d UTC\. Reason: rude",
+        text,
+    )
+    assert "You are banned from uploads. The ban is permanent." in text
 
 
 async def test_an_idle_limit_of_none_keeps_cookies_until_the_end(start, settings, alice):

@@ -173,10 +173,10 @@ async def test_a_ban_from_one_thing_for_good(browser, service, sessions, alice):
     )
     (ban,) = await sessions.bans.list(alice)
     assert (ban.scope, ban.until) == ("uploads", None)
-    assert "Banned from uploads, permanently." in await user.text()
+    assert "You are banned from uploads. The ban is permanent." in await user.text()
     form = {"scope": "uploads"}
     await browser.click("/page/subject/lift", page_of(alice), **form)
-    assert "Banned from" not in await user.text()
+    assert "You are banned from" not in await user.text()
     token = dict(await browser.forms(page_of(alice)))["/page/subject/ban"]
     await browser.post("/page/subject/lift", {"form_token": token, "subject": alice, **form})
     assert "That ban had already ended." in await browser.text(page_of(alice))
@@ -287,7 +287,7 @@ async def test_after_a_while_the_password_is_asked_for(start, administration, ro
     assert asked.status_code == 200
     text = words(asked)
     assert "Confirm your identity" in text
-    assert f"You are about to log out all devices of {alice} ." in text
+    assert f"You are about to log out all devices of {alice}." in text
     assert "<b>" not in asked.text
     assert f"Logged in as {alice}" in await user.text()
 
@@ -319,7 +319,7 @@ async def test_the_users_own_acts_ask_for_nothing(start, administration, alice):
     await service.login(alice)
     await browser.login(alice)
     await stale(service, browser)
-    await browser.click("/page/sessions/revoke-others")
+    await browser.click("/page/sessions/revoke-others", confirmed="yes")
     assert "One other device was logged out." in await browser.text()
 
 

@@ -8,11 +8,15 @@ import pytest
 from clusterpass.service.page.forms import FormPaths
 
 from .conftest import PASSWORD, bearer
-from .page_browser import ADDRESS, ORIGIN, SAME_SITE, Browser, forms_of, words
+from .page_browser import ADDRESS, ORIGIN, SAME_SITE, Browser, forms_of, markup, words
 
 SCRIPT = "<script>alert(1)</script>\"'><b>"
 PAGES = ("/page/online", "/page/subject?name=x")
-ACTS = ("revoke", "revoke-all", "ban", "lift", "impersonate")
+ACTS = (
+    *("revoke", "revoke-all", "ban", "lift", "impersonate"),
+    *("invite", "reset-link", "erase", "delete"),
+)
+OWN_DEVICES = "/page/sessions/revoke-kind"
 FORMS = (*(f"/page/subject/{act}" for act in ACTS), "/page/confirm")
 
 
@@ -53,7 +57,13 @@ def everything(subject: str, token: str) -> dict[str, str]:
         "minutes": "5",
         "act": "ban",
         "password": PASSWORD,
+        "sure": "yes",
     }
+
+
+def of_own_devices(token: str) -> dict[str, str]:
+    """A form that would log out the other phones of whoever sends it."""
+    return {"form_token": token, "kind": "phone", "confirmed": "yes"}
 
 
 async def unharmed(service, tokens, subject) -> bool:
@@ -78,7 +88,7 @@ async def test_for_other_users_the_pages_do_not_exist(service, sessions, alice, 
 
 async def test_a_similar_name_is_no_administrator(start, settings, root, directory):
     service = await start(settings.model_copy(update={"administrators": (root,)}), ADDRESS)
-    for name in (root.upper(), f"{root}x", root[:-1], f"{root} "):
+    for name in (root.upper(), f"{root}x", root[1:], f"{root} "):
         directory.add(name, PASSWORD)
         browser = await logged_in(service, name)
         assert (await browser.get("/page/online")).status_code == 404
@@ -147,9 +157,10 @@ async def test_an_impersonated_administrator_is_none(
 async def test_a_form_from_elsewhere_is_refused(service, root, alice, headers):
     browser = await logged_in(service, root)
     tokens = await service.login(alice)
-    form = everything(alice, await own_token(browser))
-    for path in (*FORMS, "/page/sessions/revoke-kind"):
-        answer = await browser.post(path, form | {"kind": "phone"}, headers)
+    token = await own_token(browser)
+    for path in (*FORMS, OWN_DEVICES):
+        form = of_own_devices(token) if path == OWN_DEVICES else everything(alice, token)
+        answer = await browser.post(path, form, headers)
         assert answer.status_code == 403, path
     assert await unharmed(service, tokens, alice)
 
@@ -160,8 +171,9 @@ async def test_without_the_form_token_nothing_is_done(service, root, alice, toke
     tokens = await service.login(alice)
     theirs = await own_token(await logged_in(service, alice))
     for given in (token, theirs):
-        for path in (*FORMS, "/page/sessions/revoke-kind"):
-            answer = await browser.post(path, everything(alice, given) | {"kind": "phone"})
+        for path in (*FORMS, OWN_DEVICES):
+            form = of_own_devices(given) if path == OWN_DEVICES else everything(alice, given)
+            answer = await browser.post(path, form)
             assert answer.status_code == 403, path
     assert await unharmed(service, tokens, alice)
 
@@ -170,7 +182,7 @@ async def test_reading_never_writes(service, root, alice):
     browser = await logged_in(service, root)
     tokens = await service.login(alice)
     form = everything(alice, await own_token(browser))
-    for path in (*FORMS, "/page/sessions/revoke-kind"):
+    for path in (*FORMS, OWN_DEVICES):
         answer = await browser.get(path, params=form, headers=SAME_SITE)
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert await unharmed(service, tokens, alice)
@@ -185,17 +197,17 @@ async def test_names_reasons_devices_and_claims_are_text(service, sessions, root
     page = f"/page/subject?{urlencode({'name': subject})}"
     answer = await browser.get(page)
     assert answer.status_code == 200
-    assert "<script" not in answer.text and "<b>" not in answer.text
+    assert "<script" not in markup(answer) and "<b>" not in answer.text
     assert words(answer).count(SCRIPT) >= 5
     path = "/page/online"
     while path:
         listed = await browser.get(path)
-        assert "<script" not in listed.text and "<b>" not in listed.text
+        assert "<script" not in markup(listed) and "<b>" not in listed.text
         path = next_page(listed)
     await browser.click("/page/subject/impersonate", page, reason=SCRIPT, minutes="5")
     acting = await browser.get()
     assert f"Logged in as {subject}" in words(acting)
-    assert "<script" not in acting.text and "<b>" not in acting.text
+    assert "<script" not in markup(acting) and "<b>" not in acting.text
 
 
 async def test_a_crafted_confirmation_is_text_and_does_one_of_the_known_acts(
@@ -207,7 +219,7 @@ async def test_a_crafted_confirmation_is_text_and_does_one_of_the_known_acts(
     form = everything(alice, await own_token(browser)) | {"subject": SCRIPT, "password": "wrong"}
     answer = await browser.post("/page/confirm", form)
     assert answer.status_code == 401
-    assert "<script" not in answer.text and "<b>" not in answer.text
+    assert "<script" not in markup(answer) and "<b>" not in answer.text
     (kept,) = [fields for action, fields in forms_of(answer) if action == "/page/confirm"]
     assert kept["subject"] == SCRIPT
     for act in ("", "nothing", "__class__", "https://evil.example"):
@@ -239,7 +251,7 @@ async def test_every_page_forbids_frames_scripts_and_storing(service, root, alic
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
         assert answer.headers["cache-control"] == "no-store"
-        assert " style=" not in answer.text and "<script" not in answer.text
+        assert " style=" not in markup(answer) and "<script" not in markup(answer)
 
 
 async def test_no_token_is_ever_in_the_page(service, root, alice):
@@ -262,7 +274,7 @@ async def test_who_is_no_administrator_any_more_finds_nothing(start, settings, r
 
 
 def test_only_the_paths_of_forms_take_forms():
-    for path in (*FORMS, "/page/sessions/revoke-kind"):
+    for path in (*FORMS, OWN_DEVICES):
         assert path in FormPaths()
     for path in ("/page/subject", "/page/online", "/page/subject/", "/page/subject/x"):
         assert path not in FormPaths()

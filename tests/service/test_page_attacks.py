@@ -1,14 +1,18 @@
 """What other sites, crafted names and crafted forms must not achieve at the page."""
 
+from base64 import b64encode
+from hashlib import sha256
+
 import pytest
 
 from clusterpass import KeyRing
 from clusterpass.model.errors import RequestRefused
 from clusterpass.service.page.forms import FormPaths
+from clusterpass.service.page.pages import SCRIPT as OUR_SCRIPT
 from clusterpass.web.csrf import CsrfTokens
 
 from .conftest import PASSWORD, bearer
-from .page_browser import ACCESS, ADDRESS, ORIGIN, REFRESH, SAME_SITE, Browser, words
+from .page_browser import ACCESS, ADDRESS, ORIGIN, REFRESH, SAME_SITE, Browser, markup, words
 
 SCRIPT = "<script>alert(1)</script>\"'><b>"
 OTHERS = "/page/sessions/revoke-others"
@@ -50,7 +54,7 @@ async def test_a_form_from_elsewhere_is_refused(browser, service, alice, headers
     other = await service.login(alice)
     forms = dict(await browser.forms())
     for path in ("/page/logout", OTHERS, f"/page/sessions/{other['session_id']}/revoke"):
-        answer = await browser.post(path, {"form_token": forms[path]}, headers)
+        answer = await browser.post(path, {"form_token": forms[path], "confirmed": "yes"}, headers)
         assert answer.status_code == 403, path
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert (await browser.login(alice, headers=headers)).status_code == 403
@@ -92,7 +96,7 @@ async def test_over_plain_http_the_page_says_that_it_needs_https(service, alice)
 async def test_without_the_form_token_nothing_is_done(browser, service, alice, fields):
     other = await service.login(alice)
     for path in ("/page/logout", OTHERS, f"/page/sessions/{other['session_id']}/revoke"):
-        answer = await browser.post(path, fields)
+        answer = await browser.post(path, {**fields, "confirmed": "yes"})
         assert answer.status_code == 403
         assert "The form has expired. Nothing was changed; reload the page and try again." in words(
             answer
@@ -136,7 +140,7 @@ async def test_names_are_text_and_never_markup(service, directory, new_name):
     page = await browser.get()
     for answer in (failed, page):
         assert SCRIPT not in answer.text
-        assert "<script" not in answer.text and "<b>" not in answer.text
+        assert "<script" not in markup(answer) and "<b>" not in answer.text
     assert f"Logged in as {name}" in words(page)
     assert SCRIPT in words(page).replace(name, "")
     assert 'value="&lt;script&gt;' in failed.text and '"&#39;' not in failed.text
@@ -147,7 +151,7 @@ async def test_a_crafted_notice_shows_no_text_of_its_own(service):
         cookie = f"__Host-clusterpass-notice={value}".encode()
         answer = await service.client.get("/", headers={b"cookie": cookie})
         assert 'role="status"' not in answer.text
-        assert "<script" not in answer.text
+        assert "<script" not in markup(answer)
 
 
 async def test_a_cookie_that_a_subdomain_has_set_counts_for_nobody(browser, service, alice):
@@ -238,10 +242,14 @@ async def test_every_page_forbids_frames_scripts_and_storing(browser, service, a
         await Browser(service).login(alice, "wrong password"),
         await browser.post("/page/logout", {}),
     ]
+    digest = b64encode(sha256(OUR_SCRIPT.encode()).digest()).decode()
     for answer in answers:
+        assert answer.text.count("<script") == 1
+        assert f"<script>{OUR_SCRIPT}</script>" in answer.text
         policy = {part.strip() for part in answer.headers["content-security-policy"].split(";")}
         assert policy == {
             "default-src 'none'",
+            f"script-src 'sha256-{digest}'",
             "style-src 'self'",
             "img-src 'self' data:",
             "form-action 'self'",
@@ -252,7 +260,7 @@ async def test_every_page_forbids_frames_scripts_and_storing(browser, service, a
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "same-origin"
-        assert " style=" not in answer.text and " on" + "click" not in answer.text
+        assert " style=" not in markup(answer) and " on" + "click" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,19 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from clusterpass import SessionManager
+from clusterpass.service.language.languages import language
 from clusterpass.service.settings.service import load_settings
 
 from .chromium import launched
 from .conftest import PASSWORD
 
-PHONE = {"width": 360, "height": 640}
+PHONE = {"width": 320, "height": 640}
 # The logins come from an address of their own: they must not use up the attempts of other tests.
 SETTINGS = {"CLUSTERPASS_TRUSTED_PROXIES": "127.0.0.1"}
 _EXPECTED = "status of 4(01|09)|^Clear-Site-Data header .* Cleared data types"
@@ -51,15 +54,21 @@ def new_page(chromium, server):
     return opened
 
 
-async def log_in(page, name, password=PASSWORD):
-    await page.get_by_label("User name").fill(name)
-    await page.get_by_label("Password").fill(password)
-    await page.get_by_role("button", name="Log in").click()
+async def log_in(page, name, password=PASSWORD, say=str):
+    await page.get_by_label(say("User name")).fill(name)
+    await page.get_by_label(say("Password")).fill(password)
+    await page.get_by_role("button", name=say("Log in"), exact=True).click()
 
 
 def others(page):
     """The other devices in the list."""
     return page.get_by_role("region", name="Other devices").get_by_role("listitem")
+
+
+async def focused(page) -> str:
+    """The text of what has the focus; the browser gives it after it has shown the page."""
+    await page.wait_for_function("document.activeElement !== document.body")
+    return await page.evaluate("document.activeElement.textContent.trim()")
 
 
 async def fits(page) -> bool:
@@ -103,7 +112,14 @@ async def test_one_browser_logs_out_all_others(new_page, alice):
         for page in (two, three, one):
             await log_in(page, alice)
         await one.get_by_role("button", name="Log out all other devices").click()
+        await one.get_by_role("heading", name="Log out 2 other devices?").wait_for()
+        assert await focused(one) == "Log out 2 other devices?"
+        await one.get_by_role("link", name="Cancel").click()
+        await one.get_by_role("heading", name="Other devices (2)").wait_for()
+        await one.get_by_role("button", name="Log out all other devices").click()
+        await one.get_by_role("button", name="Log them out").click()
         await one.get_by_text("2 other devices were logged out.").wait_for()
+        assert await focused(one) == "2 other devices were logged out."
         for page in (two, three):
             await page.reload()
             await page.get_by_text("You were logged out on this device on").wait_for()
@@ -113,6 +129,8 @@ async def test_the_page_needs_no_script(new_page, alice):
     async with new_page(java_script_enabled=False) as page:
         await log_in(page, alice)
         await page.get_by_text("You are not logged in anywhere else.").wait_for()
+        for each in await page.locator("time").all_inner_texts():
+            assert re.fullmatch(r"\d+ \w+ \d{4}, \d\d:\d\d UTC", each)
         await page.get_by_role("button", name="Log out").click()
         await page.get_by_text("You have been logged out.").wait_for()
 
@@ -171,27 +189,36 @@ async def test_another_site_can_neither_send_a_form_nor_frame_the_page(new_page,
         await page.get_by_text("You are not logged in anywhere else.").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_nothing_overflows_on_a_phone(new_page, directory, sessions_of, new_name, scheme):
+@pytest.mark.parametrize(
+    ("scheme", "locale"), [("light", "en-GB"), ("dark", "de-DE"), ("light", "fr"), ("light", "es")]
+)
+async def test_nothing_overflows_on_a_phone(
+    new_page, directory, sessions_of, new_name, scheme, locale
+):
+    say = language(locale.partition("-")[0]).gettext
     name = new_name() + "x" * 120
     directory.add(name, PASSWORD)
     sessions_of(name, ["w" * 128, "Safari on iPhone", "a " * 60 + "b", None])
     options = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
-    async with new_page(**options) as page:
+    async with new_page(**options, locale=locale) as page:
         assert await fits(page)
-        await log_in(page, name, "wrong password")
+        await log_in(page, name, "wrong password", say)
         await page.get_by_role("alert").wait_for()
         assert await fits(page)
-        await log_in(page, name)
-        await page.get_by_role("heading", name="Other devices (4)").wait_for()
+        await log_in(page, name, PASSWORD, say)
+        await page.get_by_role("heading", name=f"{say('Other devices')} (4)").wait_for()
         assert await fits(page)
         for button in await page.get_by_role("button").all():
             box = await button.bounding_box()
             assert box["height"] >= 44  # what a thumb hits
             assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
-        await others(page).nth(1).get_by_role("button").tap()
-        await page.get_by_text("The device was logged out.").wait_for()
-        assert await others(page).count() == 3
+        listed = page.get_by_role("region", name=say("Other devices")).get_by_role("listitem")
+        await listed.nth(1).get_by_role("button").tap()
+        await page.get_by_text(say("The device was logged out.")).wait_for()
+        assert await listed.count() == 3
+        await page.locator("button.danger").tap()
+        await page.get_by_role("button", name=say("Log them out"), exact=True).wait_for()
+        assert await fits(page)
 
 
 async def test_the_keyboard_is_enough(new_page, alice, sessions_of):
@@ -219,14 +246,47 @@ async def test_the_keyboard_is_enough(new_page, alice, sessions_of):
             "document.activeElement.getAttribute('aria-describedby').split(' ')"
             ".map(id => document.getElementById(id).textContent).join(' ')"
         )
-        assert re.fullmatch(r"old laptop Logged in \d+ \w+ \d{4}, \d\d:\d\d UTC", described)
+        assert re.fullmatch(
+            r"old laptop Logged in \w+ \d+, \d{4}, .* \((now|\d+ .* ago)\)", described
+        )
         await page.keyboard.press("Enter")
         await page.get_by_text("The device was logged out.").wait_for()
+        assert await focused(page) == "The device was logged out."
         assert await others(page).all_inner_texts()
-        for _ in range(2):
-            await page.keyboard.press("Tab")
+        await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("Space")
         await page.get_by_text("You have been logged out.").wait_for()
+
+
+async def test_times_are_in_the_zone_of_the_reader_and_relative(new_page, alice):
+    async with new_page(locale="de-DE", timezone_id="Pacific/Apia") as page:
+        say = language("de").gettext
+        await log_in(page, alice, PASSWORD, say)
+        await page.get_by_role("heading", name=say("Where you are logged in")).wait_for()
+        shown = [
+            (await each.inner_text(), await each.get_attribute("datetime"))
+            for each in await page.locator("time").all()
+        ]
+        assert len(shown) == 4
+        assert re.fullmatch(r"[\d.]{10}, \d\d:\d\d \((jetzt|vor \d+ .*)\)", shown[0][0])
+        assert re.search(r"\(in \d+ (Tagen|Stunden)\)$", shown[2][0])
+        for text, machine in shown:
+            when = datetime.fromisoformat(machine).astimezone(ZoneInfo("Pacific/Apia"))
+            assert text.startswith(f"{when:%d.%m.%Y, %H:%M} (")
+        assert (await page.locator("time").first.get_attribute("title")).endswith(" UTC")
+
+
+async def test_a_reader_chooses_a_language(new_page, alice):
+    async with new_page(viewport=PHONE, locale="it-IT") as page:
+        await log_in(page, alice)
+        await page.get_by_text("You are not logged in anywhere else.").wait_for()
+        await page.get_by_role("button", name="简体中文").click()
+        await page.get_by_role("heading", name="您的登录设备").wait_for()
+        assert await page.evaluate("document.documentElement.lang") == "zh-Hans"
+        assert await fits(page)
+        assert re.search("\uff08.*\uff09$", await page.locator("time").first.inner_text())
+        await page.get_by_role("button", name="English").click()
+        await page.get_by_role("heading", name="Where you are logged in").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,12 +7,14 @@ import pytest
 
 from clusterpass import RevocationPending
 from clusterpass.model.bans import Ban
+from clusterpass.service.language.languages import language
 from clusterpass.service.page.session_end import SessionEnd, explain
 
 from .conftest import bearer
-from .page_browser import ACCESS, ADDRESS, CHROME, IPHONE, REFRESH, Browser, expired, words
+from .page_browser import ACCESS, ADDRESS, CHROME, IPHONE, REFRESH, Browser, expired, markup, words
 
 WHEN = r"( on \d+ \w+ \d{4}, \d\d:\d\d UTC)"
+ENGLISH = language("en")
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -36,7 +38,7 @@ def returning(request, service):
         answer = await browser.get()
         assert answer.status_code == 200
         assert browser.tokens == {}
-        assert SCRIPT not in answer.text
+        assert SCRIPT not in markup(answer)
         assert "You were logged out" not in await browser.text()
         return words(answer)
 
@@ -79,7 +81,7 @@ async def test_on_another_device(service, alice, returning):
     browser, other = Browser(service), Browser(service)
     await browser.login(alice)
     await other.login(alice)
-    await other.click("/page/sessions/revoke-others")
+    await other.click("/page/sessions/revoke-others", confirmed="yes")
     text = await returning(browser)
     assert re.search(
         f"You were logged out on this device{WHEN}?, by you from another device or by", text
@@ -100,7 +102,11 @@ async def test_by_a_ban(service, sessions, alice, returning):
     await browser.login(alice)
     await sessions.bans.add(alice, reason=f"Spam {SCRIPT}", for_seconds=7200)
     text = await returning(browser)
-    assert re.search(f"Your account was banned{WHEN}? until {WHEN[5:-1]}: Spam <script>", text)
+    assert re.search(
+        f"Your account was banned{WHEN}?\\. The ban lasts until {WHEN[5:-1]}\\."
+        " Reason: Spam <script>",
+        text,
+    )
 
 
 async def test_by_a_ban_that_was_lifted_since(service, sessions, alice, returning):
@@ -156,7 +162,9 @@ async def test_another_session_of_the_user_reads_no_reason(service, alice):
 
 @pytest.mark.parametrize("reason", ["logged_out", "replaced", "revoked", "banned", "reused"])
 def test_without_a_time_and_a_note_the_sentence_is_whole(reason):
-    sentence = "".join(part for part in explain(SessionEnd(reason)) if isinstance(part, str))
+    sentence = "".join(
+        part for part in explain(SessionEnd(reason), ENGLISH) if isinstance(part, str)
+    )
     assert re.fullmatch(r"(You|Your) [^{}]*[a-z]\.", sentence)
     assert "  " not in sentence and " ." not in sentence
 
@@ -167,13 +175,14 @@ def test_what_is_not_known_is_an_expired_session():
         SessionEnd("malformed"),
         SessionEnd("a later release's", 5, "note"),
     ):
-        assert explain(ending) == ("Your session has expired. Please log in again.",)
+        assert explain(ending, ENGLISH) == ("Your session has expired. Please log in again.",)
 
 
 def test_idle_and_banned_for_good():
-    assert explain(SessionEnd("idle"))[0] == "You were logged out on this device"
+    idle = "You were logged out on this device due to inactivity."
+    assert explain(SessionEnd("idle"), ENGLISH) == (idle,)
     ban = Ban(scope="", level=1, until=None, reason="x", banned_at=1)
-    assert ", permanently" in explain(SessionEnd("banned", 1, "x", ban))
+    assert "The ban is permanent." in explain(SessionEnd("banned", 1, "x", ban), ENGLISH)
 
 
 async def test_the_device_that_replaced_is_named_as_it_called_itself(start, settings, alice):
@@ -202,6 +211,6 @@ async def test_a_revocation_that_is_pending_says_whether_it_is_retried(
         raise RevocationPending(is_retried=is_retried)
 
     monkeypatch.setattr(sessions, "revoke_all", unconfirmed)
-    answer = await browser.click("/page/sessions/revoke-others")
+    answer = await browser.click("/page/sessions/revoke-others", confirmed="yes")
     assert answer.status_code == 503
     assert text in words(answer)

@@ -177,7 +177,8 @@ async def test_a_ban_is_told_to_who_knows_the_password(service, alice):
     assert refused.status_code == 403
     assert "set-cookie" not in refused.headers
     assert re.search(
-        r"This account is banned until \d+ \w+ \d{4}, \d\d:\d\d UTC: Spam in <b>all</b> comments",
+        r"This account is banned\. The ban lasts until \d+ \w+ \d{4}, \d\d:\d\d UTC\."
+        r" Reason: Spam in <b>all</b> comments",
         words(refused),
     )
     assert "<b>" not in refused.text
@@ -185,7 +186,7 @@ async def test_a_ban_is_told_to_who_knows_the_password(service, alice):
     assert wrong.status_code == 401
     assert "banned" not in wrong.text
     await bans.add(alice)
-    assert "This account is banned, permanently." in words(await browser.login(alice))
+    assert "This account is banned. The ban is permanent." in words(await browser.login(alice))
 
 
 _managers = []

@@ -46,7 +46,7 @@ async def test_a_form_renews_too(browser, alice, service):
     forms = dict(await browser.forms())
     browser.set_tokens(access=expired(service, browser))
     action = "/page/sessions/revoke-others"
-    answer = await browser.post(action, {"form_token": forms[action]})
+    answer = await browser.post(action, {"form_token": forms[action], "confirmed": "yes"})
     assert (answer.status_code, len(answer.headers.get_list("set-cookie"))) == (303, 3)
     assert "One other device was logged out." in await browser.text()
 
@@ -69,7 +69,9 @@ async def test_two_tabs_that_refresh_at_once_both_go_on(browser, alice, service)
     assert f"Logged in as {alice}" in await browser.text()
     first = browser.tokens
     browser.set_tokens(access=before[ACCESS], refresh=before[REFRESH])
-    assert (await browser.post(action, {"form_token": token})).status_code == 303
+    assert (
+        await browser.post(action, {"form_token": token, "confirmed": "yes"})
+    ).status_code == 303
     assert browser.tokens[REFRESH] == first[REFRESH] != before[REFRESH]
     assert "One other device was logged out." in await browser.text()
     assert (await service.client.get("/verify", headers=bearer(other))).status_code == 401

@@ -16,9 +16,10 @@ from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.service import Service
+from clusterpass.service.language.languages import language
 from clusterpass.service.page import sentences
 from clusterpass.service.page.administration import BAN_CHOICES
-from clusterpass.service.page.device_types import device_icon, plural
+from clusterpass.service.page.device_types import device_icon, device_name, log_out_all
 from clusterpass.service.page.forms import FormPaths, read_form
 from clusterpass.service.page.sentences import Moment, Notice, Quoted, compose
 from clusterpass.service.page.visit import Visit
@@ -67,7 +68,7 @@ def test_a_time_for_people_and_for_programs(month: int) -> None:
     name = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][
         month - 1
     ]
-    assert sentences.readable(stamp) == f"5 {name} 2026, 07:08 UTC"
+    assert language("en").moment(stamp) == f"5 {name} 2026, 07:08 UTC"
     assert sentences.machine_readable(stamp) == f"2026-{month:02}-05T07:08:09Z"
 
 
@@ -84,16 +85,7 @@ def test_a_time_for_people_and_for_programs(month: int) -> None:
     ],
 )
 def test_a_duration_in_words(seconds: int, words: str) -> None:
-    assert sentences.duration(seconds) == words
-
-
-def test_how_often_in_words() -> None:
-    assert [sentences.times(count) for count in (0, 1, 2, 3)] == [
-        "0 times",
-        "once",
-        "twice",
-        "3 times",
-    ]
+    assert language("en").try_again_in(seconds) == f"Too many attempts. Try again in {words}."
 
 
 def visit(cookie: str = "", *, secure: bool = False, **headers: str) -> Visit:
@@ -208,7 +200,8 @@ def test_only_a_code_is_a_notice(code: str, shown: bool) -> None:
     [
         *("login", "logout", "confirm", "sessions/revoke-others", "sessions/revoke-kind"),
         *("sessions/-id_/revoke", "subject/revoke", "subject/revoke-all", "subject/ban"),
-        *("subject/lift", "subject/impersonate"),
+        *("subject/lift", "subject/impersonate", "subject/invite", "subject/reset-link"),
+        *("subject/erase", "subject/delete", "language"),
     ],
 )
 def test_a_path_that_takes_a_form(path: str) -> None:
@@ -269,13 +262,28 @@ def test_the_icon_of_a_device(kind: str | None, name: str | None, icon: str) -> 
     assert device_icon(kind, name) == icon
 
 
-def test_many_devices_of_a_type() -> None:
-    assert [plural(kind) for kind in ("phone", "tablet", "computer", "fridge")] == [
-        "phones",
-        "tablets",
-        "computers",
-        "devices of type fridge",
-    ]
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("phone", "phones (2)"),
+        ("tablet", "tablets (2)"),
+        ("computer", "computers (2)"),
+        ("fridge", "devices of type fridge (2)"),
+    ],
+)
+def test_the_button_for_all_devices_of_a_type(kind: str, words: str) -> None:
+    english = language("en")
+    assert log_out_all(kind, 2, english, is_own=False) == f"Log out all {words}"
+    assert log_out_all(kind, 2, english, is_own=True) == f"Log out all other {words}"
+
+
+def test_names_that_the_service_gave_are_translated_and_others_are_not() -> None:
+    german = language("de")
+    assert device_name("Firefox on Windows", german) == "Firefox unter Windows"
+    assert device_name("Safari on iPhone", german) == "Safari auf dem iPhone"
+    assert device_name("Safari on iPad", language("en")) == "Safari on iPad"
+    for own in ("Firefox on my desk", "Kitchen radio on Windows", "on", "Firefox on Windows 11"):
+        assert device_name(own, german) == own
 
 
 def invalid(*entries: tuple[str, tuple[Any, ...]]) -> RequestValidationError:

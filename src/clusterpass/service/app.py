@@ -92,6 +92,8 @@ class Application:
         """``has_hot_paths``: False has the framework answer everything. The others: as above."""
         self._settings: Final = settings
         self._mail: Final = make_sender(settings)
+        if not is_successor:
+            _check_page(settings)
         self._logger: Final = logger or make_logger(settings.log_format)
         self._keys: Final = (
             None
@@ -269,6 +271,14 @@ class Application:
 def _of_keys(keys: KeyRing) -> dict[str, Any]:
     kids = [key.kid for key in keys.all()]
     return {"signing": keys.signing_key.kid if keys.can_sign else None, "kids": kids[:_MOST_KIDS]}
+
+
+def _check_page(settings: Settings) -> None:
+    """Raise ConfigurationError if a file of the operator's for the page is of no use."""
+    if settings.login_enabled and (settings.page_logo or settings.page_templates):
+        from clusterpass.service.page.pages import Pages  # noqa: PLC0415 (templates take memory)
+
+        Pages.of(settings)
 
 
 def _load_framework(service: Service, logger: Any) -> App:

@@ -34,6 +34,7 @@ from clusterpass.service.asgi.security_headers import SecurityHeaders
 from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
 from clusterpass.service.calls.service import Service
 from clusterpass.service.page.forms import FormPaths
+from clusterpass.service.page.pages import Pages
 from clusterpass.service.page.paths import Paths
 from clusterpass.service.page.routes import mount_hand_over, mount_page
 from clusterpass.web.problems import MEDIA_TYPE, Problem
@@ -77,7 +78,9 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
         app.include_router(token_routes.login_router)
         if has_directory:
             app.include_router(token_routes.directory_router)
-        mount_page(app, Paths(service.settings.page_prefix), has_directory=has_directory)
+        pages = Pages.as_far_as_possible(service.settings, logger)
+        paths = Paths(service.settings.page_prefix)
+        mount_page(app, paths, pages, has_directory=has_directory)
     if service.settings.authz_hand_over_hosts:
         mount_hand_over(app)
     _add_openapi(app)

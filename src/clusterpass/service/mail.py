@@ -10,22 +10,32 @@ import smtplib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formataddr, formatdate, make_msgid
 from typing import Any, Final, Literal
 
 from clusterpass import ClusterPassError, InvalidInput, MailFailed
 from clusterpass.service.calls.named_function import load_function
-from clusterpass.service.settings.accounts import ADDRESS, AccountSettings
+from clusterpass.service.language.choice import ENGLISH
+from clusterpass.service.language.marks import mark
+from clusterpass.service.settings.accounts import ADDRESS
+from clusterpass.service.settings.page import LooksSettings
 
 _TIMEOUT: Final = 10.0
 """Seconds for the connection, and for each answer of the mail server."""
-_SUBJECTS: Final = {"invitation": "Set your password", "reset": "Set a new password"}
-_REASONS: Final = {
-    "invitation": "an account was made for you. Set your password here:",
-    "reset": "a new password was requested for your account. Set it here:",
+_SUBJECTS: Final = {
+    "invitation": mark("Set your password"),
+    "reset": mark("Set a new password"),
 }
+_GREETING: Final = mark("Hello {name},")
+_REASONS: Final = {
+    "invitation": mark("an account was made for you. Set your password here:"),
+    "reset": mark("a new password was requested for your account. Set it here:"),
+}
+_ONCE: Final = mark(
+    "The link can be used once, until {when}. If you did not expect this mail, ignore it: nothing"
+    " changes."
+)
 
 
 MailKind = Literal["invitation", "reset"]
@@ -45,12 +55,14 @@ class LinkMail:
     """The URL; whoever has it can set the password."""
     expires_at: int
     """Until when it may be used, in seconds since the epoch."""
+    language: str = ENGLISH
+    """The tag of the language that it is to be written in, such as ``de`` or ``zh-Hans``."""
 
 
 Sender = Callable[[LinkMail], None]
 
 
-def make_sender(settings: AccountSettings) -> Sender | None:
+def make_sender(settings: LooksSettings) -> Sender | None:
     """Return what sends mails; None where nothing does.
 
     Raises ConfigurationError when ``mail_sender`` names no function.
@@ -72,7 +84,7 @@ def check_address(sender: Sender | None, to: str) -> Sender:
 class SmtpSender:
     """Hands mails over to a mail server."""
 
-    def __init__(self, settings: AccountSettings) -> None:
+    def __init__(self, settings: LooksSettings) -> None:
         self._settings: Final = settings
 
     def __call__(self, mail: LinkMail) -> None:
@@ -104,18 +116,26 @@ class SmtpSender:
     def _message(self, mail: LinkMail) -> EmailMessage:
         sent_from = self._settings.mail_from or ""
         message = EmailMessage()
-        message["From"], message["To"] = sent_from, mail.to
-        message["Subject"] = _SUBJECTS[mail.kind]
+        message["From"] = formataddr((self._settings.page_name, sent_from))
+        message["To"] = mail.to
+        message["Subject"], text = _written(mail)
+        message["Content-Language"] = mail.language
         message["Date"] = formatdate()
         message["Message-ID"] = make_msgid(domain=sent_from.partition("@")[2])
         message["Auto-Submitted"] = "auto-generated"
-        until = datetime.fromtimestamp(mail.expires_at, UTC)
-        message.set_content(
-            f"Hello {mail.username},\n\n{_REASONS[mail.kind]}\n\n{mail.link}\n\n"
-            f"The link can be used once, until {until:%Y-%m-%d %H:%M} UTC. If you did not expect"
-            " this mail, ignore it: nothing changes.\n"
-        )
+        message.set_content(text)
         return message
+
+
+def _written(mail: LinkMail) -> tuple[str, str]:
+    """Return the subject and the text of a mail, in its language."""
+    from clusterpass.service.language.languages import language  # noqa: PLC0415 (it is large)
+
+    spoken = language(mail.language)
+    greeting = spoken.gettext(_GREETING).replace("{name}", mail.username)
+    once = spoken.gettext(_ONCE).replace("{when}", spoken.moment(mail.expires_at))
+    paragraphs = (greeting, spoken.gettext(_REASONS[mail.kind]), mail.link, once)
+    return spoken.gettext(_SUBJECTS[mail.kind]), "\n\n".join(paragraphs) + "\n"
 
 
 class _CustomSender:

@@ -42,6 +42,10 @@ _TYPES: Final = (
     ("CrOS", "computer"),
     ("Linux", "computer"),
 )
+BROWSERS: Final = frozenset(name for _, name in _BROWSERS)
+"""The names of browsers that :func:`device_name` gives."""
+PLATFORMS: Final = frozenset(name for _, name in _PLATFORMS)
+"""The names of systems and devices that :func:`device_name` gives."""
 
 
 def device_name(user_agent: str) -> str | None:

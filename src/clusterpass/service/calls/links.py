@@ -3,6 +3,7 @@
 from urllib.parse import urlencode
 
 from clusterpass import OneTimeLink
+from clusterpass.service.language.choice import ENGLISH
 from clusterpass.service.mail import LinkMail, MailKind
 from clusterpass.service.settings.accounts import LINK_PATH
 from clusterpass.service.settings.service import Settings
@@ -17,7 +18,12 @@ def address_of_link(settings: Settings, token: str) -> str:
     return f"{site.rstrip('/')}{LINK_PATH}?{urlencode({'token': token})}"
 
 
-def mail_with(settings: Settings, kind: MailKind, made: OneTimeLink, to: str) -> LinkMail:
-    """Return the mail that brings ``made`` to its user at the address ``to``."""
+def mail_with(
+    settings: Settings, kind: MailKind, made: OneTimeLink, to: str, language: str = ENGLISH
+) -> LinkMail:
+    """Return the mail that brings ``made`` to its user at the address ``to``.
+
+    ``language``: the tag of the language that it is written in.
+    """
     address = address_of_link(settings, made.token)
-    return LinkMail(kind, to, made.username, address, made.expires_at)
+    return LinkMail(kind, to, made.username, address, made.expires_at, language)

@@ -15,6 +15,7 @@ from clusterpass import (
     OnlinePage,
     Session,
 )
+from clusterpass.service.language.marks import mark
 from clusterpass.service.page.history import describe_history
 from clusterpass.service.page.home import impersonator_of
 from clusterpass.service.page.paths import ONLINE, SUBJECT, Paths
@@ -23,11 +24,11 @@ from clusterpass.service.page.visit import Visit, Visitor
 
 _SUBJECTS_ON_A_PAGE: Final = 50
 BAN_CHOICES: Final = (
-    ("hour", "1 hour", 3600),
-    ("day", "1 day", 86_400),
-    ("week", "7 days", 7 * 86_400),
-    ("month", "30 days", 30 * 86_400),
-    ("good", "Permanently", None),
+    ("hour", mark("1 hour"), 3600),
+    ("day", mark("1 day"), 86_400),
+    ("week", mark("7 days"), 7 * 86_400),
+    ("month", mark("30 days"), 30 * 86_400),
+    ("good", mark("Permanently"), None),
 )
 
 
@@ -38,7 +39,7 @@ async def show_online(visit: Visit, visitor: Visitor) -> Response:
     page: OnlinePage = await online.page(cursor, limit=_SUBJECTS_ON_A_PAGE)
     count = await online.count() if cursor is None else None
     return render(
-        visit.paths,
+        visit,
         "online.html",
         subjects=_by_subject(visit.paths, page.sessions),
         count=count,
@@ -47,7 +48,9 @@ async def show_online(visit: Visit, visitor: Visitor) -> Response:
         if page.next_cursor is None
         else visit.paths.at(ONLINE, cursor=page.next_cursor),
         form_token=visit.csrf.make(visitor.session.session_id),
-        notice=notice(visit.take_notice()),
+        has_directory=visit.service.authenticator.users is not None,
+        sends_mails=visit.service.mail is not None,
+        notice=notice(visit.take_notice(), visit.language),
     )
 
 
@@ -58,19 +61,22 @@ async def show_subject(visit: Visit, visitor: Visitor) -> Response:
     found = await sessions.sessions(subject)
     claims = await sessions.claims.get(subject)
     return render(
-        visit.paths,
+        visit,
         "subject.html",
         subject=subject,
         may_be_impersonated=subject != visitor.session.subject
         and subject not in sessions.config.protected_subjects,
         sessions=[(each, impersonator_of(each)) for each in found],
+        own_subject=visitor.session.subject,
         own_session_id=visitor.session.session_id,
         bans=await sessions.bans.list(subject),
         ban_choices=BAN_CHOICES,
         claims=json.dumps(dict(claims), indent=2, ensure_ascii=False) if claims else "",
-        activity=describe_history(await sessions.history(subject), found),
+        activity=describe_history(await sessions.history(subject), found, visit.language),
         form_token=visit.csrf.make(visitor.session.session_id),
-        notice=notice(visit.take_notice()),
+        has_directory=visit.service.authenticator.users is not None,
+        sends_mails=visit.service.mail is not None,
+        notice=notice(visit.take_notice(), visit.language),
     )
 
 

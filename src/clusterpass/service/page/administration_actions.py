@@ -9,6 +9,7 @@ from clusterpass import (
     InvalidInput,
     SessionNotFound,
 )
+from clusterpass.service.language.marks import mark
 from clusterpass.service.page.administration import BAN_CHOICES, subject_page
 from clusterpass.service.page.handlers import Action, Fields, redirect
 from clusterpass.service.page.home import ended_code
@@ -43,9 +44,9 @@ async def ban(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
     seconds = {name: seconds for name, _, seconds in BAN_CHOICES}
     wanted = fields.get("duration", "")
     if wanted not in seconds:
-        raise InvalidInput("Choose how long the ban lasts.")
+        raise InvalidInput(mark("Choose how long the ban lasts."))
     if subject == visitor.session.subject and not scope:
-        raise InvalidInput("You cannot ban yourself from everything.")
+        raise InvalidInput(mark("You cannot ban yourself from everything."))
     await visit.service.sessions.bans.add(
         subject, reason=_text(fields, "reason"), for_seconds=seconds[wanted], scope=scope
     )
@@ -63,7 +64,7 @@ async def impersonate(visit: Visit, visitor: Visitor, fields: Fields) -> Respons
     """Replace the session of this browser by an impersonation of the subject."""
     minutes = fields.get("minutes", "")
     if not _MINUTES.fullmatch(minutes) or int(minutes) > _LONGEST_MINUTES:
-        raise InvalidInput(f"Enter a whole number of minutes from 1 to {_LONGEST_MINUTES}.")
+        raise InvalidInput(mark("Enter a whole number of minutes from 1 to 60."))
     pair = await visit.service.sessions.impersonate(
         visitor.session,
         _subject(fields),

@@ -7,11 +7,12 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from clusterpass import InvalidInput
+from clusterpass.service.language.marks import mark
 
 _MOST_FIELDS: Final = 8
 _FORM_PATH: Final = (
-    r"/page/(login|logout|confirm|step-up|password|link|sessions/revoke-(others|kind)|sessions/[^/]+/revoke"
-    r"|subject/(revoke|revoke-all|ban|lift|impersonate))"
+    r"/page/(login|logout|confirm|step-up|password|link|language|sessions/revoke-(others|kind)|sessions/[^/]+/revoke"
+    r"|subject/(revoke|revoke-all|ban|lift|impersonate|invite|reset-link|delete|erase))"
 )
 
 
@@ -41,8 +42,8 @@ async def read_form(request: Request) -> dict[str, str]:
             max_num_fields=_MOST_FIELDS,
         )
     except ValueError:
-        raise InvalidInput("The form data is malformed.") from None
+        raise InvalidInput(mark("The form data is malformed.")) from None
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise InvalidInput("A form field was sent more than once.")
+        raise InvalidInput(mark("A form field was sent more than once."))
     return fields

@@ -14,6 +14,7 @@ from clusterpass import (
     AdministratorRequired,
     ClusterPassError,
     InvalidToken,
+    MailFailed,
     RevocationPending,
     StoreUnavailable,
     acting,
@@ -22,6 +23,7 @@ from clusterpass.service.asgi.request_log import describe_exception
 from clusterpass.service.calls.requests import actor_of
 from clusterpass.service.page.forms import read_form
 from clusterpass.service.page.paths import HOME, LOGIN
+from clusterpass.service.page.refusals import refusal
 from clusterpass.service.page.rendering import render
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
 from clusterpass.service.settings.service import TOKEN_FIELD
@@ -108,8 +110,9 @@ def redirect(visit: Visit, code: str | None = None, *, to: str | None = None) ->
 
 def not_found(visit: Visit) -> Response:
     """Return the 404 page, which does not tell whether the address exists for administrators."""
-    text = "This page does not exist, or you do not have access to it."
-    return render(visit.paths, "message.html", 404, title="Page not found", text=text)
+    say = visit.language.gettext
+    text = say("This page does not exist, or you do not have access to it.")
+    return render(visit, "message.html", 404, title=say("Page not found"), text=text)
 
 
 def _error_page(visit: Visit, error: ClusterPassError) -> Response:
@@ -118,30 +121,34 @@ def _error_page(visit: Visit, error: ClusterPassError) -> Response:
     if problem.status == 500:
         visit.log(**describe_exception(error))
     title, text = _explain(visit, error, problem)
-    return render(
-        visit.paths, "message.html", problem.status, problem.headers, title=title, text=text
-    )
+    return render(visit, "message.html", problem.status, problem.headers, title=title, text=text)
 
 
 def _explain(visit: Visit, error: ClusterPassError, problem: Problem) -> tuple[str, str]:
+    say = visit.language.gettext
     if isinstance(error, RevocationPending) and error.is_retried:
-        text = (
+        text = say(
             "The change is in effect here but has not been copied to a second server yet. This is"
             " retried automatically; you do not need to repeat it."
         )
-        return "Your change is being confirmed", text
+        return say("Your change is being confirmed"), text
     if isinstance(error, RevocationPending):
-        text = "Your change could not be confirmed. Try again in a moment."
-        return "Service temporarily unavailable", text
+        text = say("Your change could not be confirmed. Try again in a moment.")
+        return say("Service temporarily unavailable"), text
     if isinstance(error, StoreUnavailable):
-        is_form = visit.request.method == "POST"
-        if is_form and visit.paths.is_at(LOGIN, visit.request.url.path):
-            text = "You could not be logged in. Try again in a moment."
-        elif is_form:
-            text = "You are still logged in. Go back and check whether your change was made."
-        else:
-            text = "You have not been logged out. Try again in a moment."
-        return "Service temporarily unavailable", text
+        return say("Service temporarily unavailable"), _explain_outage(visit)
+    if isinstance(error, MailFailed):
+        return say("Something went wrong"), refusal(error, problem.detail, visit.language)
     if problem.status >= 500:
-        return "Something went wrong", "An error occurred on our side. Try again in a moment."
-    return "Request rejected", problem.detail
+        text = say("An error occurred on our side. Try again in a moment.")
+        return say("Something went wrong"), text
+    return say("Request rejected"), refusal(error, problem.detail, visit.language)
+
+
+def _explain_outage(visit: Visit) -> str:
+    say = visit.language.gettext
+    if visit.request.method != "POST":
+        return say("You have not been logged out. Try again in a moment.")
+    if visit.paths.is_at(LOGIN, visit.request.url.path):
+        return say("You could not be logged in. Try again in a moment.")
+    return say("You are still logged in. Go back and check whether your change was made.")

@@ -12,39 +12,76 @@ from clusterpass import (
     HistoryEntry,
     Session,
 )
-from clusterpass.service.page.sentences import Quoted, Sentence, compose, times
+from clusterpass.service.language.languages import Language
+from clusterpass.service.language.marks import Plural, mark, mark_plural
+from clusterpass.service.page.device_types import device_name
+from clusterpass.service.page.sentences import Quoted, Sentence, compose
 
-_SOME_DEVICE: Final[Sentence] = ("a device",)
-_SENTENCES: Final = {
-    "login": "Logged in",
-    "refresh": "Session renewed {often} on {device}",
-    "logged_out": "Logged out on {device}",
-    "replaced": "{devices} {were} logged out by a newer login",
-    "revoked": "{devices} {were} logged out",
-    "banned": "Banned",
-    "unbanned": "Ban lifted",
-    "reused": "{devices} {were} logged out because a session token was used twice",
-    "elevated": "Password confirmed on {device}",
-    "password_changed": "Password changed on {device}",
-    "impersonated": "Support logged in to this account",
-    "claims_changed": "Permissions were changed",
-    "expired": "The session on {device} expired",
-    "idle": "{devices} {were} logged out due to inactivity",
+_SENTENCES: Final[dict[str, str | Plural]] = {
+    "login": mark("Logged in"),
+    "refresh": mark_plural(
+        "Session renewed once on a device", "Session renewed {count} times on a device"
+    ),
+    "logged_out": mark("Logged out on a device"),
+    "replaced": mark_plural(
+        "A device was logged out by a newer login",
+        "{count} devices were logged out by a newer login",
+    ),
+    "revoked": mark_plural("A device was logged out", "{count} devices were logged out"),
+    "banned": mark("Banned"),
+    "unbanned": mark("Ban lifted"),
+    "reused": mark_plural(
+        "A device was logged out because a session token was used twice",
+        "{count} devices were logged out because a session token was used twice",
+    ),
+    "elevated": mark("Password confirmed on a device"),
+    "password_changed": mark("Password changed on a device"),
+    "impersonated": mark("Support logged in to this account"),
+    "claims_changed": mark("Permissions were changed"),
+    "expired": mark("The session on a device expired"),
+    "idle": mark_plural(
+        "A device was logged out due to inactivity",
+        "{count} devices were logged out due to inactivity",
+    ),
 }
-_WITH_TEXT: Final = {
-    "login": "Logged in on {text}",
-    "replaced": "{devices} {were} logged out by a newer login on {text}",
-    "revoked": "{devices} {were} logged out: {text}",
-    "banned": "Banned: {text}",
-    "unbanned": "Ban lifted: {text}",
-    "impersonated": "Support logged in to this account: {text}",
+_WITH_TEXT: Final[dict[str, str | Plural]] = {
+    "login": mark("Logged in on {text}"),
+    "replaced": mark_plural(
+        "A device was logged out by a newer login on {text}",
+        "{count} devices were logged out by a newer login on {text}",
+    ),
+    "revoked": mark_plural(
+        "A device was logged out: {text}", "{count} devices were logged out: {text}"
+    ),
+    "banned": mark("Banned: {text}"),
+    "unbanned": mark("Ban lifted: {text}"),
+    "impersonated": mark("Support logged in to this account: {text}"),
 }
-_BY_SUPPORT: Final = {
-    "refresh": "Support session renewed",
-    "logged_out": "Support logged out",
-    "revoked": "Support was logged out",
-    "expired": "Support session expired",
+_ON_DEVICE: Final[dict[str, str | Plural]] = {
+    "refresh": mark_plural(
+        "Session renewed once on {device}", "Session renewed {count} times on {device}"
+    ),
+    "logged_out": mark("Logged out on {device}"),
+    "replaced": mark("{device} was logged out by a newer login"),
+    "revoked": mark("{device} was logged out"),
+    "reused": mark("{device} was logged out because a session token was used twice"),
+    "elevated": mark("Password confirmed on {device}"),
+    "password_changed": mark("Password changed on {device}"),
+    "expired": mark("The session on {device} expired"),
+    "idle": mark("{device} was logged out due to inactivity"),
 }
+_ON_DEVICE_WITH_TEXT: Final[dict[str, str | Plural]] = {
+    "replaced": mark("{device} was logged out by a newer login on {text}"),
+    "revoked": mark("{device} was logged out: {text}"),
+}
+_BY_SUPPORT: Final[dict[str, str | Plural]] = {
+    "refresh": mark("Support session renewed"),
+    "logged_out": mark("Support logged out"),
+    "revoked": mark("Support was logged out"),
+    "expired": mark("Support session expired"),
+}
+_NAMES_A_DEVICE: Final = frozenset({"login", "replaced"})
+"""The kinds of entries whose text is the name of a device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +99,7 @@ class ActivityLine:
 
 
 def describe_history(
-    history: Iterable[HistoryEntry], sessions: Iterable[Session]
+    history: Iterable[HistoryEntry], sessions: Iterable[Session], language: Language
 ) -> list[ActivityLine]:
     """Return the entries as sentences; ``sessions``: the live sessions of the same subject."""
     lines = list(history)
@@ -77,7 +114,10 @@ def describe_history(
             at=entry.at,
             is_latest=entry.kind == "refresh" and entry.count > 1,
             sentence=_sentence(
-                entry, _device(entry, devices), is_support=entry.session_id in support
+                entry,
+                _device(entry, devices),
+                language,
+                is_support=entry.session_id in support,
             ),
             address=entry.address,
             is_alarm=entry.kind in {"reused", "banned", "impersonated"},
@@ -86,24 +126,34 @@ def describe_history(
     ]
 
 
-def _device(entry: HistoryEntry, devices: dict[str | None, str]) -> Sentence:
-    if entry.count > 1 and entry.session_id is None:
-        return (f"{entry.count} devices",)
-    name = devices.get(entry.session_id) if entry.session_id else None
-    return (Quoted(name),) if name else _SOME_DEVICE
+def _device(entry: HistoryEntry, devices: dict[str | None, str]) -> str:
+    """Return the name of the device of an entry; empty where it is not known, or not one alone."""
+    return devices.get(entry.session_id, "") if entry.session_id else ""
 
 
-def _sentence(entry: HistoryEntry, device: Sentence, *, is_support: bool) -> Sentence:
-    pattern = _SENTENCES.get(entry.kind, entry.kind)
+def _pattern(entry: HistoryEntry, device: str, *, is_support: bool) -> str | Plural:
+    tables = [_SENTENCES]
     if entry.text:
-        pattern = _WITH_TEXT.get(entry.kind, pattern)
+        tables.insert(0, _WITH_TEXT)
+    if device:
+        tables.insert(0, _ON_DEVICE)
+    if device and entry.text:
+        tables.insert(0, _ON_DEVICE_WITH_TEXT)
     if is_support:
-        pattern = _BY_SUPPORT.get(entry.kind, pattern)
+        tables.insert(0, _BY_SUPPORT)
+    return next((table[entry.kind] for table in tables if entry.kind in table), entry.kind)
+
+
+def _sentence(
+    entry: HistoryEntry, device: str, language: Language, *, is_support: bool
+) -> Sentence:
+    pattern = _pattern(entry, device, is_support=is_support)
+    text = device_name(entry.text, language) if entry.kind in _NAMES_A_DEVICE else entry.text
     return compose(
-        pattern,
-        device=device,
-        devices=("A device",) if device == _SOME_DEVICE else device,
-        were=("were" if entry.count > 1 else "was",),
-        often=(times(entry.count),),
-        text=(Quoted(entry.text),),
+        language.gettext(pattern)
+        if isinstance(pattern, str)
+        else language.ngettext(pattern, entry.count),
+        device=(Quoted(device_name(device, language)),),
+        count=(str(entry.count),),
+        text=(Quoted(text),),
     )

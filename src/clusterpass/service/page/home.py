@@ -14,14 +14,21 @@ from clusterpass import (
     SessionNotFound,
     StoreUnavailable,
 )
+from clusterpass.service.language.languages import Language
+from clusterpass.service.language.marks import mark, mark_plural
+from clusterpass.service.page.device_types import log_out_all
 from clusterpass.service.page.handlers import Fields, redirect
 from clusterpass.service.page.history import describe_history
 from clusterpass.service.page.login import show_login
+from clusterpass.service.page.paths import OF_KIND, OTHERS
 from clusterpass.service.page.rendering import notice, render
 from clusterpass.service.page.session_end import explain_scoped_ban
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
 
 _SHOWN_AT_ONCE: Final = 6
+_CONFIRMED: Final = "confirmed"
+"""The field of the form that was asked with."""
+_QUESTION: Final = mark_plural("Log out {count} other device?", "Log out {count} other devices?")
 
 
 async def show_home(visit: Visit) -> Response:
@@ -35,19 +42,19 @@ async def show_home(visit: Visit) -> Response:
     # The current session may end meanwhile: the page shows it as verify returned it.
     others = [each for each in found if each.session_id != session.session_id]
     return render(
-        visit.paths,
+        visit,
         "sessions.html",
         session=session,
         support=impersonator_of(session),
         others=[(each, impersonator_of(each)) for each in others],
-        device_types=_count_by_type(others),
-        bans=[explain_scoped_ban(ban) for ban in session.bans if ban.scope],
-        activity=describe_history(await sessions.history(session.subject), found),
+        device_types=_buttons_by_type(others, session, visit.language),
+        bans=[explain_scoped_ban(ban, visit.language) for ban in session.bans if ban.scope],
+        activity=describe_history(await sessions.history(session.subject), found, visit.language),
         shown_at_once=_SHOWN_AT_ONCE,
         is_administrator=visit.is_administrator(session),
         may_change_password=session.act is None and visit.service.authenticator.users is not None,
         form_token=visit.csrf.make(session.session_id),
-        notice=notice(visit.take_notice()),
+        notice=notice(visit.take_notice(), visit.language),
     )
 
 
@@ -74,22 +81,46 @@ async def log_out(visit: Visit, visitor: Visitor, _: Fields) -> Response:
     return redirect(visit, "stopped")
 
 
-async def end_others(visit: Visit, visitor: Visitor, _: Fields) -> Response:
-    """End all sessions of the visitor except the current one."""
+async def end_others(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
+    """End all sessions of the visitor except the current one; ask first."""
+    if _CONFIRMED not in fields:
+        return await _ask(visit, visitor, OTHERS)
     session = visitor.session
     ended = await visit.service.sessions.revoke_all(session.subject, keep=session.session_id)
     return redirect(visit, ended_code("others", ended.count))
 
 
 async def end_kind(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
-    """End the other sessions of the visitor on one type of device."""
+    """End the other sessions of the visitor on one type of device; ask first."""
     session, device_type = visitor.session, fields.get("kind", "")
     if not device_type:
-        raise InvalidInput("Choose a device type.")
+        raise InvalidInput(mark("Choose a device type."))
+    if _CONFIRMED not in fields:
+        return await _ask(visit, visitor, OF_KIND, device_type)
     ended = await visit.service.sessions.revoke_all(
         session.subject, keep=session.session_id, device_type=device_type
     )
     return redirect(visit, ended_code("others", ended.count))
+
+
+async def _ask(visit: Visit, visitor: Visitor, path: str, device_type: str = "") -> Response:
+    """Ask whether the other devices, of one type or all, are to be logged out."""
+    session = visitor.session
+    found = await visit.service.sessions.sessions(session.subject)
+    count = sum(
+        each.session_id != session.session_id and device_type in {"", each.device_type or ""}
+        for each in found
+    )
+    if not count:
+        return redirect(visit, ended_code("others", 0))
+    return render(
+        visit,
+        "confirm_logout.html",
+        question=visit.language.counted(_QUESTION, count),
+        action=visit.paths.at(path),
+        kind=device_type,
+        form_token=visit.csrf.make(session.session_id),
+    )
 
 
 async def end_one(visit: Visit, visitor: Visitor, _: Fields) -> Response:
@@ -116,7 +147,14 @@ def impersonator_of(session: Session) -> tuple[str, str] | None:
     return None if actor is None else (actor.subject, actor.reason)
 
 
-def _count_by_type(others: Iterable[Session]) -> list[tuple[str, int]]:
-    """Return the number of devices of each type, when there is more than one type."""
+def _buttons_by_type(
+    others: Iterable[Session], own: Session, language: Language
+) -> list[tuple[str, str]]:
+    """Return each type of device and the words on its button, when there is more than one type."""
     counted = Counter(each.device_type for each in others if each.device_type and each.act is None)
-    return sorted(counted.items()) if len(counted) > 1 else []
+    if len(counted) < 2:
+        return []
+    return [
+        (each, log_out_all(each, count, language, is_own=each == own.device_type))
+        for each, count in sorted(counted.items())
+    ]

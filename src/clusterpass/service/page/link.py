@@ -31,14 +31,14 @@ async def use_link(visit: Visit) -> Response:
     users, token = visit.service.authenticator.users, fields.get("token", "")
     if users is None:
         return not_found(visit)
-    refused = unlike(fields)
+    refused = unlike(visit, fields)
     if refused is None:
         try:
             await users.use_link(token, fields["new"])
         except LinkInvalid:
             return _gone(visit)
         except PasswordRefused as error:
-            refused = explained(error)
+            refused = explained(visit, error)
     if refused is not None:
         return await _form(visit, users, token, refused)
     return redirect(visit, "linkused")
@@ -52,7 +52,7 @@ async def _form(
     except LinkInvalid:
         return _gone(visit)
     return render(
-        visit.paths,
+        visit,
         "link.html",
         200 if refused is None else refused.status,
         username=username,
@@ -63,6 +63,7 @@ async def _form(
 
 
 def _gone(visit: Visit) -> Response:
-    text = "It was used, it has expired, or a newer one was made. Ask for a new link."
-    title = "This link is not valid any more"
-    return render(visit.paths, "message.html", 404, title=title, text=text)
+    say = visit.language.gettext
+    text = say("It was used, it has expired, or a newer one was made. Ask for a new link.")
+    title = say("This link is not valid any more")
+    return render(visit, "message.html", 404, title=title, text=text)

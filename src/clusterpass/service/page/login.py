@@ -24,6 +24,7 @@ from clusterpass import (
     is_session_id,
 )
 from clusterpass.service.authz.return_address import ReturnAddress
+from clusterpass.service.language.marks import mark
 from clusterpass.service.page.forms import read_form
 from clusterpass.service.page.handlers import Fields
 from clusterpass.service.page.rendering import notice, render
@@ -35,7 +36,7 @@ from clusterpass.service.page.returning import (
     form_values,
     go_on,
 )
-from clusterpass.service.page.sentences import Notice, Sentence, duration
+from clusterpass.service.page.sentences import Notice, Sentence
 from clusterpass.service.page.session_end import explain, explain_ban
 from clusterpass.service.page.visit import Anonymous, Visit
 from clusterpass.web.challenges import BEARER
@@ -49,19 +50,19 @@ _REFUSALS: Final = (
     TooManyAttempts,
     TooManySessions,
 )
-_EMPTY: Final = "Enter your user name and password."
-_INCORRECT: Final = "The user name or password is incorrect."
-_OVERTAKEN: Final = (
+_EMPTY: Final = mark("Enter your user name and password.")
+_INCORRECT: Final = mark("The user name or password is incorrect.")
+_OVERTAKEN: Final = mark(
     "All your devices were logged out while you were logging in. Please log in again."
 )
-_CHOOSE_ONE: Final = "Choose the device to log out."
+_CHOOSE_ONE: Final = mark("Choose the device to log out.")
 
 
 async def show_login(visit: Visit, visitor: Anonymous) -> Response:
     """Show the login form, and why the previous session ended, if there was one."""
-    shown = notice(visit.take_notice())
+    shown = notice(visit.take_notice(), visit.language)
     if visitor.session_end is not None:
-        shown = Notice(explain(visitor.session_end))
+        shown = Notice(explain(visitor.session_end, visit.language))
         visit.clear_tokens()
     return _form(visit, 200, shown=shown, address=address_of_link(visit))
 
@@ -76,7 +77,7 @@ async def open_login(visit: Visit) -> Response:
         return await show_login(visit, visitor)
     visit.admit_to_proxies(visitor)
     if visit.is_led_in_circles():
-        return render(visit.paths, "circles.html", 409, address=address.url)
+        return render(visit, "circles.html", 409, address=address.url)
     return go_on(visit, address, visitor.access_token)
 
 
@@ -86,8 +87,9 @@ async def log_in(visit: Visit) -> Response:
     fields = await read_form(visit.request)
     username, password = fields.get("username", ""), fields.get("password", "")
     address = address_in(visit, fields.get(FIELD, ""))
+    say = visit.language.gettext
     if not username or not password:
-        return _form(visit, 400, error=(_EMPTY,), fields=fields, address=address)
+        return _form(visit, 400, error=(say(_EMPTY),), fields=fields, address=address)
     user_agent = visit.request.headers.get("user-agent", "")
     kind, replace = device_type(user_agent), fields.get("replace", "")
     known = await visit.known_as(username)
@@ -123,7 +125,7 @@ def _refusal(
     kind: str | None,
     address: ReturnAddress | None,
 ) -> Response:
-    form = partial(_form, visit, fields=fields, address=address)
+    form, say = partial(_form, visit, fields=fields, address=address), visit.language.gettext
     match error:
         case TooManySessions():
             visit.log(error=error.code)
@@ -132,17 +134,17 @@ def _refusal(
             return _choose_device(visit, sessions, fields, address)
         case SubjectBanned():
             visit.log(error=error.code)
-            return form(403, error=explain_ban(error.ban))
+            return form(403, error=explain_ban(error.ban, visit.language))
         case LoginOvertaken():
             visit.log(error=error.code)
-            return form(409, error=(_OVERTAKEN,))
+            return form(409, error=(say(_OVERTAKEN),))
         case TooManyAttempts():
-            sentence = f"Too many attempts. Try again in {duration(error.retry_after)}."
+            sentence = visit.language.try_again_in(error.retry_after)
             headers = {"Retry-After": str(error.retry_after)}
             return form(429, error=(sentence,), headers=headers)
     # A malformed user name gets the same response as an unknown one.
     headers = {"WWW-Authenticate": BEARER}
-    return form(401, error=(_INCORRECT,), headers=headers)
+    return form(401, error=(say(_INCORRECT),), headers=headers)
 
 
 def _form(
@@ -158,7 +160,7 @@ def _form(
     # Also after the device list: devices are shown only after the correct password.
     fields = fields or {}
     return render(
-        visit.paths,
+        visit,
         "login.html",
         status,
         {**(headers or {}), **form_headers(address)},
@@ -174,12 +176,12 @@ def _choose_device(
     visit: Visit, sessions: list[Session], fields: Fields, address: ReturnAddress | None
 ) -> Response:
     return render(
-        visit.paths,
+        visit,
         "too_many.html",
         409,
         form_headers(address),
         sessions=sessions,
-        error=(_CHOOSE_ONE,) if "replace" in fields else (),
+        error=(visit.language.gettext(_CHOOSE_ONE),) if "replace" in fields else (),
         username=fields["username"],
         is_remembered="remember" in fields,
         **form_values(address),

@@ -13,8 +13,8 @@ from clusterpass import (
     TooManyAttempts,
 )
 from clusterpass.service.page.handlers import Fields, not_found, redirect
+from clusterpass.service.page.refusals import password_refusal
 from clusterpass.service.page.rendering import render
-from clusterpass.service.page.sentences import duration
 from clusterpass.service.page.step_up import Refusal
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
 
@@ -34,31 +34,33 @@ async def change_password(visit: Visit, visitor: Visitor, fields: Fields) -> Res
     users = visit.service.authenticator.users
     if users is None or visitor.session.act is not None:
         return not_found(visit)
-    refused = unlike(fields) or await _changed(visit, users, visitor, fields)
+    refused = unlike(visit, fields) or await _changed(visit, users, visitor, fields)
     if refused is not None:
         return _form(visit, visitor, refused)
     return redirect(visit, "passwordkept" if "keep" in fields else "password")
 
 
-def unlike(fields: Fields) -> Refusal | None:
+def unlike(visit: Visit, fields: Fields) -> Refusal | None:
     """Return why the new password, which is asked for twice, cannot be taken; None if it can."""
     if not fields.get("new"):
-        return Refusal(400, "Enter a new password.")
+        return Refusal(400, visit.language.gettext("Enter a new password."))
     if fields["new"] != fields.get("again"):
-        return Refusal(400, "The two new passwords are not the same.")
+        text = visit.language.gettext("The two new passwords are not the same.")
+        return Refusal(400, text)
     return None
 
 
-def explained(error: InvalidInput) -> Refusal:
+def explained(visit: Visit, error: InvalidInput) -> Refusal:
     """Return why a new password is refused, as a sentence."""
-    return Refusal(422, f"{error.message[:1].upper()}{error.message[1:]}.")
+    shortest = visit.service.settings.shortest_password
+    return Refusal(422, password_refusal(error, shortest, visit.language))
 
 
 async def _changed(
     visit: Visit, users: AsyncUserDirectory, visitor: Visitor, fields: Fields
 ) -> Refusal | None:
     if not fields.get("current"):
-        return Refusal(400, "Enter your current password.")
+        return Refusal(400, visit.language.gettext("Enter your current password."))
     try:
         pair = await users.change_password(
             visitor.session,
@@ -69,12 +71,12 @@ async def _changed(
             for_seconds=visit.service.settings.step_up_seconds,
         )
     except InvalidCredentials:
-        return Refusal(401, "Your current password is incorrect.")
+        return Refusal(401, visit.language.gettext("Your current password is incorrect."))
     except InvalidInput as error:
-        return explained(error)
+        return explained(visit, error)
     except TooManyAttempts as error:
         wait = error.retry_after
-        return Refusal(429, f"Too many attempts. Try again in {duration(wait)}.", wait)
+        return Refusal(429, visit.language.try_again_in(wait), wait)
     visit.set_tokens(pair)
     return None
 
@@ -82,7 +84,7 @@ async def _changed(
 def _form(visit: Visit, visitor: Visitor, refused: Refusal | None = None) -> Response:
     session = visitor.session
     return render(
-        visit.paths,
+        visit,
         "password.html",
         200 if refused is None else refused.status,
         {} if refused is None else refused.headers,

@@ -12,9 +12,14 @@ LOGOUT: Final = "/page/logout"
 CONFIRM: Final = "/page/confirm"
 PASSWORD: Final = "/page/password"  # noqa: S105 (a path)
 LINK: Final = LINK_PATH
+OTHERS: Final = "/page/sessions/revoke-others"
+OF_KIND: Final = "/page/sessions/revoke-kind"
 STEP_UP: Final = "/page/step-up"
 ONLINE: Final = "/page/online"
 SUBJECT: Final = "/page/subject"
+EXPORT: Final = "/page/subject/export"
+LANGUAGE: Final = "/page/language"
+LOGO: Final = "/page/logo"
 STYLE: Final = "/page/page.css"
 
 

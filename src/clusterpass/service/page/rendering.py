@@ -1,45 +1,20 @@
-"""HTML responses: templates, notices, and the security headers of a page.
+"""HTML responses: the security headers of a page, and notices.
 
-- Jinja2 escapes every value in a template; no template uses ``safe``.
-- No script runs and nothing is loaded from another host: the Content-Security-Policy forbids both.
-- Referrer-Policy is same-origin, not no-referrer: under no-referrer, browsers send ``Origin: null``
-  with the page's own forms.
+Referrer-Policy is same-origin, not no-referrer: under no-referrer, browsers send ``Origin: null``
+with the page's own forms.
 """
 
-import hashlib
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from clusterpass.service.page.device_types import device_icon, plural
-from clusterpass.service.page.paths import STYLE as STYLE_PATH, Paths
-from clusterpass.service.page.sentences import (
-    Notice,
-    is_moment,
-    is_quoted,
-    machine_readable,
-    readable,
-)
-
-_STYLE_SHEETS: Final = ("layout.css", "lists.css", "forms.css")
-"""Served as one, in this order."""
-STYLE: Final = b"\n".join(
-    files(__package__).joinpath("static", name).read_bytes() for name in _STYLE_SHEETS
-)
-STYLE_VERSION: Final = hashlib.sha256(STYLE).hexdigest()[:16]
-
-
-def content_security_policy(form_target: str = "") -> str:
-    """Return the policy of a page; ``form_target``: an origin that its form may lead to."""
-    targets = f"'self' {form_target}".rstrip()
-    return (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:;"
-        f" form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
-    )
-
+from clusterpass.service.language.languages import Language
+from clusterpass.service.language.marks import mark, mark_plural
+from clusterpass.service.page.pages import content_security_policy
+from clusterpass.service.page.paths import HOME, LOGIN, PASSWORD, STEP_UP, STYLE as STYLE_PATH
+from clusterpass.service.page.sentences import Notice
+from clusterpass.service.page.visit import Visit
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -49,63 +24,73 @@ _HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 _NOTICES: Final = {
-    "out": "You have been logged out.",
-    "outpending": "You have been logged out. The logout is still being copied to a second server.",
-    "password": "Your password was changed, and your other devices were logged out.",
-    "passwordkept": "Your password was changed. Your other devices are still logged in.",
-    "linkused": "Your password was set. Log in with it.",
-    "stopped": "You have stopped impersonating. Log in again with your own account.",
-    "ended": "The device was logged out.",
-    "gone": "That device had already been logged out.",
-    "noothers": "No other devices were logged in.",
-    "noall": "No devices were logged in.",
-    "banned": "The user was banned.",
-    "lifted": "The ban was lifted.",
-    "unbanned": "That ban had already ended.",
+    "out": mark("You have been logged out."),
+    "outpending": mark(
+        "You have been logged out. The logout is still being copied to a second server."
+    ),
+    "password": mark("Your password was changed, and your other devices were logged out."),
+    "passwordkept": mark("Your password was changed. Your other devices are still logged in."),
+    "linkused": mark("Your password was set. Log in with it."),
+    "stopped": mark("You have stopped impersonating. Log in again with your own account."),
+    "ended": mark("The device was logged out."),
+    "gone": mark("That device had already been logged out."),
+    "noothers": mark("No other devices were logged in."),
+    "noall": mark("No devices were logged in."),
+    "banned": mark("The user was banned."),
+    "lifted": mark("The ban was lifted."),
+    "unbanned": mark("That ban had already ended."),
+    "deleted": mark("The user was deleted."),
+    "erased": mark("The data of the user was erased."),
 }
 _GOOD: Final = frozenset(
-    {"out", "outpending", "ended", "banned", "lifted", "password", "passwordkept", "linkused"}
+    {
+        *("out", "outpending", "ended", "banned", "lifted", "password", "passwordkept"),
+        *("linkused", "deleted", "erased"),
+    }
 )
 _COUNTS: Final = {
-    "others": ("One other device was logged out.", "{} other devices were logged out."),
-    "all": ("One device was logged out.", "{} devices were logged out."),
+    "others": mark_plural(
+        "One other device was logged out.", "{count} other devices were logged out."
+    ),
+    "all": mark_plural("One device was logged out.", "{count} devices were logged out."),
 }
 
 
 def render(
-    paths: Paths,
+    visit: Visit,
     template: str,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     **values: Any,
 ) -> Response:
-    """Return the HTML response made from ``template``; ``paths``: what its links lead to."""
-    values |= {"at": paths.at, "style": paths.at(STYLE_PATH, v=STYLE_VERSION)}
-    text = _environment.get_template(template).render(values)
-    return HTMLResponse(text, status, headers={**_HEADERS, **(headers or {})})
+    """Return the HTML response made from ``template``, in the language of the visitor."""
+    pages, language = visit.pages, visit.language
+    values |= {
+        "at": visit.paths.at,
+        "style": visit.paths.at(STYLE_PATH, v=pages.style_version),
+        "here": _here(visit, str(values.get("rd", ""))),
+    }
+    more = {"Content-Language": language.tag, **(headers or {})}
+    text = pages.html(template, language, values)
+    return HTMLResponse(text, status, headers={**_HEADERS, **more})
 
 
-def notice(code: str | None) -> Notice | None:
+def notice(code: str | None, language: Language) -> Notice | None:
     """Return the notice that ``code`` stands for; None for an unknown code."""
     kind, _, count = (code or "").partition("-")
     if kind in _COUNTS and count:
-        one, many = _COUNTS[kind]
-        return Notice((one if int(count) == 1 else many.format(int(count)),), is_good=True)
+        return Notice((language.counted(_COUNTS[kind], int(count)),), is_good=True)
     if kind not in _NOTICES:
         return None
-    return Notice((_NOTICES[kind],), kind in _GOOD)
+    return Notice((language.gettext(_NOTICES[kind]),), kind in _GOOD)
 
 
-_environment: Final = Environment(
-    loader=PackageLoader("clusterpass.service.page"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.filters["readable"] = readable
-_environment.filters["machine_readable"] = machine_readable
-_environment.filters["device_icon"] = device_icon
-_environment.filters["plural"] = plural
-_environment.tests["quoted"] = is_quoted
-_environment.tests["moment"] = is_moment
+def _here(visit: Visit, return_to: str) -> str:
+    """Return where a visitor goes on who chooses another language: as far as possible, here."""
+    url = visit.request.url
+    if visit.request.method in {"GET", "HEAD"}:
+        return f"{url.path}?{url.query}" if url.query else url.path
+    for path in (LOGIN, STEP_UP, PASSWORD):
+        if visit.paths.is_at(path, url.path):
+            return visit.paths.at(path, **({"rd": return_to} if return_to else {}))
+    return visit.paths.at(HOME)

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from clusterpass.service.authz.return_address import ReturnAddress, ReturnAddresses
 from clusterpass.service.page.handlers import redirect
+from clusterpass.service.page.pages import content_security_policy
 from clusterpass.service.page.paths import LOGIN
-from clusterpass.service.page.rendering import content_security_policy
 from clusterpass.service.page.visit import Visit
 
 FIELD: Final = "rd"

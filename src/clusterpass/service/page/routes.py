@@ -1,7 +1,7 @@
 """The routes of the page.
 
 - GET shows, POST changes; after a POST the browser is redirected to a page that reports the result.
-- The page works without scripts. Tokens are in cookies that no script can read, never in the HTML.
+- The page works without its script. Tokens are in cookies that no script reads, never in the HTML.
 """
 
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.responses import Response
 
+from clusterpass.service.page.account_actions import ACCOUNT_ACTIONS, DIRECTORY_ACTIONS, export
 from clusterpass.service.page.administration import show_online, show_subject
 from clusterpass.service.page.administration_actions import ACTIONS
 from clusterpass.service.page.hand_over import begin_hand_over, finish_hand_over
@@ -17,31 +18,40 @@ from clusterpass.service.page.handlers import (
     administrator_view,
     endpoint,
     form_handler,
+    not_found,
     redirect,
 )
 from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
 from clusterpass.service.page.link import open_link, use_link
 from clusterpass.service.page.login import log_in, open_login
+from clusterpass.service.page.pages import Pages
 from clusterpass.service.page.password import change_password, open_password
 from clusterpass.service.page.paths import (
     CONFIRM,
+    EXPORT,
     HOME,
+    LANGUAGE,
     LINK,
     LOGIN,
+    LOGO,
     LOGOUT,
+    OF_KIND,
     ONLINE,
+    OTHERS,
     PASSWORD,
     STEP_UP,
     STYLE as STYLE_PATH,
     SUBJECT,
     Paths,
 )
-from clusterpass.service.page.rendering import STYLE, STYLE_VERSION
+from clusterpass.service.page.reader import choose_language
 from clusterpass.service.page.step_up import confirmation, requiring_recent_login
 from clusterpass.service.page.stepping_up import open_step_up, step_up
 from clusterpass.service.page.visit import Visit
 from clusterpass.service.settings.hand_over import BEGIN, FINISH
 
+_LOGO_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""For an SVG that is opened by itself: no script in it runs, and it loads nothing."""
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
@@ -51,25 +61,31 @@ def mount_hand_over(app: FastAPI) -> None:
         app.add_route(path, endpoint(handler), methods=["GET"], include_in_schema=False)
 
 
-def mount_page(app: FastAPI, paths: Paths, *, has_directory: bool) -> None:
+def mount_page(app: FastAPI, paths: Paths, pages: Pages, *, has_directory: bool) -> None:
     """Add the page, the targets of its forms, and its style sheet to ``app``, at ``paths``.
 
-    ``has_directory``: whether users have a password that they can change here.
+    ``pages``: what its HTML is made of. ``has_directory``: whether users have a password that they
+    can change here.
     """
+    app.state.pages = pages
+    actions = {**ACTIONS, **ACCOUNT_ACTIONS, **(DIRECTORY_ACTIONS if has_directory else {})}
     handlers: list[tuple[str, str, Handler]] = [
         ("GET", HOME, show_home),
         ("GET", STYLE_PATH, _style),
+        ("GET", LOGO, _logo),
+        ("POST", LANGUAGE, choose_language),
         ("GET", LOGIN, open_login),
         ("POST", LOGIN, log_in),
         ("GET", STEP_UP, open_step_up),
         ("POST", STEP_UP, step_up),
         ("POST", LOGOUT, form_handler(log_out)),
-        ("POST", "/page/sessions/revoke-others", form_handler(end_others)),
-        ("POST", "/page/sessions/revoke-kind", form_handler(end_kind)),
+        ("POST", OTHERS, form_handler(end_others)),
+        ("POST", OF_KIND, form_handler(end_kind)),
         ("POST", "/page/sessions/{session_id}/revoke", form_handler(end_one)),
         ("GET", ONLINE, administrator_view(show_online)),
         ("GET", SUBJECT, administrator_view(show_subject)),
-        ("POST", CONFIRM, form_handler(confirmation(ACTIONS), for_administrators=True)),
+        ("GET", EXPORT, administrator_view(export)),
+        ("POST", CONFIRM, form_handler(confirmation(actions), for_administrators=True)),
     ]
     if has_directory:
         handlers += [
@@ -78,7 +94,7 @@ def mount_page(app: FastAPI, paths: Paths, *, has_directory: bool) -> None:
             ("GET", LINK, open_link),
             ("POST", LINK, use_link),
         ]
-    for name, action in ACTIONS.items():
+    for name, action in actions.items():
         guarded = requiring_recent_login(name, action)
         handler = form_handler(guarded, for_administrators=True)
         handlers.append(("POST", f"{SUBJECT}/{name}", handler))
@@ -95,6 +111,22 @@ async def _go_home(visit: Visit) -> Response:
 
 
 async def _style(visit: Visit) -> Response:
-    is_current = visit.request.query_params.get("v") == STYLE_VERSION
-    headers = {"Cache-Control": _FOREVER if is_current else "no-cache"}
-    return Response(STYLE, headers=headers, media_type="text/css")
+    pages = visit.pages
+    return Response(pages.style, headers=_kept(visit, pages.style_version), media_type="text/css")
+
+
+async def _logo(visit: Visit) -> Response:
+    logo = visit.pages.brand.logo
+    if logo is None:
+        return not_found(visit)
+    headers = {
+        **_kept(visit, logo.version),
+        "Content-Security-Policy": _LOGO_POLICY,
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(logo.content, headers=headers, media_type=logo.media_type)
+
+
+def _kept(visit: Visit, version: str) -> dict[str, str]:
+    is_current = visit.request.query_params.get("v") == version
+    return {"Cache-Control": _FOREVER if is_current else "no-cache"}

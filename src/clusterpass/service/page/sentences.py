@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-_PLACE: Final = re.compile(r"\{([a-z]+)\}")
+from clusterpass.service.language.languages import Language
 
-# Not from the server's locale, which is not the reader's.
-_MONTH: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_PLACE: Final = re.compile(r"\{([a-z]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +52,19 @@ def compose(pattern: str, **parts: Sentence) -> Sentence:
     return tuple(sentence)
 
 
-def readable(timestamp: int) -> str:
-    """Return a time for people, in UTC; ``timestamp``: seconds since the epoch."""
-    when = datetime.fromtimestamp(timestamp, UTC)
-    return f"{when.day} {_MONTH[when.month - 1]} {when:%Y, %H:%M} UTC"
-
-
 def machine_readable(timestamp: int) -> str:
     """Return a time for programs (RFC 3339); ``timestamp``: seconds since the epoch."""
     return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def duration(seconds: int) -> str:
-    """Return ``seconds`` in words, rounded up."""
-    if seconds <= 90:
-        return "1 second" if seconds == 1 else f"{seconds} seconds"
-    return f"{-(-seconds // 60)} minutes"
-
-
-def times(count: int) -> str:
-    """Return how often something happened, in words."""
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+def joined(language: Language, *sentences: Sentence) -> Sentence:
+    """Return ``sentences``, which are in ``language``, as one text; empty ones are left out."""
+    parts: list[Part] = []
+    for sentence in filter(None, sentences):
+        if parts and language.between_sentences:
+            parts.append(language.between_sentences)
+        parts += sentence
+    return tuple(parts)
 
 
 def is_quoted(part: object) -> bool:

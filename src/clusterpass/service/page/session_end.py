@@ -1,7 +1,7 @@
-"""Why a session ended, in one sentence for the user who returns with its tokens.
+"""Why a session ended, in words for the user who returns with its tokens.
 
-The sentence is part of the response to the request that finds the session ended. It is never passed
-on in a cookie, because the note in it is text that someone else wrote.
+The words are part of the response to the request that finds the session ended. They are never
+passed on in a cookie, because the note in them is text that someone else wrote.
 """
 
 from dataclasses import dataclass
@@ -15,27 +15,54 @@ from clusterpass import (
     SessionExpired,
     SessionRevoked,
 )
-from clusterpass.service.page.sentences import Moment, Quoted, Sentence, compose
+from clusterpass.service.language.languages import Language
+from clusterpass.service.language.marks import mark
+from clusterpass.service.page.sentences import Moment, Quoted, Sentence, compose, joined
 
 _UNKNOWN: Final = "unknown"
-_NO_DETAILS: Final = "Your session has expired. Please log in again."
-_SENTENCES: Final = {
-    "logged_out": "You logged out on this device{when}.",
-    "replaced": "You were logged out on this device{when} by a newer login.",
-    "revoked": "You were logged out on this device{when}, by you from another device or by an"
-    " administrator.",
-    "banned": "Your account was banned{when}{until}.",
-    "reused": "You were logged out on this device{when} because a session token was used twice."
-    " Someone may have copied it: log in again, check your devices and recent activity, and change"
-    " your password if you see anything that was not you.",
-    "idle": "You were logged out on this device{when} due to inactivity.",
-    "expired": "Your session expired{when}. Please log in again.",
+_NO_DETAILS: Final = mark("Your session has expired. Please log in again.")
+_AT_A_TIME: Final = {
+    "logged_out": mark("You logged out on this device on {when}."),
+    "replaced": mark("You were logged out on this device on {when} by a newer login."),
+    "revoked": mark(
+        "You were logged out on this device on {when}, by you from another device or by an"
+        " administrator."
+    ),
+    "banned": mark("Your account was banned on {when}."),
+    "reused": mark(
+        "You were logged out on this device on {when} because a session token was used twice."
+    ),
+    "idle": mark("You were logged out on this device on {when} due to inactivity."),
+    "expired": mark("Your session expired on {when}. Please log in again."),
 }
-_WITH_NOTE: Final = {
-    "replaced": "You were logged out on this device{when} by a newer login on {note}.",
-    "revoked": "You were logged out on this device{when} by an administrator: {note}",
-    "banned": "Your account was banned{when}{until}: {note}",
+_AT_A_TIME_WITH_NOTE: Final = {
+    "replaced": mark("You were logged out on this device on {when} by a newer login on {note}."),
+    "revoked": mark("You were logged out on this device on {when} by an administrator: {note}"),
 }
+_SOME_TIME: Final = {
+    "logged_out": mark("You logged out on this device."),
+    "replaced": mark("You were logged out on this device by a newer login."),
+    "revoked": mark(
+        "You were logged out on this device, by you from another device or by an administrator."
+    ),
+    "banned": mark("Your account was banned."),
+    "reused": mark("You were logged out on this device because a session token was used twice."),
+    "idle": mark("You were logged out on this device due to inactivity."),
+    "expired": _NO_DETAILS,
+}
+_SOME_TIME_WITH_NOTE: Final = {
+    "replaced": mark("You were logged out on this device by a newer login on {note}."),
+    "revoked": mark("You were logged out on this device by an administrator: {note}"),
+}
+_COPIED: Final = mark(
+    "Someone may have copied it: log in again, check your devices and recent activity, and change"
+    " your password if you see anything that was not you."
+)
+_UNTIL: Final = mark("The ban lasts until {when}.")
+_PERMANENT: Final = mark("The ban is permanent.")
+_REASON: Final = mark("Reason: {reason}")
+_THIS_ACCOUNT: Final = mark("This account is banned.")
+_SCOPE: Final = mark("You are banned from {scope}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +93,50 @@ class SessionEnd:
         return cls()
 
 
-def explain(end: SessionEnd) -> Sentence:
-    """Return the sentence that tells the user why the session ended."""
-    pattern = _SENTENCES.get(end.reason, _NO_DETAILS)
+def explain(end: SessionEnd, language: Language) -> Sentence:
+    """Return the text that tells the user why the session ended."""
+    plain, with_note = (
+        (_AT_A_TIME, _AT_A_TIME_WITH_NOTE) if end.ended_at else (_SOME_TIME, _SOME_TIME_WITH_NOTE)
+    )
+    pattern = plain.get(end.reason, _NO_DETAILS)
     if end.note:
-        pattern = _WITH_NOTE.get(end.reason, pattern)
-    return compose(
-        pattern,
-        when=(" on ", Moment(end.ended_at)) if end.ended_at else (),
-        until=_until(end.ban),
-        note=(Quoted(end.note),),
+        pattern = with_note.get(end.reason, pattern)
+    told = compose(
+        language.gettext(pattern), when=(Moment(end.ended_at),), note=(Quoted(end.note),)
+    )
+    if end.reason == "banned":
+        return joined(language, told, _until(end.ban, language), _because(end.note, language))
+    if end.reason == "reused":
+        return joined(language, told, (language.gettext(_COPIED),))
+    return told
+
+
+def explain_ban(ban: Ban, language: Language) -> Sentence:
+    """Return the text for a login that is refused although the password is correct."""
+    return _described(language.gettext(_THIS_ACCOUNT), ban, language)
+
+
+def explain_scoped_ban(ban: Ban, language: Language) -> Sentence:
+    """Return the text about a ban from one scope, for a user who is logged in."""
+    return _described(language.gettext(_SCOPE), ban, language)
+
+
+def _described(pattern: str, ban: Ban, language: Language) -> Sentence:
+    return joined(
+        language,
+        compose(pattern, scope=(Quoted(ban.scope),)),
+        _until(ban, language),
+        _because(ban.reason, language),
     )
 
 
-def explain_ban(ban: Ban) -> Sentence:
-    """Return the sentence for a login that is refused although the password is correct."""
-    return ("This account is banned", *_until(ban), *_because(ban.reason))
-
-
-def explain_scoped_ban(ban: Ban) -> Sentence:
-    """Return the sentence about a ban from one scope, for a user who is logged in."""
-    return ("Banned from ", Quoted(ban.scope), *_until(ban), *_because(ban.reason))
-
-
-def _until(ban: Ban | None) -> Sentence:
+def _until(ban: Ban | None, language: Language) -> Sentence:
     if ban is None:
         return ()
-    return (", permanently",) if ban.until is None else (" until ", Moment(ban.until))
+    if ban.until is None:
+        return (language.gettext(_PERMANENT),)
+    return compose(language.gettext(_UNTIL), when=(Moment(ban.until),))
 
 
-def _because(reason: str) -> Sentence:
-    return (": ", Quoted(reason)) if reason else (".",)
+def _because(reason: str, language: Language) -> Sentence:
+    return compose(language.gettext(_REASON), reason=(Quoted(reason),)) if reason else ()

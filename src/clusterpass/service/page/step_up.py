@@ -21,21 +21,41 @@ from clusterpass import (
     TooManyAttempts,
 )
 from clusterpass.service.calls.verify import STRICT
+from clusterpass.service.language.marks import mark
 from clusterpass.service.page.administration import subject_page
 from clusterpass.service.page.handlers import Action, Fields, redirect
 from clusterpass.service.page.rendering import render
-from clusterpass.service.page.sentences import duration
+from clusterpass.service.page.sentences import Quoted, compose
 from clusterpass.service.page.visit import Visit, Visitor
 from clusterpass.service.settings.service import TOKEN_FIELD
 from clusterpass.web.challenges import BEARER
 
 _ACTION_FIELD: Final = "act"
 _DESCRIPTIONS: Final = {
-    "revoke": "log out a device of",
-    "revoke-all": "log out all devices of",
-    "ban": "ban",
-    "lift": "lift a ban on",
-    "impersonate": "impersonate",
+    "revoke": mark(
+        "You are about to log out a device of {subject}. To continue, enter your password again."
+    ),
+    "revoke-all": mark(
+        "You are about to log out all devices of {subject}. To continue, enter your password again."
+    ),
+    "ban": mark("You are about to ban {subject}. To continue, enter your password again."),
+    "lift": mark(
+        "You are about to lift a ban on {subject}. To continue, enter your password again."
+    ),
+    "impersonate": mark(
+        "You are about to impersonate {subject}. To continue, enter your password again."
+    ),
+    "invite": mark("You are about to invite {subject}. To continue, enter your password again."),
+    "reset-link": mark(
+        "You are about to make a link to reset the password of {subject}. To continue, enter your"
+        " password again."
+    ),
+    "erase": mark(
+        "You are about to erase the data of {subject}. To continue, enter your password again."
+    ),
+    "delete": mark(
+        "You are about to delete the user {subject}. To continue, enter your password again."
+    ),
 }
 _OWN_FIELDS: Final = frozenset({TOKEN_FIELD, "password", _ACTION_FIELD})
 
@@ -62,16 +82,16 @@ async def elevated(visit: Visit, session: Session, password: str) -> TokenPair |
     """Step up ``session`` if ``password`` is that of its user, and give its browser new tokens."""
     service = visit.service
     if not password:
-        return Refusal(400, "Enter your password.")
+        return Refusal(400, visit.language.gettext("Enter your password."))
     try:
         await service.authenticator.confirm(
             session.subject, password, address=visit.address, known=session.session_id
         )
     except (InvalidCredentials, InvalidInput):
-        return Refusal(401, "The password is incorrect.")
+        return Refusal(401, visit.language.gettext("The password is incorrect."))
     except TooManyAttempts as error:
         wait = error.retry_after
-        return Refusal(429, f"Too many attempts. Try again in {duration(wait)}.", wait)
+        return Refusal(429, visit.language.try_again_in(wait), wait)
     pair = await service.sessions.elevate(
         session,
         service.sessions.config.levels[0],
@@ -129,12 +149,14 @@ def _ask_password(
 ) -> Response:
     subject = fields.get("subject", "")
     return render(
-        visit.paths,
+        visit,
         "confirm.html",
         200 if refused is None else refused.status,
         {} if refused is None else refused.headers,
         action=name,
-        description=_DESCRIPTIONS[name],
+        description=compose(
+            visit.language.gettext(_DESCRIPTIONS[name]), subject=(Quoted(subject),)
+        ),
         kept=[(key, value) for key, value in fields.items() if key not in _OWN_FIELDS],
         subject=subject,
         subject_page=subject_page(visit.paths, subject),

@@ -29,9 +29,10 @@ async def open_step_up(visit: Visit) -> Response:
     if isinstance(visitor, Anonymous):
         return to_login(visit, address)
     if "level" in visit.request.query_params:
-        text = "This page requires a stronger authentication than a password."
-        title = "Stronger authentication required"
-        return render(visit.paths, "message.html", 403, title=title, text=text)
+        say = visit.language.gettext
+        text = say("This page requires a stronger authentication than a password.")
+        title = say("Stronger authentication required")
+        return render(visit, "message.html", 403, title=title, text=text)
     return _ask(visit, visitor, address)
 
 
@@ -55,7 +56,7 @@ def _ask(
     session = visitor.session
     headers = {} if refused is None else refused.headers
     return render(
-        visit.paths,
+        visit,
         "step_up.html",
         200 if refused is None else refused.status,
         {**headers, **form_headers(address)},

@@ -34,9 +34,12 @@ from clusterpass.service.asgi.security_headers import FORGET_SITE
 from clusterpass.service.calls.requests import log_attempt, log_session
 from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
+from clusterpass.service.language.choice import choose
+from clusterpass.service.language.languages import Language, language
+from clusterpass.service.page.pages import Pages
 from clusterpass.service.page.paths import Paths
 from clusterpass.service.page.session_end import SessionEnd
-from clusterpass.web.cookies import own_cookie
+from clusterpass.web.cookies import Cookie, own_cookie
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import run_async
@@ -50,6 +53,7 @@ _FRESH: Final = Needs(strict=True)
 _COUNT: Final = re.compile(r"[0-9]{1,3}", re.ASCII)
 _MOST_TIMES: Final = 6
 _LED_SECONDS: Final = 5
+_LANGUAGE_SECONDS: Final = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,23 @@ class Visit:
     def paths(self) -> Paths:
         """Where the page is."""
         return Paths(self.service.settings.page_prefix)
+
+    @property
+    def pages(self) -> Pages:
+        """What its page is made of."""
+        pages: Pages = self.request.app.state.pages
+        return pages
+
+    @property
+    def language(self) -> Language:
+        """The language of the visitor: the chosen one, or the best that the browser asks for."""
+        request = self.web.request
+        chosen = sent_cookies(request.header("cookie")).get(self._language_cookie().name, "")
+        return language(choose(", ".join(request.header("accept-language")), chosen))
+
+    def keep_language(self, tag: str) -> None:
+        """Have the browser keep the language that the visitor has chosen, for a year."""
+        self.web.headers.append(self._language_cookie().header(tag, _LANGUAGE_SECONDS))
 
     @property
     def csrf(self) -> CsrfTokens:
@@ -222,6 +243,10 @@ class Visit:
     def admit_to_proxies(self, visitor: Visitor) -> None:
         """Have the response give the browser the cookie for proxies, where there is one."""
         self.service.gate.admit_to_proxies(self.web, visitor.session, visitor.access_token)
+
+    def _language_cookie(self) -> Cookie:
+        settings = self.service.settings
+        return own_cookie("language", secure=settings.cookie_secure, path=settings.page_path)
 
     def code_for(
         self, authority: str, rest: str, access_token: str, *, remember: bool | None

@@ -24,8 +24,9 @@ from clusterpass import (
     parse_store_url,
 )
 from clusterpass.limits import DAY, LONGEST_GRACE
-from clusterpass.service.settings.accounts import DOTTED_PATH, AccountSettings
+from clusterpass.service.settings.accounts import DOTTED_PATH
 from clusterpass.service.settings.browsers import PageSettings
+from clusterpass.service.settings.page import LooksSettings
 from clusterpass.service.settings.sessions import split
 from clusterpass.web.settings import WebSettings
 
@@ -47,7 +48,7 @@ _OF_OTHERS: Final = frozenset({each.name for each in fields(Config)} | {"config"
 Network = IPv4Network | IPv6Network
 
 
-class Settings(AccountSettings):
+class Settings(LooksSettings):
     """All settings of the service. Durations are seconds."""
 
     host: str = Field(

@@ -1,0 +1,8 @@
+"""What people read, in their language: the choice of the language, and its catalogue of messages.
+
+- ``choice``: which language a reader gets, by a chosen one or by Accept-Language.
+- ``languages``: a language: its messages, plural forms, and times.
+- ``marks``: marks messages for extraction where they are not translated at once.
+- ``locale``: the catalogues, in the format of gettext; ``scripts/update_catalogues.py`` extracts
+  the messages from the sources.
+"""
