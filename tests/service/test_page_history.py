@@ -18,12 +18,16 @@ def entry(kind, text="", count=1, session_id=None):
     return HistoryEntry(kind, 1_700_000_000, count, session_id, "192.0.2.1", text)
 
 
+def ended_by(by, text="", count=1, session_id=None):
+    return HistoryEntry("revoked", 1_700_000_000, count, session_id, None, text, by)
+
+
 def said(sentence) -> str:
     return "".join(part.text if isinstance(part, Quoted) else part for part in sentence)
 
 
 def told(line, *more, sessions=()) -> str:
-    return said(describe_history([line, *more], sessions, language("en"))[0].sentence)
+    return said(describe_history([line, *more], sessions, language("en"), "alice")[0].sentence)
 
 
 LOGIN = entry("login", "Firefox on Windows", session_id=SID)
@@ -56,6 +60,16 @@ LOGIN = entry("login", "Firefox on Windows", session_id=SID)
         (entry("replaced"), "A device was logged out by a newer login"),
         (entry("revoked", session_id=SID), "Firefox on Windows was logged out"),
         (entry("revoked", "Lost", count=2), "2 devices were logged out: Lost"),
+        (ended_by("alice", session_id=SID), "You logged out Firefox on Windows"),
+        (ended_by("alice", "Lost", session_id=SID), "You logged out Firefox on Windows: Lost"),
+        (ended_by("alice", count=2), "You logged out 2 devices"),
+        (ended_by("alice", "Lost"), "You logged out a device: Lost"),
+        (ended_by("root", session_id=SID), "root logged out Firefox on Windows"),
+        (ended_by("root", "Spam", session_id=SID), "root logged out Firefox on Windows: Spam"),
+        (ended_by("root"), "root logged out a device"),
+        (ended_by("root", "Spam", count=3), "root logged out 3 devices: Spam"),
+        (entry("refused", "invalid_credentials"), "A login failed"),
+        (entry("refused", "invalid_credentials", count=4), "4 logins failed"),
         (entry("banned", "Spam"), "Banned: Spam"),
         (entry("banned"), "Banned"),
         (entry("unbanned", "comments"), "Ban lifted: comments"),
@@ -118,7 +132,7 @@ async def test_recent_activity_is_on_the_page(service, alice):
     await browser.click("/page/sessions/revoke-others", confirmed="yes")
     activity = (await browser.text()).partition("Recent activity ")[2]
     wanted = [
-        "Firefox on Windows was logged out",
+        "You logged out Firefox on Windows",
         "Session renewed once on Chrome on Linux",
         "Logged in on Chrome on Linux",
         "Logged in on Firefox on Windows",

@@ -13,6 +13,7 @@ from clusterpass import (
     KeyFile,
     KeyRing,
 )
+from clusterpass.service.asgi.request_log import describe_exception
 from clusterpass.service.last_keys import LastKeys
 
 INTERVAL: Final = 1.0
@@ -73,8 +74,9 @@ class ReloadedKeys:
                 self._use(await asyncio.to_thread(self._file.load_if_changed), use)
             except ConfigurationError as error:
                 self._tell_kept(error)
-            except Exception:
-                self._logger.exception("keys_kept", file=str(self._file.path))
+            except Exception as error:  # noqa: BLE001 (the keys of before go on)
+                log = self._logger.error  # its message could hold what is in the file
+                log("keys_kept", file=str(self._file.path), **describe_exception(error))
 
     def _use(self, ring: KeyRing | None, use: Callable[[KeyRing], None]) -> None:
         if ring is None:

@@ -72,7 +72,9 @@ async def show_subject(visit: Visit, visitor: Visitor) -> Response:
         bans=await sessions.bans.list(subject),
         ban_choices=BAN_CHOICES,
         claims=json.dumps(dict(claims), indent=2, ensure_ascii=False) if claims else "",
-        activity=describe_history(await sessions.history(subject), found, visit.language),
+        activity=describe_history(
+            await sessions.history(subject), found, visit.language, visitor.session.subject
+        ),
         form_token=visit.csrf.make(visitor.session.session_id),
         has_directory=visit.service.authenticator.users is not None,
         sends_mails=visit.service.mail is not None,

@@ -43,6 +43,7 @@ _SENTENCES: Final[dict[str, str | Plural]] = {
         "A device was logged out due to inactivity",
         "{count} devices were logged out due to inactivity",
     ),
+    "refused": mark_plural("A login failed", "{count} logins failed"),
 }
 _WITH_TEXT: Final[dict[str, str | Plural]] = {
     "login": mark("Logged in on {text}"),
@@ -74,12 +75,29 @@ _ON_DEVICE_WITH_TEXT: Final[dict[str, str | Plural]] = {
     "replaced": mark("{device} was logged out by a newer login on {text}"),
     "revoked": mark("{device} was logged out: {text}"),
 }
+_BY_READER: Final = (
+    mark_plural("You logged out a device", "You logged out {count} devices"),
+    mark_plural("You logged out a device: {text}", "You logged out {count} devices: {text}"),
+    mark("You logged out {device}"),
+    mark("You logged out {device}: {text}"),
+)
+"""Who reads it has ended sessions: without and with a reason, then where the device is known."""
+_BY_SOMEBODY: Final = (
+    mark_plural("{by} logged out a device", "{by} logged out {count} devices"),
+    mark_plural("{by} logged out a device: {text}", "{by} logged out {count} devices: {text}"),
+    mark("{by} logged out {device}"),
+    mark("{by} logged out {device}: {text}"),
+)
+"""Somebody else has ended sessions, in the same order."""
 _BY_SUPPORT: Final[dict[str, str | Plural]] = {
     "refresh": mark("Support session renewed"),
     "logged_out": mark("Support logged out"),
     "revoked": mark("Support was logged out"),
     "expired": mark("Support session expired"),
 }
+_WITH_THE_LATEST: Final = frozenset({"refresh", "refused"})
+"""The kinds of entries that count, and whose time is the latest."""
+_ALARMS: Final = frozenset({"reused", "banned", "impersonated", "refused"})
 _NAMES_A_DEVICE: Final = frozenset({"login", "replaced"})
 """The kinds of entries whose text is the name of a device."""
 
@@ -99,9 +117,15 @@ class ActivityLine:
 
 
 def describe_history(
-    history: Iterable[HistoryEntry], sessions: Iterable[Session], language: Language
+    history: Iterable[HistoryEntry],
+    sessions: Iterable[Session],
+    language: Language,
+    reader: str = "",
 ) -> list[ActivityLine]:
-    """Return the entries as sentences; ``sessions``: the live sessions of the same subject."""
+    """Return the entries as sentences for ``reader``, the subject who reads them.
+
+    ``sessions``: the live sessions of the subject whose history it is.
+    """
     lines = list(history)
     live = list(sessions)
     devices = {entry.session_id: entry.text for entry in lines if entry.kind == "login"}
@@ -112,15 +136,16 @@ def describe_history(
     return [
         ActivityLine(
             at=entry.at,
-            is_latest=entry.kind == "refresh" and entry.count > 1,
+            is_latest=entry.kind in _WITH_THE_LATEST and entry.count > 1,
             sentence=_sentence(
                 entry,
                 _device(entry, devices),
                 language,
+                _pattern_of_end(entry, reader),
                 is_support=entry.session_id in support,
             ),
             address=entry.address,
-            is_alarm=entry.kind in {"reused", "banned", "impersonated"},
+            is_alarm=entry.kind in _ALARMS,
         )
         for entry in lines
     ]
@@ -129,6 +154,13 @@ def describe_history(
 def _device(entry: HistoryEntry, devices: dict[str | None, str]) -> str:
     """Return the name of the device of an entry; empty where it is not known, or not one alone."""
     return devices.get(entry.session_id, "") if entry.session_id else ""
+
+
+def _pattern_of_end(entry: HistoryEntry, reader: str) -> tuple[str | Plural, ...]:
+    """Return the patterns that say who ended sessions; none where nobody is known."""
+    if entry.kind != "revoked" or entry.by is None:
+        return ()
+    return _BY_READER if entry.by == reader else _BY_SOMEBODY
 
 
 def _pattern(entry: HistoryEntry, device: str, *, is_support: bool) -> str | Plural:
@@ -145,9 +177,17 @@ def _pattern(entry: HistoryEntry, device: str, *, is_support: bool) -> str | Plu
 
 
 def _sentence(
-    entry: HistoryEntry, device: str, language: Language, *, is_support: bool
+    entry: HistoryEntry,
+    device: str,
+    language: Language,
+    ended: tuple[str | Plural, ...],
+    *,
+    is_support: bool,
 ) -> Sentence:
-    pattern = _pattern(entry, device, is_support=is_support)
+    if ended and not is_support:
+        pattern = ended[2 * bool(device) + bool(entry.text)]
+    else:
+        pattern = _pattern(entry, device, is_support=is_support)
     text = device_name(entry.text, language) if entry.kind in _NAMES_A_DEVICE else entry.text
     return compose(
         language.gettext(pattern)
@@ -156,4 +196,5 @@ def _sentence(
         device=(Quoted(device_name(device, language)),),
         count=(str(entry.count),),
         text=(Quoted(text),),
+        by=(Quoted(entry.by or ""),),
     )

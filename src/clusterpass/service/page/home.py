@@ -49,7 +49,9 @@ async def show_home(visit: Visit) -> Response:
         others=[(each, impersonator_of(each)) for each in others],
         device_types=_buttons_by_type(others, session, visit.language),
         bans=[explain_scoped_ban(ban, visit.language) for ban in session.bans if ban.scope],
-        activity=describe_history(await sessions.history(session.subject), found, visit.language),
+        activity=describe_history(
+            await sessions.history(session.subject), found, visit.language, session.subject
+        ),
         shown_at_once=_SHOWN_AT_ONCE,
         is_administrator=visit.is_administrator(session),
         may_change_password=session.act is None and visit.service.authenticator.users is not None,
