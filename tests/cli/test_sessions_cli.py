@@ -107,9 +107,9 @@ def test_history_in_a_table(run, manager):
     pair = manager.login("alice", device="laptop", address="192.0.2.7")
     run("sessions", "revoke", "alice", pair.session_id, "--reason", "lost it")
     head, end, login = run("sessions", "history", "alice").stdout.splitlines()
-    assert head.split() == ["TIME", "EVENT", "COUNT", "SESSION", "ADDRESS", "TEXT"]
-    assert re.fullmatch(rf"{_MOMENT}  revoked  .*  lost it", end)
-    assert re.fullmatch(rf"{_MOMENT}  login .* {pair.session_id}  192\.0\.2\.7  laptop", login)
+    assert head.split() == ["TIME", "EVENT", "COUNT", "SESSION", "ADDRESS", "BY", "TEXT"]
+    assert re.fullmatch(rf"{_MOMENT}  revoked  .*  os:\S+ +lost it", end)
+    assert re.fullmatch(rf"{_MOMENT}  login .* {pair.session_id}  192\.0\.2\.7  - +laptop", login)
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def history(config: Path | None, subject: str, as_json: bool) -> None:
         print_json([dataclasses.asdict(entry) for entry in entries])
         return
     print_table(
-        ("TIME", "EVENT", "COUNT", "SESSION", "ADDRESS", "TEXT"),
+        ("TIME", "EVENT", "COUNT", "SESSION", "ADDRESS", "BY", "TEXT"),
         [
             (
                 moment(entry.at),
@@ -178,6 +178,7 @@ def history(config: Path | None, subject: str, as_json: bool) -> None:
                 str(entry.count),
                 entry.session_id or "-",
                 entry.address or "-",
+                entry.by or "-",
                 entry.text,
             )
             for entry in entries

@@ -81,7 +81,7 @@ DIRECTORY_ACTIONS: Final[dict[str, Action]] = {
     "invite": invite,
     "reset-link": make_reset_link,
 }
-"""Those that need the user directory."""
+"""The actions that need the user directory."""
 
 
 def _users(visit: Visit) -> AsyncUserDirectory:

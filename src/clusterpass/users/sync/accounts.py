@@ -1,0 +1,224 @@
+# Generated from users/aio/accounts.py by scripts/generate_sync.py; do not edit.
+"""The accounts of a user directory: who has one, the links that set a password, and their end."""
+
+import builtins
+import secrets
+from typing import Any, TypeVar
+
+from clusterpass.limits import DAY
+from clusterpass.managers.sync.manager import SessionManager
+from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.values import Ended
+from clusterpass.users.audited import audited
+from clusterpass.users.directory import Directory, PasswordWork, Procedure, Step, User
+from clusterpass.users.hashing import Hashing
+from clusterpass.users.links import OneTimeLink, read_token
+from clusterpass.users.password_policy import PasswordPolicy
+from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.throttle import Throttle, ThrottlePolicy
+
+Result = TypeVar("Result")
+
+
+class Accounts:
+    """The verbs of a user directory that add, change and remove users, and how all verbs run."""
+
+    def __init__(
+        self,
+        sessions: SessionManager,
+        *,
+        hash_concurrency: int | None = None,
+        most_waiting: int = 64,
+        hasher: PasswordHasher | None = None,
+        throttle: ThrottlePolicy | None = None,
+        passwords: PasswordPolicy | None = None,
+    ) -> None:
+        """``sessions``: its store holds the users, and stays open when the directory is closed.
+
+        ``hash_concurrency``: passwords hashed at once, each with 46 MiB by default (None: 2 for an
+        event loop, no limit for threads). ``most_waiting``: logins that may wait for the hasher.
+        ``hasher``: by default argon2id with the parameters that OWASP recommends. ``throttle``: the
+        limits of attempts. ``passwords``: which new ones are accepted. Raises
+        ConfigurationError for a value out of range, and when argon2-cffi is not installed.
+        """
+        self._sessions = sessions
+        self._store = sessions.store
+        self._trail = sessions.audit.trail
+        self._hashing = Hashing(
+            concurrency=hash_concurrency,
+            most_waiting=most_waiting,
+            counters=sessions.counters.hashing,
+        )
+        self._directory = Directory(
+            self._store.keyspace,
+            hasher or PasswordHasher(),
+            Throttle(self._store.keyspace, throttle or ThrottlePolicy(), sessions.counters),
+            passwords or PasswordPolicy(),
+            random_bytes=secrets.token_bytes,
+        )
+
+    def add(self, username: str, password: str) -> None:
+        """Add a user, under the name that :meth:`name_of` returns.
+
+        Raises UserExists when the name is taken, and PasswordRefused for a password that is too
+        short, too common, or little more than the name.
+        """
+        self._audited("add_user", self._directory.add(username, password), username)
+
+    def name_of(self, username: str) -> str:
+        """Return the name that is kept for ``username``, however it is spelt: the user's subject.
+
+        Letters in their composed form (RFC 8265, UsernameCasePreserved); a user whom an earlier
+        release added as ``username`` is spelt keeps that name. There need be no such user.
+        """
+        return self._run(self._directory.resolve(username))
+
+    def set_password(self, username: str, password: str) -> Ended:
+        """Replace a password and end all sessions of the user.
+
+        Raises UserNotFound, PasswordRefused as :meth:`add` does, and
+        RevocationPending when the password is replaced but the revocation is not confirmed.
+        """
+        username = self.name_of(username)
+        self._audited("set_password", self._directory.set_password(username, password), username)
+        return self._sessions.revoke_all(username)
+
+    def invite(self, username: str, *, for_seconds: int = 3 * DAY) -> OneTimeLink:
+        """Add a user who has no password yet, and make a link by which the user sets one.
+
+        ``for_seconds``: how long the link may be used, 60 seconds to 14 days; :meth:`make_link`
+        makes another. Raises UserExists and InvalidInput.
+        """
+        name = self._audited("invite_user", self._directory.invite(username), username)
+        return self._run(self._directory.make_link(name, for_seconds=for_seconds))
+
+    def make_link(self, username: str, *, for_seconds: int = 3600) -> OneTimeLink:
+        """Make a link by which a user sets a new password, once; an older link of the user ends.
+
+        Its ``token`` has to reach the user alone, and is kept nowhere. The password that the user
+        has goes on until then; if it is changed otherwise, or replaced by a better hash at a login,
+        the link ends. ``for_seconds``: how long the link may be used, 60 seconds to 14 days. Raises
+        UserNotFound and InvalidInput.
+        """
+        username = self.name_of(username)
+        return self._audited(
+            "make_link", self._directory.make_link(username, for_seconds=for_seconds), username
+        )
+
+    def user_of_link(self, token: str) -> str:
+        """Return the name of the user of a link that can be used; the link stays.
+
+        Raises LinkInvalid for any other ``token``.
+        """
+        return self._run(self._directory.open_link(token))
+
+    def use_link(self, token: str, password: str) -> Ended:
+        """Set the password of the user of a link, and end the link and all sessions of the user.
+
+        Raises LinkInvalid for a ``token`` that cannot be used, PasswordRefused as :meth:`add` does
+        (the link stays), and RevocationPending when the password is set but the end of the sessions
+        is not confirmed.
+        """
+        username = read_token(token).username
+        # Before a link has proved to be one, it could name anybody.
+        self._audited(
+            "use_link",
+            self._directory.use_link(token, password),
+            username,
+            failure=False,
+            actor=username,
+        )
+        return self._sessions.revoke_all(username)
+
+    def disable(self, username: str) -> Ended:
+        """Disable a user and end all of the user's sessions.
+
+        Raises UserNotFound, and RevocationPending when the user is disabled but the revocation is
+        not confirmed.
+        """
+        username = self.name_of(username)
+        self._audited(
+            "disable_user", self._directory.set_disabled(username, disabled=True), username
+        )
+        return self._sessions.revoke_all(username)
+
+    def enable(self, username: str) -> None:
+        """Enable a disabled user; raise UserNotFound when there is no such user."""
+        username = self.name_of(username)
+        self._audited(
+            "enable_user", self._directory.set_disabled(username, disabled=False), username
+        )
+
+    def delete(self, username: str, *, erase: bool = False) -> Ended:
+        """Remove a user, and end all of the user's sessions.
+
+        ``erase``: what the store knows of the user is erased, too, as ``SessionManager.erase``
+        describes; otherwise the history stays until it expires. Bans of the name stay in force in
+        both cases: they hold for a user who is added under it again. Raises UserNotFound, and
+        RevocationPending when the end of the sessions is not confirmed: the user is then disabled,
+        and the call can be repeated.
+        """
+        username = self.name_of(username)
+        self._audited(
+            "disable_user", self._directory.set_disabled(username, disabled=True), username
+        )
+        end = self._sessions.erase if erase else self._sessions.revoke_all
+        ended = end(username)
+        self._audited("delete_user", self._directory.remove(username), username)
+        return ended
+
+    def export(self, username: str) -> dict[str, Any]:
+        """Return what the store holds of a user, as plain JSON for the user's own eyes.
+
+        The members are those of ``SessionManager.export``, and ``user`` with ``name``, ``disabled``
+        and ``created_at``; None when the directory has no such user. No password hash is in it.
+        """
+        username = self.name_of(username)
+        user = self._run(self._directory.describe(username))
+        held = self._sessions.export(username)
+        return {"user": None if user is None else user.to_dict(), **held}
+
+    def list(self) -> builtins.list[User]:
+        """Return every user, sorted by name.
+
+        The scan visits all keys of the store, so use it for administration only.
+        """
+        pattern = self._store.keyspace.all_users_pattern()
+        names: set[str] = set()
+        # A scan may return a key twice, and a user who is removed before the entry is read.
+        for key in self._store.scan_names(pattern):
+            name = self._directory.name_in_key(key)
+            if name is not None:
+                names.add(name)
+        found: list[User] = []
+        for name in sorted(names):
+            user = self._run(self._directory.describe(name))
+            if user is not None:
+                found.append(user)
+        return found
+
+    def _audited(
+        self, action: str, procedure: Procedure[Result], subject: str, **about: Any
+    ) -> Result:
+        return self._run(audited(self._trail, action, procedure, subject=subject, **about))
+
+    def _run(self, procedure: Procedure[Result]) -> Result:
+        try:
+            step = next(procedure)
+            while True:
+                try:
+                    outcome = self._take(step)
+                except ClusterPassError as error:
+                    step = procedure.throw(error)
+                else:
+                    step = procedure.send(outcome)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+        finally:
+            procedure.close()  # where the caller has gone: now, and not when it is collected
+
+    def _take(self, step: Step) -> Any:
+        if isinstance(step, PasswordWork):
+            return self._hashing.run(step.run)
+        return self._store.run(step)
