@@ -71,6 +71,7 @@ def of_subject(subject: Any) -> dict[str, Act]:
     """Every verb that names a subject."""
     return {
         "login": lambda m: m.login(subject),
+        "login_failed": lambda m: m.login_failed(subject),
         "export": lambda m: m.export(subject),
         "erase": lambda m: m.erase(subject),
         "sessions": lambda m: m.sessions(subject),

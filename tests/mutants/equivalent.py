@@ -33,6 +33,7 @@ NAMING_CALLS = frozenset({"ContextVar", "RequestKey", "AppKey"})
 # The aliases of literals that the code reads, by ``get_args``; of others only a type checker does.
 READ_LITERALS = frozenset(
     {
+        "AuditOutcome",
         "Compatibility",
         "Durability",
         "EventKind",

@@ -286,6 +286,7 @@ async def test_the_description_is_complete(service):
         "/admin/bans",
         "/admin/claims",
         "/admin/erase",
+        "/admin/audit",
         "/admin/export",
         "/admin/invite",
         "/admin/reset-link",

@@ -189,7 +189,8 @@ def test_an_unknown_user_costs_the_same_calls(directory, alice, new_name, monkey
     names: list[str] = []
 
     def counted(call):
-        names.append(call.script.name)
+        if call.script.name != "audit_append":  # in the background
+            names.append(call.script.name)
         return performed(call)
 
     monkeypatch.setattr(store, "_perform", counted)

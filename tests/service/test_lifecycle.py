@@ -49,6 +49,7 @@ async def test_a_login_says_what_it_was_and_from_where(start, settings, alice):
             "session_id": tokens["session_id"],
             "address": "192.0.2.44",
             "text": "My phone",
+            "by": None,
         }
     ]
 

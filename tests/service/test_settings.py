@@ -550,7 +550,7 @@ def test_a_key_that_cannot_sign_is_not_enough_for_the_service(tmp_path):
 def test_the_defaults_are_those_of_the_library(keys_file):
     keys = KeyRing.load(keys_file)
     config = load_settings().session_config(keys)
-    assert config == Config(issuer=config.issuer, keys=keys)
+    assert config == Config(issuer=config.issuer, keys=keys, audit=AuditPolicy())
 
 
 def test_no_secret_is_shown():

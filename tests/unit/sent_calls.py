@@ -185,7 +185,7 @@ SENT: dict[str, Sent] = {
     "rotate": of_subject(
         session.rotate,
         "rotate",
-        *(first(), ID, DIGEST, 4, b"s" * 16, 30, b"chains", ADDRESS, b"1"),
+        *(first(), ID, DIGEST, 4, b"s" * 16, 30, b"chains", ADDRESS, b"1", b""),
         session_id=ID,
         presented_digest=DIGEST,
         rotation=4,
@@ -198,7 +198,7 @@ SENT: dict[str, Sent] = {
     "rotate without a grace period": of_subject(
         session.rotate,
         "rotate",
-        *(first(), ID, DIGEST, 4, b"s" * 16, 0, b"", b"", b""),
+        *(first(), ID, DIGEST, 4, b"s" * 16, 0, b"", b"", b"", b""),
         session_id=ID,
         presented_digest=DIGEST,
         rotation=4,

@@ -27,6 +27,7 @@ WITHOUT_JSON = {
     "clusterpass keys public",  # prints JSON anyway
     "clusterpass keys refresh-secret",  # prints one value
     "clusterpass users export",  # prints JSON anyway
+    "clusterpass audit export",  # whose lines are JSON
     "clusterpass serve",  # runs until it is stopped
 }
 

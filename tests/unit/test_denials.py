@@ -136,6 +136,21 @@ def test_a_ban_from_a_scope_ends_nothing_but_is_told(denials):
     assert denials.pending_bans(OTHER) == ()
 
 
+def test_a_ban_that_is_settled_concerns_what_was_asked_before(denials):
+    """The answer was given before the store had the ban, and is read after that."""
+    ban = StoredBan("comments", 1, 0, "spam", 1)
+    denials.sweep(KEY, b"operation", Sweep(REVOKED, bans=(ban,)))
+    denials.settle_ban(KEY, b"operation")
+    assert denials.pending_bans(KEY, asked_at=4.9) == (ban,)
+    assert denials.pending_bans(KEY, asked_at=5.1) == ()
+    assert denials.pending_bans(KEY) == (), "the next login asks the store"
+    assert denials.concerns(KEY, ONE)
+    assert denials.judge(KEY, ONE, shown(), 4.9) is None
+    denials.settle_ban(KEY, b"of nobody")
+    denials.settle_ban(OTHER, b"operation")
+    assert not denials.concerns(OTHER, ONE)
+
+
 def test_subjects_are_bounded_but_what_is_pending_stays(denials, monkeypatch):
     monkeypatch.setattr(module, "MOST_SUBJECTS", 3)
     denials.sweep(b"pending", b"operation", Sweep(REVOKED))

@@ -171,7 +171,14 @@ def test_a_verb_passes_the_defaults_on_that_it_documents(
 
 
 def test_every_verb_that_runs_a_flow_is_listed() -> None:
-    named = {verb for verb, _ in VERBS} | {"login", "verify", "watch", "ping", "close"}
+    named = {verb for verb, _ in VERBS} | {
+        "login",
+        "login_failed",
+        "verify",
+        "watch",
+        "ping",
+        "close",
+    }
     groups = {"bans", "claims", "online"}
     manager = SessionManager(Store(), CONFIG)
     holders = [("", manager), *((f"{group}.", getattr(manager, group)) for group in groups)]

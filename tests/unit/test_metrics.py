@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from clusterpass import (
     AsyncSessionManager,
+    AuditPolicy,
     Config,
     KeyRing,
     SessionManager,
@@ -25,7 +26,7 @@ from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.monitoring.worker_values import worker_values
 
 NOBODY = "redis+cluster://127.0.0.1:1?timeout=0.2&deadline=0.2&replica_wait=0.05"
-CONFIG = Config(keys=KeyRing.generate(), issuer="https://auth.example", audience="app")
+CONFIG = Config(keys=KeyRing.generate(), issuer="https://auth.example", audit=AuditPolicy())
 
 
 @pytest.fixture

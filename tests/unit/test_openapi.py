@@ -77,6 +77,10 @@ CALLS = {
         "",
         "ClaimsRequest",
     ),
+    "GET /admin/audit": (
+        *("200 400 401 403 422 503", "administration", True),
+        *("after before limit", ""),
+    ),
     "GET /admin/export": ("200 400 401 403 422 503", "administration", True, "subject!", ""),
     "POST /admin/erase": (
         "200 400 401 403 413 415 422 503",

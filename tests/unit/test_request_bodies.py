@@ -61,6 +61,7 @@ def test_nothing_in_a_body_is_converted_and_parameters_are() -> None:
 
 
 # What the aliases Subject, Reason, Scope, Password, DeviceType, Seconds and BanLevel stand for.
+CURSOR = "^([0-9]{1,20}-[0-9]{1,20})?$"
 SUBJECT = {"minLength": 1, "maxLength": 255}
 SECONDS = {"default": None, "minimum": 1, "maximum": 316_224_000}
 KIND_OF_DEVICE = {"default": None, "pattern": "^[A-Za-z0-9_.-]{1,16}$"}
@@ -105,6 +106,11 @@ LIMITS: dict[str, dict[str, dict[str, Any]]] = {
         "session_id": {"default": None},
         "device_type": KIND_OF_DEVICE,
         "reason": {"maxLength": 200, "default": ""},
+    },
+    "AuditQuery": {
+        "after": {"default": None, "pattern": CURSOR},
+        "before": {"default": None, "pattern": CURSOR},
+        "limit": {"minimum": 1, "maximum": 1000, "default": 100},
     },
     "LiftBanQuery": {"subject!": SUBJECT, "scope": {"maxLength": 255, "default": ""}},
     "OnlineQuery": {

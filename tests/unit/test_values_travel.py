@@ -17,6 +17,12 @@ from clusterpass import (
     AccessClaims,
     Actor,
     Applied,
+    AuditEntry,
+    AuditFault,
+    AuditPage,
+    AuditPolicy,
+    AuditReport,
+    AuditStats,
     Ban,
     CacheStats,
     Config,
@@ -83,12 +89,24 @@ NODE = NodeStats(
 )
 PENDING = PendingStats(waiting=1, oldest_seconds=0.5, confirmed=2, refused=0)
 LISTENERS = ListenerStats(waiting=0, dropped=1, reads=2, unread=3, overrun=4, gaps=5)
+AUDITED = AuditEntry(
+    *(7, "5-0", 5.25, "revoke", "done", "root", "alice", ID),
+    details={"count": 1},
+    writer="77" * 8,
+    writer_number=3,
+)
 VALUES: dict[type[Any], Any] = {
     type(value): value
     for value in (
         AccessClaims("iss", "alice", ("a", "b"), 1, 2, "jti", ID, CLAIMS, 1, "2", ("pwd",)),
         Actor("bob", ID, "support"),
         Applied(2, durable=True),
+        AUDITED,
+        AuditFault("missing", 7, "entries 5 to 6 are not there"),
+        AuditPage((AUDITED,), "5-0"),
+        AuditPolicy(retention=7200, most_entries=2000),
+        AuditReport(2, 5, 7, f"7:{'0' * 40}", (AuditFault("lost", 7, "x"),)),
+        AuditStats(written=1, waiting=2, failed=3, logged=4),
         BAN,
         CACHE,
         Ended(2, durable=True, journaled=True),

@@ -14,7 +14,7 @@ AuditFaultKind = Literal["changed", "missing", "lost", "unreadable", "other_head
 
 
 @dataclass(frozen=True, slots=True)
-class AuditPolicy:
+class AuditPolicy(Value):
     """What becomes of the entries of the audit trail.
 
     Raises ConfigurationError for a value out of range.

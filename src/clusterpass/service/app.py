@@ -238,7 +238,9 @@ class Application:
 
     def _describe(self, keys: KeyRing) -> dict[str, Any]:
         """What the audit trail says of this worker: which settings and keys it works with."""
-        settings = json.dumps(self._settings.model_dump(mode="json"), sort_keys=True)
+        settings = json.dumps(
+            self._settings.model_dump(mode="json", warnings=False), sort_keys=True
+        )
         digest = hashlib.sha256(settings.encode()).hexdigest()[:16]  # secrets are not in it
         return {"version": __version__, "settings": digest, **_of_keys(keys)}
 

@@ -133,7 +133,9 @@ class SucceededServer(MPServer):
                 held: Any = SocketHolder
                 self._shd = held(os.dup(succession.sockets[index]), False, self.backlog)
                 process = self._spawn_worker(
-                    idx=index, target=spawn_target, callback_loader=target_loader
+                    idx=index,
+                    target=spawn_target,
+                    callback_loader=target_loader,
                 )
                 process.start()  # type: ignore[no-untyped-call]
                 succession.workers[index] = Worker(process.inner.pid, now)

@@ -15,8 +15,15 @@ import signal
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 GRACE_SECONDS = 10
 """How long a worker may take to stop before it is killed."""
+ACCEPTING_SECONDS = 2
+"""How long a worker may accept connections after it was asked to stop."""
+POLLING_SECONDS = 0.005
 CRASH_LOOP_SECONDS = 5.5
 """A worker that dies so soon after it was replaced is not replaced again."""
 WAITED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
@@ -68,6 +75,59 @@ def stop(workers: "list[Worker]") -> None:
         os.waitpid(worker.pid, 0)
 
 
+def stop_for_good(workers: "list[Worker]") -> None:
+    """Stop ``workers``, whom nobody replaces; nobody listens as soon as they accept no more.
+
+    A client whose connection is refused asks another server. One that connects to a socket from
+    which nobody accepts would wait, and be reset: workers hold the sockets until they have answered
+    their last request. A worker that accepts from one that is shut down would do so for ever.
+    """
+    held = listening()
+    before = {worker.pid: copies(worker.pid, held) for worker in workers if worker.pid}
+    signal_all(workers, signal.SIGTERM)
+    give_up_at = time.monotonic() + ACCEPTING_SECONDS
+    while time.monotonic() < give_up_at and any(
+        copies(pid, held) >= count > 0 for pid, count in before.items()
+    ):
+        time.sleep(POLLING_SECONDS)
+    for each in held.values():
+        each.shutdown(2)
+        each.close()
+    stop(workers)
+
+
+def listening() -> "dict[str, Any]":
+    """The sockets that this process holds and that listen, by what the system calls them."""
+    import socket  # noqa: PLC0415 (it takes memory)
+
+    found = {}
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (pathlib takes memory)
+        try:
+            held = socket.socket(fileno=int(name))
+        except OSError:  # none of a socket, or that by which the folder was read
+            continue
+        if held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            found[os.readlink(f"/proc/self/fd/{name}")] = held  # noqa: PTH115
+        else:
+            held.detach()
+    return found
+
+
+def copies(pid: int, held: "dict[str, Any]") -> int:
+    """How many descriptors of the sockets ``held`` the process ``pid`` has."""
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208 (as above)
+    except OSError:  # it has ended
+        return 0
+    count = 0
+    for name in names:
+        try:
+            count += os.readlink(f"/proc/{pid}/fd/{name}") in held  # noqa: PTH115
+        except OSError:  # closed meanwhile
+            continue
+    return count
+
+
 def signal_all(workers: "list[Worker]", number: int) -> None:
     """Send a signal to those of ``workers`` that run."""
     for worker in workers:
@@ -91,7 +151,7 @@ def main() -> int:
                 if worker.replaced_at and now - worker.replaced_at <= CRASH_LOOP_SECONDS:
                     sys.stderr.write("[ERROR] Worker crash loop detected, exiting\n")
                     worker.pid = 0
-                    stop(workers)
+                    stop_for_good(workers)
                     return 1
                 worker.pid, worker.is_due = 0, True
         if not any(worker.is_due for worker in workers):
@@ -99,7 +159,7 @@ def main() -> int:
             if received == signal.SIGCHLD:
                 continue
             if received != signal.SIGHUP:
-                stop(workers)
+                stop_for_good(workers)
                 return 0
             for worker in workers:
                 worker.is_due = True

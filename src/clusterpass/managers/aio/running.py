@@ -5,7 +5,7 @@ left of it then begins anew in the event loop of the next call, or a tenth of a 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from clusterpass.managers.workers.aio import AsyncTurns
 from clusterpass.model.errors import CLOSED, StoreUnavailable
@@ -57,8 +57,11 @@ class AsyncRunning:
 
         ``about``: the subject, the session, the reason and the address, as far as they are known.
         """
-        trail = self.trail
-        return self.run(flow if trail is None else trail.around(action, flow, **about))
+        if self.trail is None:
+            return self.run(flow)
+        noted = self.trail.around(action, flow, **about)
+        cast("Any", noted).__name__ = getattr(flow, "__name__", action)  # of a span, where traced
+        return self.run(noted)
 
     def ping(self) -> Awaitable[None]:
         """Return if a primary answers; raise StoreUnavailable if not, and at once when closed."""

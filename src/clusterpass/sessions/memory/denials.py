@@ -121,6 +121,20 @@ class Denials:
             if sweeps is not None and sweeps.pop(request, None) is not None:
                 self._settle(key, sweeps)
 
+    def settle_ban(self, key: bytes, request: bytes) -> None:
+        """Leave the pending ban of ``request`` from a scope to the store.
+
+        It still concerns what the store was asked before: that may be answered without it.
+        """
+        with self._lock:
+            sweeps = self._sweeps.get(key, {})
+            sweep = sweeps.pop(request, None)
+            if sweep is None:
+                return
+            denial = replace(sweep.denial, is_pending=False, known_at=self._steady())
+            sweeps[request] = replace(sweep, denial=denial, until=0)
+            self._settle(key, sweeps)
+
     def of_session(self, session_id: bytes) -> Denial | None:
         """Return the denial of the session itself; sweeps and generations are not considered."""
         # In this order: a denial that is settled meanwhile is then found in either place.
@@ -131,18 +145,23 @@ class Denials:
         is_denied = session_id in self._pending or session_id in self._sessions
         return is_denied or key in self._sweeps or key in self._generations
 
-    def pending_bans(self, key: bytes) -> tuple[StoredBan, ...]:
+    def pending_bans(self, key: bytes, asked_at: float = math.inf) -> tuple[StoredBan, ...]:
         """Return the bans of the subject of ``key`` that the store may not know.
 
-        A ban from everything that the store has carried out is left to it, as somebody may have
-        lifted it since.
+        ``asked_at``: when the store was asked, whose answer they are for, in seconds of the steady
+        clock; infinite: it will be asked. A ban from everything that the store has carried out is
+        left to it, as somebody may have lifted it since; one from a scope that it had not when it
+        was asked is not.
         """
         if key not in self._sweeps:
             return ()
         with self._lock:
             sweeps = tuple(self._sweeps.get(key, {}).values())
         return tuple(
-            ban for sweep in sweeps for ban in sweep.bans if ban.scope or sweep.until == math.inf
+            ban
+            for sweep in sweeps
+            for ban in sweep.bans
+            if sweep.until == math.inf or (ban.scope and asked_at <= sweep.denial.known_at)
         )
 
     def judge(

@@ -111,9 +111,19 @@ class Memory:
         self.denials.forget_sweep(key, request)
         self.near.changed(key)
 
-    def with_pending_bans(self, key: bytes, bans: tuple[StoredBan, ...]) -> tuple[StoredBan, ...]:
-        """Return ``bans`` of the subject of ``key``, with those that only this process knows."""
-        pending = self.denials.pending_bans(key)
+    def settle_ban(self, key: bytes, request: bytes) -> None:
+        """Leave a ban from a scope to the store, or to the journals, which have it by now."""
+        self.denials.settle_ban(key, request)
+        self.near.changed(key)
+
+    def with_pending_bans(
+        self, key: bytes, bans: tuple[StoredBan, ...], asked_at: float
+    ) -> tuple[StoredBan, ...]:
+        """Return ``bans`` of the subject of ``key``, with those that only this process knows.
+
+        ``asked_at``: when the store was asked for ``bans``, in seconds of the steady clock.
+        """
+        pending = self.denials.pending_bans(key, asked_at)
         if not pending:
             return bans
         known = {ban.scope for ban in bans}
@@ -133,9 +143,9 @@ class Memory:
             if not isinstance(stored.record, LiveRecord)
             or self.denials.judge(key, session_id, stored, asked_at) is None
         }
-        if self.denials.pending_bans(key):
+        if self.denials.pending_bans(key, asked_at):
             left = {
-                session_id: replace(stored, bans=self.with_pending_bans(key, stored.bans))
+                session_id: replace(stored, bans=self.with_pending_bans(key, stored.bans, asked_at))
                 for session_id, stored in left.items()
             }
         return replace(listed, sessions=left)

@@ -61,11 +61,14 @@ class AddBan(SubjectRevocation):
         elif is_pending:
             self.context.memory.sweep(self._key, request, sweep, None)
         else:
-            self.release(operation)
+            self.context.memory.settle_ban(self._key, request)
 
     def enforce_journaled(self, operation: bytes) -> None:
         """Deny nothing by a time: whoever asks about the subject carries the revocation out."""
-        self.release(operation)
+        if self.scope:
+            self.context.memory.settle_ban(self._key, self.request(operation))
+        else:
+            self.release(operation)
 
     def entry(self, operation: bytes) -> JournalEntry:
         """Return the ban as the journals hold it, under the id ``operation``."""

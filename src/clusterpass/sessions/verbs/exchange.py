@@ -186,7 +186,8 @@ class Exchange:
         )
         raw = self._memory.clocks.judge_reply(answer.reply, sent_at)
         standing = subject_calls.interpret_standing(raw)
-        bans = self._memory.with_pending_bans(self._keyspace.sessions(subject), standing.bans)
+        key = self._keyspace.sessions(subject)
+        bans = self._memory.with_pending_bans(key, standing.bans, sent_at)
         is_stored = standing.is_spent or standing.record is not None
         stored = Stored(
             standing.now_milliseconds,

@@ -157,7 +157,7 @@ class Loads:
                 self._memory.near.changed(key)
                 self._confirm.deny(subject, session_id, denial)
                 raise denial.error()
-            stored = replace(stored, bans=self._memory.with_pending_bans(key, stored.bans))
+            stored = replace(stored, bans=self._memory.with_pending_bans(key, stored.bans, sent_at))
         return stored, record
 
     def refuse_if_over(self, entry: CachedToken) -> None:

@@ -169,7 +169,7 @@ class SubjectFlows:
         now, bans = answer.reply
         now = self._memory.clocks.judge(1000 * now, asked_at) // 1000
         key = self._keyspace.sessions(subject)
-        return describe_bans(self._memory.with_pending_bans(key, bans), now)
+        return describe_bans(self._memory.with_pending_bans(key, bans, asked_at), now)
 
     def check_ban(self, subject: str, scope: str, level: int) -> Flow[None]:
         """Raise SubjectBanned when a ban forbids everything, or ``scope`` at ``level``."""
