@@ -8,7 +8,7 @@ RUN_READY := $(VENV)/.run-ready
 TEST_READY := $(VENV)/.test-ready
 PROXIES_READY := $(VENV)/.proxies-ready
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
-WORKERS ?= 5
+WORKERS ?= 6
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 PYTEST := REQUIRE_PROXIES=1 REQUIRE_LINTERS=1 $(BIN)/pytest
 HELM_VERSION := v3.22.0

@@ -392,9 +392,9 @@ def test_a_history(terminal: Terminal) -> None:
     terminal.answers["history"] = entries
     lines = terminal.says("sessions", "history", "alice").splitlines()
     assert [" ".join(line.split()) for line in lines] == [
-        "TIME EVENT COUNT SESSION ADDRESS TEXT",
-        f"{SHOWN} login 1 id 10.0.0.1 phone",
-        f"{SHOWN} refused 3 - -",
+        "TIME EVENT COUNT SESSION ADDRESS BY TEXT",
+        f"{SHOWN} login 1 id 10.0.0.1 - phone",
+        f"{SHOWN} refused 3 - - -",
     ]
     first, _ = json.loads(terminal.says("sessions", "history", "alice", "--json"))
     assert (first["kind"], first["at"], first["count"]) == ("login", AT, 1)
