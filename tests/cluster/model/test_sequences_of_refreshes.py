@@ -19,6 +19,8 @@ from .refresh_chain import Chain, Place
 from .sequences import EXAMPLES, numbers, run
 from .world import KEYSPACE, World, older, outcome
 
+SECRETS = (new_refresh_secret(), new_refresh_secret())
+"""The same for all tests: a process that lacks a secret of others cannot tell what was reused."""
 pytestmark = pytest.mark.timeout(0 if EXAMPLES else 180)
 
 
@@ -120,12 +122,11 @@ def test_any_sequence_of_refreshes_does_what_the_model_says(
     # Secrets that are new make tokens by age, in each process the same. These have long been known,
     # so each manager makes tokens by its own first one.
     monkeypatch.setattr(known_secrets, "_PUBLISHED_FOR", -60_000)
-    one, other = new_refresh_secret(), new_refresh_secret()
     configs = [
         dataclasses.replace(
             world.config, refresh_secrets=order, refresh_grace=grace, refresh_retry=retry
         )
-        for order in ((one, other), (other, one))
+        for order in (SECRETS, SECRETS[::-1])
     ]
     managers = [world.open(config) for config in configs]
     try:
