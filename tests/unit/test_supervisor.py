@@ -79,6 +79,55 @@ class Became(Exception):
     """The program was replaced by another one."""
 
 
+LISTENING = """
+import os, signal, socket, sys, time
+from clusterpass.service import supervisor
+
+server = socket.create_server(("127.0.0.1", 0))
+port = server.getsockname()[1]
+ready, told = os.pipe()
+child = os.fork()
+if not child:
+    copy = os.dup(server.fileno())  # as a worker has several
+    is_asked = []
+
+    def leave(*_):
+        is_asked.append(1)
+        os.close(copy)
+
+    signal.signal(signal.SIGTERM, leave)
+    os.write(told, b".")
+    give_up_at = time.monotonic() + 30
+    while time.monotonic() < give_up_at:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if is_asked:
+                print("refused, while a worker still answers", flush=True)
+            os._exit(0)
+        time.sleep(0.01)
+    os._exit(1)
+os.read(ready, 1)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+supervisor.stop_for_good([supervisor.Worker(child), supervisor.Worker(0)])
+"""
+
+
+def test_nobody_listens_when_workers_accept_no_more() -> None:
+    """Clients are then refused and ask another server, while the last requests are answered."""
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENING], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "refused, while a worker still answers\n"
+
+
+def test_a_worker_that_has_ended_holds_nothing() -> None:
+    worker = spawn("echo ready; exec sleep 60")
+    stop([worker])
+    assert supervisor.copies(worker.pid, {"socket:[1]": None}) == 0
+
+
 class Process:
     """What the supervisor is told, one thing after the other, and what it does."""
 
@@ -90,7 +139,7 @@ class Process:
         arguments = ["supervisor.py", "clusterpass serve", str(len(workers))]
         monkeypatch.setattr(sys, "argv", [*arguments, *map(str, workers), "python", "-c", "again"])
         monkeypatch.setattr(Worker, "has_ended", lambda worker: worker.pid in self.ended)
-        monkeypatch.setattr(supervisor, "stop", self.stop)
+        monkeypatch.setattr(supervisor, "stop_for_good", self.stop)
         monkeypatch.setattr(supervisor.signal, "sigwait", self.wait)
         monkeypatch.setattr(supervisor.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(supervisor.os, "execv", self.become)

@@ -65,6 +65,11 @@ def stop(workers: "list[Worker]") -> None:
     SIGCHLD has to be blocked.
     """
     signal_all(workers, signal.SIGTERM)
+    wait_for(workers)
+
+
+def wait_for(workers: "list[Worker]") -> None:
+    """Wait until ``workers``, which were asked to stop, have, and kill those that take too long."""
     give_up_at = time.monotonic() + GRACE_SECONDS
     left = [worker for worker in workers if worker.pid and not worker.has_ended()]
     while left and (seconds := give_up_at - time.monotonic()) > 0:
@@ -93,7 +98,7 @@ def stop_for_good(workers: "list[Worker]") -> None:
     for each in held.values():
         each.shutdown(2)
         each.close()
-    stop(workers)
+    wait_for(workers)
 
 
 def listening() -> "dict[str, Any]":

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from clusterpass.config import Config
@@ -32,7 +31,7 @@ from clusterpass.protocol.script import Flow
 from clusterpass.sessions.audit_entry import encode_entry
 from clusterpass.sessions.memory.audit_queue import AuditQueue, Entry
 from clusterpass.sessions.present import pack_address, reduce_address, unpack_address
-from clusterpass.sessions.token_subject import claimed_by, subject_of_token
+from clusterpass.sessions.token_subject import claimed_by
 
 Result = TypeVar("Result")
 About = Mapping[str, Any]
@@ -66,7 +65,7 @@ class AuditTrail:
     ) -> None:
         """``writer``: eight random bytes."""
         self.queue: Final = AuditQueue(policy, keyspace)
-        self._config: Final = config
+        self._stored_addresses: Final = config.stored_addresses
         self._clock: Final = clock
         self._writer = writer.hex()
         self._numbers = itertools.count(1)
@@ -103,22 +102,21 @@ class AuditTrail:
         # Anybody can send a token that is none, also while nobody can tell.
         if action == "logout" and not isinstance(error, RevocationPending):
             return
-        is_genuine = isinstance(error, RefreshTokenReused | RevocationPending)
-        told = self._told(about, is_genuine=is_genuine)
+        told = _told(about)
         yield from self.note(action, _outcome_of(error), told, error=error.code, sparing=True)
 
     def note_result(self, action: str, result: object, about: About) -> Flow[None]:
         """Note that a verb has returned ``result``."""
         if action == "refresh":
             return
-        told = {**self._told(about, is_genuine=True), **_of_result(result)}
+        told = {**_told(about), **_of_result(result)}
         details = {**(about.get("details") or {}), **(told.get("details") or {})}
         yield from self.note(action, "done", {**told, "details": details})
 
     def note_end(self, action: str, about: About) -> None:
         """Note that the caller of a verb did not wait for what became of it."""
         if action not in {"refresh", "logout"}:
-            self.queue.put(self._entry(action, "unknown", None, self._told(about)))
+            self.queue.put(self._entry(action, "unknown", None, _told(about)))
 
     def login_failed(self, subject: str, error: str, address: str | None) -> None:
         """Note that a login was refused with ``error``."""
@@ -189,34 +187,32 @@ class AuditTrail:
         )
         return text, hashlib.sha256(text).hexdigest()
 
-    def _told(self, about: About, *, is_genuine: bool = False) -> dict[str, Any]:
-        """What is known: also whose a token or a session is, and who impersonates.
-
-        ``is_genuine``: whether the verb has found the token to be.
-        """
-        told = dict(about)
-        token, session, actor = (told.pop(name, None) for name in ("token", "session", "by"))
-        if isinstance(session, Session):
-            told = {"subject": session.subject, "session_id": session.session_id, **told}
-            if session.act is not None:
-                told["actor"] = session.act.subject
-        if isinstance(actor, Session):
-            told["actor"] = actor.subject
-        if isinstance(token, str) and is_genuine:
-            claimed = claimed_by(token)
-            told |= {"subject": claimed.subject, "session_id": claimed.session_id}
-            if claimed.actor is not None:
-                told["actor"] = claimed.actor
-        elif isinstance(token, str):
-            with suppress(ClusterPassError):
-                told["subject"] = subject_of_token(self._config, token)
-        return told
-
     def _kept(self, address: object) -> str | None:
         """What of an address is kept."""
         if not isinstance(address, str):
             return None
-        return unpack_address(reduce_address(pack_address(address), self._config.stored_addresses))
+        return unpack_address(reduce_address(pack_address(address), self._stored_addresses))
+
+
+def _told(about: About) -> dict[str, Any]:
+    """What is known: also whose a token or a session is, and who impersonates.
+
+    A token was found genuine by its verb: others are not noted.
+    """
+    told = dict(about)
+    token, session, actor = (told.pop(name, None) for name in ("token", "session", "by"))
+    if isinstance(session, Session):
+        told = {"subject": session.subject, "session_id": session.session_id, **told}
+        if session.act is not None:
+            told["actor"] = session.act.subject
+    if isinstance(actor, Session):
+        told["actor"] = actor.subject
+    if isinstance(token, str):
+        claimed = claimed_by(token)
+        told |= {"subject": claimed.subject, "session_id": claimed.session_id}
+        if claimed.actor is not None:
+            told["actor"] = claimed.actor
+    return told
 
 
 def _outcome_of(error: ClusterPassError) -> AuditOutcome:

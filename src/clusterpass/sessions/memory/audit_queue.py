@@ -7,7 +7,8 @@ readers tell it by the number of its writer. What the store does not take goes t
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final, Protocol
 from weakref import WeakMethod
 
@@ -97,8 +98,16 @@ class AuditQueue:
         self._is_closed = True
         for key in list(self._under_way):
             self._put_back(key)
-        while self._waiting:
-            self.log(self._waiting.popleft())
+        for entry in self._taken():
+            self.log(entry)
+
+    def _taken(self) -> Iterator[Entry]:
+        """Take what waits, one by one; others may do so at once."""
+        while True:
+            try:
+                yield self._waiting.popleft()
+            except IndexError:
+                return
 
     def take_back(self) -> None:
         """Let wait again what the worker was writing when its event loop ended."""
@@ -121,9 +130,7 @@ class AuditQueue:
         Raises StoreUnavailable, and the entries go on waiting; or StoreDenied or StoreFailed, when
         no other try could be better, and the log has them.
         """
-        batch: list[Entry] = []
-        while self._waiting and len(batch) < MOST_AT_ONCE:
-            batch.append(self._waiting.popleft())
+        batch = list(islice(self._taken(), MOST_AT_ONCE))
         if not batch:
             return
         key = object()
