@@ -15,6 +15,7 @@ import yaml
 
 from clusterpass.doctor import DoctorOptions, examine
 from clusterpass.embedded.binary import find_server
+from clusterpass.embedded.conf import port_is_free
 from tests.ports import free_port
 
 from .programs import DEPLOY, program, run, said
@@ -23,6 +24,7 @@ FOLDER = DEPLOY / "compose"
 COMPOSE = FOLDER / "compose.yaml"
 PASSWORD = "letters0and1digits"
 SERVICES = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]
+BUS_IS_ABOVE = 10_000
 NODES = [name for name in SERVICES if name.startswith("valkey-")]
 
 
@@ -108,6 +110,16 @@ def test_the_service_is_stopped_as_slowly_as_it_stops():
         assert int(SERVICES[name]["stop_grace_period"].rstrip("s")) > GRACE_SECONDS
 
 
+def ports_of_nodes(count: int) -> list[int]:
+    """Different ports whose cluster bus, ten thousand above, finds its own free, too."""
+    found: set[int] = set()
+    while len(found) < count:
+        port = free_port()
+        if port_is_free(port + BUS_IS_ABOVE):
+            found.add(port)
+    return sorted(found)
+
+
 @pytest.fixture
 def nodes(tmp_path: Path) -> Iterator[dict[str, int]]:
     """The six nodes, started by their own commands: their addresses and their ports here."""
@@ -115,8 +127,8 @@ def nodes(tmp_path: Path) -> Iterator[dict[str, int]]:
     ports = {}
     environment = {"VALKEY_PASSWORD": PASSWORD, "PATH": os.environ["PATH"]}
     try:
-        for name in NODES:
-            port, folder = free_port(), tmp_path / name
+        for name, port in zip(NODES, ports_of_nodes(len(NODES)), strict=True):
+            folder = tmp_path / name
             folder.mkdir()
             ports[SERVICES[name]["networks"]["cluster"]["ipv4_address"]] = port
             command = SERVICES[name]["command"][-1].replace("$$", "$")
