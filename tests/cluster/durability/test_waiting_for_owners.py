@@ -25,7 +25,10 @@ from .shards import HANGING, eventually, key_of
 pytestmark = pytest.mark.timeout(240)
 NODE_TIMEOUT = 1.0
 LATE = 10.0
-"""L in these tests, in seconds: time enough for a failover, so that evidence outlives it."""
+"""L, in seconds, where an ending waits for it: time enough for a failover, so that evidence
+outlives it."""
+NEVER = 60.0
+"""... and where nothing waits: evidence outlives the failover of a busy machine, too."""
 
 
 @pytest.fixture
@@ -36,11 +39,12 @@ def seven() -> Iterator[EmbeddedCluster]:
 
 
 @pytest.fixture
-def late_evidence(config: Config, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """A configuration under which evidence lasts for :data:`LATE`."""
+def late_evidence(config: Config, waits: bool, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A configuration under which evidence lasts for :data:`LATE`, or :data:`NEVER` ends."""
+    bound = LATE if waits else NEVER
     set_bound = Leases.set_evidence_bound
-    monkeypatch.setattr(Leases, "set_evidence_bound", lambda leases, _: set_bound(leases, LATE))
-    return replace(config, verification="strict", staleness_bound=LATE)
+    monkeypatch.setattr(Leases, "set_evidence_bound", lambda leases, _: set_bound(leases, bound))
+    return replace(config, verification="strict", staleness_bound=bound)
 
 
 @pytest.fixture
