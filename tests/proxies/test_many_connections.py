@@ -14,7 +14,7 @@ from .programs import HOST, Proxy
 COUNTS = {"nginx", "traefik", "haproxy"}
 LIMIT = 100
 ANOTHER = "127.0.0.3"
-LONGEST = 30.0
+LONGEST = 90.0
 
 
 @contextmanager

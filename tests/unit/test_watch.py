@@ -29,7 +29,8 @@ class Observer:
     def __init__(self, prefixes: tuple[bytes, ...] = (b"cp:{",)) -> None:
         self.prefixes = prefixes
         self.wants_all = False
-        self.held = 0
+        self.is_followed = True
+        self.held = self.activity = 0
         self.refusal = "before"
         self.journal = None
         self.told: list[tuple[Any, ...]] = []

@@ -103,6 +103,8 @@ def test_who_asks_the_replaced_primary_refuses_what_its_successor_has_ended(
     key = key_of(subject)
     gone = seven.primary_of(key)
     gone_id = identity(seven, gone)
+    with seven.client(gone) as client:  # so that nobody but the asking process finds out
+        client.config_set("cluster-allow-reads-when-down", "yes")
     with (
         SessionManager.from_url(seven.url, late_evidence) as asks,
         SessionManager.from_url(seven.url, late_evidence) as ends,

@@ -36,6 +36,22 @@ async def remembered(door: Service, asking: Callable[[], Any]) -> Any:
             await asyncio.sleep(0.01)
 
 
+async def kept(asking: Callable[[], Any]) -> httpx.Response:
+    """The answer from memory, which is not served for a moment after the machine has stalled."""
+    async with asyncio.timeout(20):
+        while (answer := await asking()).status_code == 500:
+            await asyncio.sleep(0.01)
+        return answer
+
+
+async def equals(asking: Callable[[], Any], wanted: Any) -> bool:
+    """Whether the answer from memory is what is wanted; see :func:`kept`."""
+    async with asyncio.timeout(20):
+        while await asking() != wanted:
+            await asyncio.sleep(0.01)
+        return True
+
+
 async def becomes(asking: Callable[[], Any], status: int) -> httpx.Response:
     """Ask until the status is another one, which it has to stay."""
     async with asyncio.timeout(20):

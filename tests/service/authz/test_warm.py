@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from ..conftest import Service, bearer
 from .asking import COOKIE, FAMILY, POLICY, ask, asked, grant
 from .browsing import COOKIE as PROXY_COOKIE, PORTAL, PREFIX
 from .grpc_calls import check, check_request, grpc_address, headers_of, status_of
-from .remembering import becomes, becomes_ok, only_memory, remembered, same
+from .remembering import becomes, becomes_ok, equals, kept, only_memory, remembered, same
 
 
 @pytest.mark.parametrize("proxy", [*FAMILY, "envoy"])
@@ -37,7 +38,7 @@ async def test_it_is_the_answer_of_the_beginning(start, make, policy, alice, pro
     warm = await remembered(door, asking)
     cold = await asking(loud)
     with only_memory():
-        again = await asking()
+        again = await kept(asking)
         assert same(await asking(uri="/public/a"))
         assert (await asking(uri="/closed")).status_code == 500
     assert same(again) == same(warm)
@@ -77,7 +78,7 @@ async def test_what_a_session_may_do_now_counts(door, alice, directory):
     await remembered(door, order)
     assert (await remembered(door, comment)).status_code == 200
     with only_memory():
-        assert (await order()).headers["x-auth-scope"] == "orders:write"
+        assert (await kept(order)).headers["x-auth-scope"] == "orders:write"
     grant(directory, alice, "orders:read")
     assert (await becomes(order, 403)).json()["error"] == "scope_missing"
     assert (await remembered(door, comment)).headers["x-auth-scope"] == "orders:read"
@@ -174,7 +175,7 @@ async def test_a_cookie_for_proxies_is_kept_from_the_upstream(start, make, polic
         assert warm.status_code == 200
         assert "cookie" not in warm.headers
         with only_memory():
-            answer = await asking(uri, Cookie=f"a=b; {PROXY_COOKIE}=x; c=d")
+            answer = await kept(partial(asking, uri, Cookie=f"a=b; {PROXY_COOKIE}=x; c=d"))
         assert answer.headers["cookie"] == "a=b; c=d"
 
 
@@ -194,8 +195,8 @@ async def test_envoy_gets_the_same_over_grpc(start, grpc_settings, alice, direct
     first = await asking()
     warm = await remembered(door, asking)
     with only_memory():
-        assert await asking() == warm
-        assert await asking("/x?b=2") == warm
+        assert await equals(asking, warm)
+        assert await equals(partial(asking, "/x?b=2"), warm)
         public = await check(grpc_settings, check_request("/public/a"))
         assert set(headers_of(public).values()) == {""}
         assert status_of(await asking("/closed")) == 500

@@ -14,7 +14,7 @@ from ..conftest import Service
 from .asking import FAMILY, POLICY, ask, asked, grant
 from .browsing import PREFIX
 from .grpc_calls import check, check_request, grpc_address, headers_of, status_of
-from .remembering import becomes, becomes_ok, only_memory, remembered, same
+from .remembering import becomes, becomes_ok, equals, kept, only_memory, remembered, same
 
 ELSEWHERE = "app.example.net"
 """A host that the cookie of the portal does not reach."""
@@ -61,7 +61,7 @@ async def test_a_browser_gets_the_answer_of_the_beginning(start, for_browsers, a
     warm = await remembered(door, asking)
     cold, public = await asking(loud), await asking(loud, "/public/a")
     with only_memory():
-        again = await asking()
+        again = await kept(asking)
         if host != ELSEWHERE:
             assert sorted(same(await asking(uri="/public/a"))) == sorted(same(public))
     assert sorted(same(again)) == sorted(same(warm)) == sorted(same(cold))
@@ -145,7 +145,7 @@ async def test_envoy_gets_the_same_about_browsers_over_grpc(start, for_browsers,
     first = await asking()
     warm = await remembered(door, asking)
     with only_memory():
-        assert await asking() == warm
+        assert await equals(asking, warm)
         assert headers_of(await asking(f"{cookie}; e=f")) == {**headers_of(warm), "cookie": "e=f"}
         assert await asking() == warm, "what is kept has not changed"
     assert headers_of(first) == headers_of(warm)

@@ -202,26 +202,27 @@ class NearCache(CachedReads):
 
         Returns whether the cutoff is among them and has to be read again soon.
         """
+        has_cutoff, has_secrets = keys is None, False
         with self._lock:
             now = self._steady()
-            has_cutoff = keys is None
             if keys is None:
                 self._invalidations.note(now)
                 self._flushed_at = now
                 self.leases.connected(node)
-                self.on_secrets(False)
             for key in keys or ():
                 self._invalidations.note(now)
                 self.counters.pushed(key, now)
                 if key.startswith(self._cutoff_prefix):
                     has_cutoff = True
                 elif key.startswith(self._secrets_prefix):
-                    self.on_secrets(True)
+                    has_secrets = True
                 else:
                     self.changed(key)
             if has_cutoff:
                 self._cutoff.forget()
                 self.leases.cutoff_changed(now)
+        if has_secrets or keys is None:
+            self.on_secrets(has_secrets)
         if keys and self.on_pushed is not None:
             self.on_pushed(keys)
         return has_cutoff
