@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from clusterpass import KeyRing
+from clusterpass import AuditPolicy, Config, KeyRing, SessionManager, StoreUnavailable
 
 from .application import Processes
 from .checker import check
@@ -24,6 +24,7 @@ from .verdict import Verdict
 
 _FAULTS_ON_A_CLUSTER = 25
 """So that the histories of long campaigns fit into memory, and shapes alternate."""
+_SECONDS_TO_READ = 60.0
 _SHAPES = {"1": (1,), "2": (2,), "both": (1, 2)}
 
 
@@ -113,5 +114,22 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -
                 say(f"{began - begun:7.1f} s  {name}: {detail}")
         nemesis.pause(1.5, 2)
         counted = processes.end()
+        trail = _faults_of_the_trail(cluster.url, keys)
     history = read_history(folder)
-    return Verdict(history, check(history), counted, time.monotonic() - begun)
+    return Verdict(history, check(history), counted, time.monotonic() - begun, trail)
+
+
+def _faults_of_the_trail(url: str, keys: Path) -> list[str]:
+    """What nobody did who wrote to the audit trail: killed processes and failovers lose entries,
+    but change none."""
+    config = Config(issuer="https://auth.example", keys=KeyRing.load(keys), audit=AuditPolicy())
+    until = time.monotonic() + _SECONDS_TO_READ
+    with SessionManager.from_url(url, config) as manager:
+        while True:
+            try:
+                report = manager.audit.check()
+                break
+            except StoreUnavailable:
+                if time.monotonic() > until:
+                    raise
+    return [each.message for each in report.faults if each.kind in {"changed", "unreadable"}]

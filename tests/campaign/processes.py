@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clusterpass import AsyncSessionManager, Config, KeyRing, SessionManager
+from clusterpass import AsyncSessionManager, AuditPolicy, Config, KeyRing, SessionManager
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.sessions.memory import denials
 from clusterpass.store.address import Address
@@ -34,8 +34,8 @@ from .mix import Mix
 REFRESH_GRACE = 5
 """Seconds."""
 KINDS: dict[str, tuple[bool, dict[str, Any]]] = {
-    "threads": (False, {}),
-    "tasks": (True, {}),
+    "threads": (False, {"audit": AuditPolicy()}),
+    "tasks": (True, {"audit": AuditPolicy()}),
     "strict": (False, {"verification": "strict", "step_up_ends_older_tokens": True}),
     "full": (True, {"cache_entries": 16}),
 }

@@ -23,6 +23,7 @@ def test_a_short_campaign_breaks_no_promise(tmp_path: Path, selection_seed: int)
     plan = Plan(faults=faults, seed=selection_seed, replicas=1 + selection_seed % 2)
     verdict = run(plan, tmp_path)
     assert not verdict.violations, summary(verdict)
+    assert not verdict.trail, summary(verdict)
     assert not [each["errors"] for each in verdict.counted if each["errors"]], summary(verdict)
     assert all(each["waiting"] == 0 for each in verdict.counted), "something is pending still"
     assert len({each.name for each in verdict.history.faults}) == faults < len(FAULTS)

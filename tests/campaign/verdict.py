@@ -20,6 +20,8 @@ class Verdict:
     violations: list[Violation]
     counted: list[dict[str, Any]]
     seconds: float
+    trail: list[str] = field(default_factory=list)
+    """What is wrong with the audit trail."""
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ class Total:
         """Count one."""
         self.operations += len(verdict.history.operations)
         self.seconds += verdict.seconds
-        self.violations += len(verdict.violations)
+        self.violations += len(verdict.violations) + len(verdict.trail)
         self.outcomes += Counter(
             (each.verb, "journaled" if each.journaled else each.outcome or "killed")
             for each in verdict.history.operations
@@ -69,6 +71,7 @@ def summary(verdict: Verdict) -> str:
 def details(verdict: Verdict) -> list[str]:
     """What each process has counted, and the violations."""
     lines = [str(each) for each in verdict.counted]
+    lines += [f"audit trail: {each}" for each in verdict.trail]
     kinds = Counter(each.promise for each in verdict.violations)
     lines += [f"{count} times: {promise}" for promise, count in kinds.most_common()]
     for each in verdict.violations[:_MOST_TOLD]:

@@ -1,4 +1,4 @@
-"""Records in which order a program takes its locks: a circle is a deadlock that waits for its day."""
+"""Records in which order locks are taken: a circle is a deadlock that waits for its day."""
 
 import sys
 import threading
@@ -73,7 +73,7 @@ class RecordedLock:
         self._order = order
         self._name = order.name_of(place)
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 (as threading has it)
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         is_taken = self._lock.acquire(blocking, timeout)
         if is_taken:
             self._order.taken(self._name)

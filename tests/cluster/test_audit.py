@@ -252,6 +252,16 @@ def test_an_entry_that_was_changed_is_noticed(audited, stream):
     assert faults(audited) == [("changed", 6)]
 
 
+def test_an_entry_with_a_number_of_nonsense_stops_nobody(audited, stream):
+    stream("XADD", "*", "n", "-500", "e", "{}", "h", "0" * 40)
+    audited.login("alice")
+    assert [each.subject for each in entries(audited)] == ["alice"]
+    audited.login("bob")
+    assert [each.subject for each in entries(audited)] == ["alice", "bob"]
+    assert audited.stats().audit.written == 2
+    assert ("unreadable", 0) in faults(audited)
+
+
 def test_a_trail_that_was_begun_anew_does_not_have_the_head(audited, stream):
     note_some(audited)
     head = audited.audit.check().head

@@ -112,6 +112,19 @@ def test_a_function_that_fails_is_named(hidden: Hidden, opened: Opener, remap: A
     assert "not-for-the-log" not in f"{failure.value!r} {failure.value.__context__!r}"
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "a\0b", "[::1]", "no such host"])
+def test_a_name_that_no_host_can_have_is_a_connection_that_fails(
+    hidden: Hidden, opened: Opener, host: str
+):
+    manager = opened(hidden.url, address_remap=lambda at: (host, at[1]))
+    with pytest.raises(StoreUnavailable) as failure:
+        manager.login("anybody")
+    error = failure.value
+    assert error.reason == "connection"
+    assert error.tried
+    assert all("the name of the host is unknown" in each for each in error.tried)
+
+
 def test_the_doctor_finds_the_nodes(hidden: Hidden):
     seen = examine(f"{hidden.url}?address_remap={hidden.text}").seen
     assert sum(node.answered for node in seen.nodes) == 3

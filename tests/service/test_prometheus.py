@@ -38,7 +38,7 @@ def expressions() -> list[str]:
 
 
 def visit(url: str, name: str) -> None:
-    """Do what users do: some of it fails. Each request has a connection, so both workers have some."""
+    """Do what users do: some of it fails. Each request has a connection: both workers get some."""
     tokens: dict[str, Any] = {}
     unkept = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=url, timeout=60, limits=unkept) as client:

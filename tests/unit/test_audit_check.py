@@ -79,6 +79,28 @@ def test_entries_that_overtake_each_other():
     assert faults(entries[:4]) == [("lost", 4), ("lost", 4)]
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param([3, 1, 2], id="the first entries"),
+        pytest.param([1, 1000, *range(2, 1000)], id="thousands that have waited"),
+        pytest.param([1000, *range(1, 1000)], id="as the first of all"),
+        pytest.param([5, 9, 7, 1, 8, 3, 6, 2, 4], id="in any order"),
+    ],
+)
+def test_entries_that_waited_while_others_were_written(order):
+    entries = chained([text(number) for number in order])
+    assert faults(entries) == []
+    left_out = chained([text(number) for number in order if number != 2])
+    assert [kind for kind, _ in faults(left_out)] == ["lost"]
+
+
+def test_one_that_is_written_again_long_after_is_no_fault():
+    first = [text(number) for number in range(1, 1500)]
+    assert faults(chained([*first, text(1), text(1499)])) == []
+    assert faults(chained([*first, text(1499, action="forged")])) == [("changed", 1500)]
+
+
 def test_what_was_overtaken_where_the_chain_begins_may_be_over_its_retention():
     assert faults(chained([text(3), text(4), text(6)], first=50)) == []
     late = chained([text(3), text(4)], first=50) + chained([text(6)], first=52, second=2000.0)

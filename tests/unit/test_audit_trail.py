@@ -1,5 +1,6 @@
 """The audit trail of one manager: what it notes of flows, and what becomes of its entries."""
 
+import contextlib
 import json
 import logging
 from typing import Any
@@ -23,7 +24,7 @@ from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Actor
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Answer
+from clusterpass.protocol.script import Answer, Rest
 from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.sessions.memory import audit_queue
 
@@ -204,6 +205,42 @@ def test_what_the_worker_was_writing_is_taken_back(trail, stream):
     left.close()  # when it is collected
     assert len(stream.entries) == 1
     assert not trail.queue.is_busy
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_flush_answers_for_what_the_worker_was_writing(trail, stream, is_away):
+    stream.run(trail.around("login", returns(None), subject="alice"))
+    left = trail.queue.write(as_worker=True)
+    next(left)
+    flushing = trail.queue.flush()
+    assert isinstance(next(flushing), Rest)
+    with pytest.raises(StoreUnavailable):
+        left.throw(StoreUnavailable())
+    stream.failure = StoreUnavailable() if is_away else None
+    with pytest.raises(StoreUnavailable) if is_away else contextlib.nullcontext():
+        stream.run(flushing)
+    assert [entry["s"] for entry in stream.entries + waiting(trail)] == ["alice"]
+    assert trail.queue.is_busy == is_away
+
+
+def test_a_flush_does_not_wait_for_ever_nor_for_what_comes_later(trail, stream):
+    stream.run(trail.around("login", returns(None), subject="alice"))
+    left = trail.queue.write(as_worker=True)
+    next(left)
+    flushing = trail.queue.flush()
+    next(flushing)
+    stream.run(trail.around("login", returns(None), subject="bob"))
+    later = trail.queue.write()
+    next(later)
+    with pytest.raises(StopIteration):
+        left.send(Answer((1, ""), True, is_confirmed=True))
+    with pytest.raises(StopIteration):
+        next(flushing)
+    stuck = trail.queue.flush()
+    with pytest.raises(StoreUnavailable) as failure:
+        for step in stuck:
+            assert isinstance(step, Rest)
+    assert failure.value.reason == "unconfirmed"
 
 
 def test_what_is_written_when_the_queue_is_closed_is_logged_where_that_fails(trail, stream, caplog):

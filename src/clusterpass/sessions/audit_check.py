@@ -1,9 +1,10 @@
 """Checks the audit trail: whether every entry is what was written, and none is missing. Pure."""
 
 import hashlib
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from clusterpass.model.audit import AuditFault, AuditFaultKind, AuditReport
 from clusterpass.model.errors import UnreadableRecord
@@ -16,15 +17,29 @@ _SETTLED_SECONDS: Final = 60.0
 _MOST_RECENT: Final = 1000
 
 
-class _Writer:
-    """Which entries of one manager were seen."""
+class _Gap(NamedTuple):
+    """Numbers of a writer, from ``first`` to ``last``, that were not seen yet."""
 
-    def __init__(self, number: int, at: float) -> None:
-        self.began_at = at
-        self.lowest = number
-        self.highest = number - 1
-        self.missing: dict[int, tuple[int, float]] = {}
-        """The numbers that were left out, each with the number and the time of the entry behind."""
+    first: int
+    last: int
+    behind: int
+    """The number of the entry by which the gap was noticed."""
+    at: float
+    """When that was written."""
+
+
+class _Writer:
+    """Which entries of one manager were seen.
+
+    They arrive in any order: one that a verb waits for overtakes thousands that wait while the
+    store is away.
+    """
+
+    def __init__(self) -> None:
+        self.began_at = 0.0
+        self.lowest = self.highest = 0
+        self.gaps: list[_Gap] = []
+        """In the order of their numbers, none of which is in two."""
         self._recent: OrderedDict[int, str] = OrderedDict()
         """The digests of the latest entries, by number."""
 
@@ -32,20 +47,36 @@ class _Writer:
         """Take note of the entry ``number`` of the writer, the entry ``behind`` of the chain.
 
         Returns False where the number belongs to another entry. One that was written twice, as its
-        answer was lost, is no fault.
+        answer was lost, is no fault; nor is a number that was seen too long ago to tell.
         """
-        is_new = number > self.highest or number < self.lowest or number in self.missing
-        if not is_new:
-            return self._recent.get(number) == digest
-        self.lowest = min(self.lowest, number)
-        self.missing.pop(number, None)
-        if number > self.highest:
-            for each in range(self.highest + 1, min(number, self.highest + 1 + MOST_FAULTS)):
-                self.missing[each] = (behind, at)
+        if not self._recent:
+            self.began_at, self.lowest, self.highest = at, number, number
+        elif number > self.highest:
+            self._leave_out(self.highest + 1, number - 1, behind, at)
             self.highest = number
+        elif number < self.lowest:
+            self._leave_out(number + 1, self.lowest - 1, behind, at)
+            self.lowest = number
+        elif not self._fill(number):
+            return self._recent.get(number, digest) == digest
         self._recent[number] = digest
         if len(self._recent) > _MOST_RECENT:
             self._recent.popitem(last=False)
+        return True
+
+    def _leave_out(self, first: int, last: int, behind: int, at: float) -> None:
+        if first <= last:
+            where = len(self.gaps) if first > self.lowest else 0
+            self.gaps.insert(where, _Gap(first, last, behind, at))
+
+    def _fill(self, number: int) -> bool:
+        """Take ``number`` out of its gap; return whether there is one."""
+        where = bisect_right(self.gaps, number, key=lambda gap: gap.first) - 1
+        if where < 0 or number > self.gaps[where].last:
+            return False
+        gap = self.gaps[where]
+        left = gap._replace(last=number - 1), gap._replace(first=number + 1)
+        self.gaps[where : where + 1] = [each for each in left if each.first <= each.last]
         return True
 
 
@@ -80,11 +111,13 @@ class AuditCheck:
             is_settled = now - writer.began_at > _SETTLED_SECONDS
             if self._first == 1 and writer.lowest > 1 and is_settled:
                 self._add("missing", 1, f"the first entries of writer {name} are not there")
-            for number, (behind, at) in writer.missing.items():
+            for gap in writer.gaps:
                 # What was overtaken may be over its retention where the chain begins.
-                is_old = self._first > 1 and at - self._first_at < _SETTLED_SECONDS
-                if now - at > _SETTLED_SECONDS and not is_old:
-                    self._add("lost", behind, f"entry {number} of writer {name} never arrived")
+                is_old = self._first > 1 and gap.at - self._first_at < _SETTLED_SECONDS
+                if now - gap.at <= _SETTLED_SECONDS or is_old:
+                    continue
+                for number in range(gap.first, min(gap.last, gap.first + MOST_FAULTS) + 1):
+                    self._add("lost", gap.behind, f"entry {number} of writer {name} never arrived")
         latest = self._before
         last = latest.number if latest else 0
         wanted = self._wanted[0]
@@ -116,9 +149,7 @@ class AuditCheck:
             self._add("unreadable", entry.number, f"entry {entry.number} cannot be read")
             return
         number, at = read.writer_number, _written_at(entry)
-        writer = self._writers.get(read.writer)
-        if writer is None:
-            writer = self._writers[read.writer] = _Writer(number, at)
+        writer = self._writers.setdefault(read.writer, _Writer())
         if not writer.see(number, hashlib.sha256(entry.text).hexdigest(), entry.number, at):
             text = f"entry {number} of writer {read.writer} is there with another text, too"
             self._add("changed", entry.number, text)

@@ -13,6 +13,8 @@ _WRITTEN: Final = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
 )
 _HIGHEST_PORT: Final = 65_535
+_LONGEST_NAME: Final = 254
+_LONGEST_LABEL: Final = 63
 AddressRemap = Callable[[tuple[str, int]], tuple[str, int]]
 """Takes the host and the port that a cluster announces of a node, returns those that lead there."""
 
@@ -44,9 +46,15 @@ def read_address(text: str, default_port: int = DEFAULT_PORT) -> Address | None:
     """The address written as ``host``, ``host:port`` or ``[IPv6]:port``; None: there is none."""
     match = _WRITTEN.fullmatch(text)
     port = int(match["port"] or default_port) if match else 0
-    if match is None or not 1 <= port <= _HIGHEST_PORT:
+    if match is None or not 1 <= port <= _HIGHEST_PORT or not can_be_looked_up(match["host"]):
         return None
     return Address(match["host"].strip("[]"), port)
+
+
+def can_be_looked_up(host: str) -> bool:
+    """Whether a name has the lengths of names; a point may stand at the end (RFC 1034)."""
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= _LONGEST_NAME and all(1 <= len(label) <= _LONGEST_LABEL for label in labels)
 
 
 def is_literal(host: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clusterpass.model.errors import ConfigurationError
-from clusterpass.store.address import Address, is_literal
+from clusterpass.store.address import Address, can_be_looked_up, is_literal
 from clusterpass.store.credentials import read_secret
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ def read_tls_options(
     if len(passphrases) > 1:
         raise ConfigurationError("key_password and key_password_file exclude each other")
     server_name = options.get("server_name")
-    if server_name is not None and not _NAME.fullmatch(server_name):
+    if server_name is not None and not (
+        _NAME.fullmatch(server_name) and can_be_looked_up(server_name)
+    ):
         raise ConfigurationError(f"server_name of the store URL is no name: {server_name!r}")
     if server_name is not None and "verify_by" in options:
         raise ConfigurationError("server_name and verify_by of the store URL exclude each other")

@@ -48,9 +48,7 @@ class AsyncAuditing:
 
     async def flush(self) -> None:
         """Write all that waits now; raise StoreUnavailable or StoreFailed where that fails."""
-        while self._queue:
-            await self._store.run(self._queue.write())
-        await self._store.run(self._queue.settle())
+        await self._store.run(self._queue.flush())
 
     async def close(self) -> None:
         """Write what waits, for at most three seconds; what is left goes to the log."""
@@ -76,9 +74,10 @@ class AsyncAuditing:
         """Write some of what waits; return whether the store took it."""
         try:
             await self._store.run(self._queue.write(as_worker=True))
-        except ClusterPassError as error:
+        except Exception as error:  # noqa: BLE001 (only this try failed, whatever was raised)
             if not self._is_failing:
-                logger.warning("the audit trail cannot be written: %s", error.code)
+                why = error.code if isinstance(error, ClusterPassError) else type(error).__name__
+                logger.warning("the audit trail cannot be written: %s", why)
             self._is_failing = True
             return False
         if self._is_failing:

@@ -13,10 +13,10 @@ from typing import Final, Protocol
 from weakref import WeakMethod
 
 from clusterpass.model.audit import AuditPolicy, AuditStats
-from clusterpass.model.errors import StoreDenied, StoreFailed
+from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.calls.audit import append_entries
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Answer, Flow, Rest
+from clusterpass.protocol.script import Flow, Rest
 
 Entry = tuple[bytes, str]
 """The text of an entry, and its SHA-256 in hexadecimal digits."""
@@ -165,12 +165,27 @@ class AuditQueue:
             self.put(entry)
             raise
 
-    def settle(self) -> Flow[None]:
-        """Wait until nothing is being written by others, for five seconds at most."""
+    def flush(self) -> Flow[None]:
+        """Write all that waits, and wait for what others are writing.
+
+        What they could not write waits again, and is written here. Raises what :meth:`write` does,
+        and StoreUnavailable when others are still writing after five seconds.
+        """
+        failed = None
+        while failed != self._failed:
+            failed = self._failed
+            while self._waiting:
+                yield from self.write()
+            yield from self._settle()
+
+    def _settle(self) -> Flow[None]:
+        """Wait until nothing of what others are writing now is under way."""
+        theirs = set(self._under_way.copy())
         for _ in range(_MOST_RESTS):
-            if not self._under_way:
+            if theirs.isdisjoint(self._under_way.copy()):
                 return
             yield Rest(_SETTLING_SECONDS)
+        raise StoreUnavailable(reason="unconfirmed")
 
     def append(self, entries: tuple[Entry, ...], deadline: float | None = None) -> Flow[None]:
         """Write ``entries``.
@@ -178,14 +193,13 @@ class AuditQueue:
         They are written when the store answers, whether a replica confirms them or not: to write
         them again would add them once more.
         """
-        answer: Answer[tuple[int, str]] = yield append_entries(
+        yield append_entries(
             self._keyspace,
             entries,
             most_entries=self._policy.most_entries,
             retention=self._policy.retention,
             deadline=deadline,
         )
-        assert answer.reply[0] >= len(entries)
         self._written += len(entries)
 
 

@@ -48,7 +48,10 @@ def dial(host: str, port: int, seconds: float) -> socket.socket:
 
     Raises OSError: that of the last attempt, or TimeoutError.
     """
-    found = _mixed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    try:
+        found = _mixed(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except ValueError as refusal:
+        raise _no_name(refusal) from None
     race = _Race(found, time.monotonic() + seconds, _pause(seconds, len(found)))
     try:
         return race.run()
@@ -63,7 +66,10 @@ async def dial_in_loop(host: str, port: int, seconds: float) -> socket.socket:
     OSError, that of the last attempt.
     """
     loop = asyncio.get_running_loop()
-    found = _mixed(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    try:
+        found = _mixed(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except ValueError as refusal:
+        raise _no_name(refusal) from None
     pause = _pause(seconds, len(found))
     waiting = iter(found)
     attempts: set[asyncio.Task[socket.socket]] = set()
@@ -182,6 +188,11 @@ def _socket_for(info: AddressInfo) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def _no_name(refusal: ValueError) -> socket.gaierror:
+    """What a resolver says of a name that nobody can have, which Python refuses to look up."""
+    return socket.gaierror(socket.EAI_NONAME, f"not the name of a host ({type(refusal).__name__})")
 
 
 def _error(code: int, address: Any) -> OSError:
