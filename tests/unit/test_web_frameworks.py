@@ -177,6 +177,17 @@ async def test_a_plain_function_checks_passwords_beside_the_event_loop(
     assert noted == ["invalid_credentials"]
 
 
+@pytest.mark.parametrize(
+    "granted", [True, 5, ["alice"], {"claims": {"scope": "a"}}, {"subject": None}]
+)
+async def test_what_a_check_of_passwords_returns_by_mistake_is_named(granted: Any) -> None:
+    async def note(code: str) -> None:
+        raise AssertionError
+
+    with pytest.raises(TypeError, match="authenticate must return None, a subject, or options"):
+        await ask_application(lambda username, password: granted, "alice", "pw", note)
+
+
 @pytest.mark.parametrize("name", ["fastapi", "litestar"])
 async def test_a_login_stalls_no_other_request(name: str) -> None:
     checker = Checker()

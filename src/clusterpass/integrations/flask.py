@@ -34,7 +34,7 @@ from clusterpass.integrations.flask_requests import (
 from clusterpass.integrations.flask_routes import make_blueprint
 from clusterpass.integrations.login_options import login_options
 from clusterpass.managers.sync.manager import SessionManager
-from clusterpass.model.errors import ClusterPassError, ConfigurationError, TooManyAttempts
+from clusterpass.model.errors import ClusterPassError, TooManyAttempts
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.web import endpoints
@@ -229,8 +229,7 @@ def _session() -> Session | None:
     session = known_session()
     if session is not None or known_visit() is not None:
         return session
-    if EXTENSION not in current_app.extensions:
-        raise ConfigurationError("the extension was not initialised: call ClusterPass().init_app")
+    extension_here()
     return None
 
 

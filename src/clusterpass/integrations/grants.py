@@ -27,7 +27,7 @@ async def ask_application(
     the caller, as to check the hash of a password takes long enough to stall all other requests.
     ``note``: is called with the code of an error when the password is refused, unless
     ``authenticate`` has noted that itself. Raises InvalidCredentials when nothing is granted, and
-    what ``authenticate`` raises.
+    what ``authenticate`` raises, and TypeError for what is no grant.
     """
     with open_refusal() as refusal:
         try:
@@ -41,7 +41,13 @@ async def ask_application(
             if not refusal.take():
                 await note(InvalidCredentials.code)
             raise InvalidCredentials
-    return {"subject": grant} if isinstance(grant, str) else dict(grant)
+    options = {"subject": grant} if isinstance(grant, str) else grant
+    if not isinstance(options, Mapping) or not isinstance(options.get("subject"), str):
+        raise TypeError(
+            "authenticate must return None, a subject, or options of a login with 'subject',"
+            f" not {type(grant).__name__}"
+        )
+    return dict(options)
 
 
 async def _ask(authenticate: Authenticate, username: str, password: str) -> Grant:
