@@ -84,6 +84,7 @@ class RequestState:
         token = self.prepare_check(request)
         if visit.session is None or visit.access_token is None:
             return run(sessions, gate.admit(visit, needs, form_token=token))
+        needs.require_known(gate.levels)
         found = visit.credentials
         if found is not None and found.is_old:  # which bring no CSRF token of the new session
             gate.require_no_forgery_by(visit, found, token)
