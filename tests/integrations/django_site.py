@@ -21,7 +21,18 @@ def claims_of(user: Any) -> dict[str, Any]:
 
 
 def configure(**clusterpass: Any) -> None:
-    """Make this process a process of the site, with a database of its own."""
+    """Make this process a process of the site, with a database of its own.
+
+    Where it is one already, because of another file, only what is given changes.
+    """
+    ours = {
+        "CLAIMS": "tests.integrations.django_site.claims_of",
+        "COOKIE_SECURE": False,
+        **clusterpass,
+    }
+    if settings.configured:
+        settings.CLUSTERPASS = ours
+        return
     settings.configure(
         SECRET_KEY="secret",
         ALLOWED_HOSTS=["*"],
@@ -38,11 +49,7 @@ def configure(**clusterpass: Any) -> None:
             "clusterpass.integrations.django",
         ],
         MIDDLEWARE=MIDDLEWARE,
-        CLUSTERPASS={
-            "CLAIMS": "tests.integrations.django_site.claims_of",
-            "COOKIE_SECURE": False,
-            **clusterpass,
-        },
+        CLUSTERPASS=ours,
         REST_FRAMEWORK={
             "DEFAULT_AUTHENTICATION_CLASSES": [
                 "clusterpass.integrations.drf.SessionAuthentication"

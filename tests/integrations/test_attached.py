@@ -7,8 +7,10 @@ import pytest
 
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, InvalidInput, Session
 from clusterpass.integrations.attached import attached
+from clusterpass.integrations.streams import while_live
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.tokens.identifiers import decode_session_id
+from clusterpass.web.needs import Needs
 
 
 @pytest.fixture
@@ -116,3 +118,41 @@ async def test_what_is_no_session_is_refused_at_once(sessions) -> None:
     with pytest.raises(InvalidInput):
         async with attached(sessions, None, Connection().close):  # type: ignore[arg-type]
             pytest.fail("the body was run")
+
+
+@pytest.mark.parametrize("body", ["waits", "sends", "returns"])
+async def test_a_session_that_was_never_as_it_has_to_be_is_closed_before_the_body_runs(
+    sessions, session, body
+) -> None:
+    closed: list[tuple[int, str]] = []
+
+    async def close(code: int, reason: str) -> None:
+        closed.append((code, reason))
+
+    async def handle() -> int:
+        needs = Needs(scopes=("orders:read",))
+        async with attached(sessions, session, close, needs=needs):
+            assert closed == [(4403, "scope_missing: insufficient_scope")]
+            if body == "sends":
+                raise RuntimeError("the connection is closed")
+            if body == "waits":
+                await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert await asyncio.create_task(handle()) == 0
+    assert len(closed) == 1
+
+
+async def test_a_stream_of_a_session_that_was_never_as_it_has_to_be_has_no_events(
+    sessions, session
+) -> None:
+    async def secrets() -> AsyncIterator[str]:
+        while True:
+            yield "secret"
+
+    needs = Needs(scopes=("orders:read",))
+    live = while_live(sessions, session, secrets(), needs=needs, last=lambda end: str(end.code))
+    assert [event async for event in live] == ["4403"]

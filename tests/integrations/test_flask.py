@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ from werkzeug.test import Client
 
 from clusterpass import Config, ConfigurationError, KeyRing, SessionManager
 from clusterpass.cli.local_setup import write_keys
-from clusterpass.integrations.flask import ClusterPass, current_session, session_required
+from clusterpass.integrations.flask import (
+    ClusterPass,
+    csrf_token,
+    current_session,
+    session_required,
+)
 from clusterpass.tokens.key_encryption import new_encryption_key
 from clusterpass.tokens.refresh_secrets import new_refresh_secret
 from clusterpass.web.settings import WebSettings
@@ -101,12 +107,23 @@ def test_a_manager_whose_keys_are_in_the_store(
         assert browser.post("/auth/logout-all", headers=headers | token).json == {"ended": 1}
 
 
-def test_an_application_without_the_extension_is_told_so() -> None:
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: current_session.subject,
+        lambda: ClusterPass().sessions,
+        lambda: ClusterPass().log_in("alice"),
+        lambda: ClusterPass().count_attempt("alice"),
+        session_required()(lambda: ""),
+        csrf_token,
+    ],
+)
+def test_an_application_without_the_extension_is_told_so(use: Callable[[], Any]) -> None:
     with (
         Flask(__name__).test_request_context(),
         pytest.raises(ConfigurationError, match="init_app"),
     ):
-        bool(current_session.subject)
+        use()
 
 
 ENDING = """

@@ -18,6 +18,8 @@ from clusterpass.web.gate import NO_NEEDS
 
 SESSION = Session("alice", "s" * 22, None, 1, 1, 2, claims={"scope": "orders:read"}, acr="mfa")
 
+LEVELS = ("1", "2", "3")
+
 
 def test_a_stream_is_judged_by_what_becomes_of_its_session() -> None:
     call, needs = Call(SESSION), requires("orders:read")
@@ -39,13 +41,14 @@ def test_the_most_specific_rule_counts() -> None:
         {"/*": every, "/shop.Orders/*": service, "/shop.Orders/Pay": method},
         ["/shop.Orders/Hello", "/grpc.health.v1.Health/*"],
         "stay",
+        LEVELS,
     )
     assert rules.of("/shop.Orders/Pay") is method
     assert rules.of("/shop.Orders/List") is service
     assert rules.of("/shop.Orders/Hello") is None
     assert rules.of("/grpc.health.v1.Health/Check") is None
     assert rules.of("/grpc.health.v1.Healthy/Check") is every
-    assert Rules({}, (), "stay").of("/shop.Orders/List") is NO_NEEDS
+    assert Rules({}, (), "stay", LEVELS).of("/shop.Orders/List") is NO_NEEDS
 
 
 @pytest.mark.parametrize(
@@ -59,8 +62,9 @@ def test_the_most_specific_rule_counts() -> None:
         ({}, ("Health",), "stay"),
         ({}, "/grpc.health.v1.Health/*", "stay"),
         ({}, (), "leave"),
+        ({"/shop.Orders/List": requires(level="9")}, (), "stay"),
     ],
 )
 def test_a_list_that_may_not_mean_what_it_says_is_rejected(needs, public, in_outage) -> None:
     with pytest.raises(ConfigurationError):
-        Rules(needs, public, in_outage)
+        Rules(needs, public, in_outage, LEVELS)

@@ -271,15 +271,20 @@ async def test_a_function_of_the_application_runs_where_it_stalls_nobody() -> No
     async def coroutine(name: str, password: str) -> str:
         return plain(name, password)
 
+    async def unheard(_: str) -> None:
+        raise AssertionError
+
     class Object:
         async def __call__(self, name: str, password: str) -> str:
             return plain(name, password)
 
     for function, is_here in ((plain, False), (coroutine, True), (Object(), True)):
         ran.clear()
-        assert await ask_application(function, "alice", "pw") == "alice pw"
+        granted = await ask_application(function, "alice", "pw", unheard)
+        assert granted == {"subject": "alice pw"}
         assert (ran == [here]) is is_here
-    assert await ask_application(lambda *_: coroutine("a", "b"), "x", "y") == "a b"
+    granted = await ask_application(lambda *_: coroutine("a", "b"), "x", "y", unheard)
+    assert granted == {"subject": "a b"}
 
 
 def test_the_last_event_of_a_stream() -> None:

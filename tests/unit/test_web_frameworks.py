@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from litestar import Litestar, WebSocket, get, websocket
 
-from clusterpass import ConfigurationError, TokenMissing
+from clusterpass import ConfigurationError, InvalidCredentials, TokenMissing
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
 from clusterpass.integrations.grants import ask_application
 
@@ -163,9 +163,29 @@ async def test_a_plain_function_checks_passwords_beside_the_event_loop(
     checker = Checker()
     asked: Any = {"__call__": checker, "partial": partial(checker.check)}.get(function)
     CONTEXT.set("of the request")
-    granted = await ask_application(asked or getattr(checker, function), "alice", "pw")
-    assert granted == "alice"
+    noted: list[str] = []
+
+    async def note(code: str) -> None:
+        noted.append(code)
+
+    check = asked or getattr(checker, function)
+    assert await ask_application(check, "alice", "pw", note) == {"subject": "alice"}
     assert checker.seen == [(each, "of the request") for each in on_the_loop]
+    assert noted == []
+    with pytest.raises(InvalidCredentials):
+        await ask_application(check, "alice", "wrong", note)
+    assert noted == ["invalid_credentials"]
+
+
+@pytest.mark.parametrize(
+    "granted", [True, 5, ["alice"], {"claims": {"scope": "a"}}, {"subject": None}]
+)
+async def test_what_a_check_of_passwords_returns_by_mistake_is_named(granted: Any) -> None:
+    async def note(code: str) -> None:
+        raise AssertionError
+
+    with pytest.raises(TypeError, match="authenticate must return None, a subject, or options"):
+        await ask_application(lambda username, password: granted, "alice", "pw", note)
 
 
 @pytest.mark.parametrize("name", ["fastapi", "litestar"])
@@ -177,7 +197,7 @@ async def test_a_login_stalls_no_other_request(name: str) -> None:
             reply = await app("POST", "/auth/login", JSON, body)
             assert reply.status == status
         assert [on_the_loop for on_the_loop, _ in checker.seen] == [False, False]
-        assert app.sessions.of("login") == ["alice"]
+        assert app.sessions.of("login") == app.sessions.of("login_failed") == ["alice"]
 
 
 async def test_a_socket_of_litestar_that_was_accepted_all_the_same_is_closed_as_usual() -> None:

@@ -517,3 +517,26 @@ def test_one_scope_is_no_sequence_of_letters() -> None:
     assert scope_names("orders:read") == ("orders:read",)
     assert scope_names(iter(["a", "b"])) == ("a", "b")
     assert Needs(scopes=["a", "b"]).scopes == ("a", "b")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [
+        {"level": 2},
+        {"level": ""},
+        {"max_auth_age": "x"},
+        {"max_auth_age": -1},
+        {"max_auth_age": True},
+        {"not_banned": 5},
+        {"not_banned": "a b"},
+        {"strict": "no"},
+    ],
+)
+def test_a_requirement_that_is_none_is_refused_when_the_route_is_made(needs: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        Needs(**needs)
+
+
+def test_a_level_that_there_is_not_is_no_fault_of_the_client() -> None:
+    with pytest.raises(ConfigurationError, match="'9', which is none of 1, 2, 3"):
+        next(GATE.admit(Visit(FakeRequest()), Needs(level="9")))

@@ -50,6 +50,9 @@ class Sessions:
         self.asked.append(("login", subject))
         return PAIR
 
+    def login_failed(self, subject: str, **_: Any) -> None:
+        self.asked.append(("login_failed", subject))
+
     def logout(self, token: str, **_: Any) -> Ended:
         self.asked.append(("logout", token))
         return Ended(1, True)

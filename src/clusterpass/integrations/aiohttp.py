@@ -12,7 +12,7 @@ async def orders(request):
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -99,6 +99,25 @@ class ClusterPass(AsyncBase):
         can have.
         """
         await self._count_attempt(visit_of(request), username)
+
+    async def login_failed(
+        self, request: web.Request, username: str, error: str = "invalid_credentials"
+    ) -> None:
+        """Note that the application refused the password of ``username``, as it was typed.
+
+        The history of the user, the listeners to ``refused`` and the audit trail are told, with the
+        client's address. ``error``: as for ``AsyncSessionManager.login_failed``. No
+        ClusterPassError is raised, as the answer to the client does not depend on the store.
+        """
+        await self._login_failed(visit_of(request), username, error)
+
+    def acting(self, request: web.Request) -> AbstractContextManager[None]:
+        """Return a block in which whoever sends ``request`` acts.
+
+        The audit trail and the history say so, with the client's address. The actor is the subject
+        of the admitted session, or whoever impersonates it.
+        """
+        return self._acting(visit_of(request))
 
     async def log_in(self, request: web.Request, subject: str, /, **options: Any) -> web.Response:
         """Open a session of ``subject``, whom the application has authenticated.

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from clusterpass.integrations.aiohttp_requests import respond, visit_of
-from clusterpass.model.errors import InvalidInput
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
+from clusterpass.web.json_bodies import is_json, json_member
 from clusterpass.web.messages import WebAnswer
 
 if TYPE_CHECKING:
@@ -63,10 +63,6 @@ class _Handlers:
 
 
 async def _refresh_token(request: web.Request) -> Any:
-    if request.content_type != "application/json" or not request.body_exists:
+    if not is_json(visit_of(request).request):
         return None
-    try:
-        body = await request.json()
-    except (ValueError, LookupError, RecursionError):  # or of an unknown charset
-        raise InvalidInput("the body is no JSON") from None
-    return body.get("refresh_token") if isinstance(body, dict) else None
+    return json_member(await request.read(), "refresh_token")

@@ -5,7 +5,7 @@ response.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Final, Self, cast
 
 from clusterpass.integrations.attached import Attached, InOutage, attached
@@ -15,11 +15,12 @@ from clusterpass.integrations.setup import Setup, set_up
 from clusterpass.integrations.streams import Event, StreamEnd, while_live
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import AuthenticationError
-from clusterpass.model.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput, TooManyAttempts
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.users.aio.throttle import AsyncLoginThrottle
 from clusterpass.web import endpoints
+from clusterpass.web.acting import acting_in
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.flow import run_async
 from clusterpass.web.gate import Gate, Needs, Visit
@@ -149,7 +150,17 @@ class AsyncBase:
         )
 
     async def _count_attempt(self, visit: Visit, username: str) -> None:
-        await run_async(self._throttle(), self._attempts.count(visit, username))
+        try:
+            await run_async(self._throttle(), self._attempts.count(visit, username))
+        except TooManyAttempts as error:
+            await self._login_failed(visit, username, error.code)
+            raise
+
+    async def _login_failed(self, visit: Visit, username: str, error: str) -> None:
+        await run_async(self.sessions, self._attempts.refuse(visit, username, error))
+
+    def _acting(self, visit: Visit) -> AbstractContextManager[None]:
+        return acting_in(self.gate, visit)
 
     def _throttle(self) -> AsyncLoginThrottle:
         return AsyncLoginThrottle(self.sessions, self._setup.throttle)

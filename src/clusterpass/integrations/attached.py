@@ -61,13 +61,19 @@ async def attached(
     when it is no more as ``needs`` say, 4503 in a store outage with ``in_outage="close"``
     (``stay``: the connection stays open, and is closed later if its session has ended meanwhile).
     The body is left like a cancelled task, and nothing is raised after it; without ``leaves`` it
-    goes on, and finds by itself that the connection is closed.
+    goes on, and finds by itself that the connection is closed. For a session that has never been as
+    ``needs`` say, the connection is closed before the body runs.
     """
     found = Attached(session)
     body = asyncio.current_task()
     assert body is not None
     judge = partial(_verdict, needs=needs, in_outage=in_outage)
     left = body if leaves else None
+    refusal = judge(SessionChange("changed", session))
+    if refusal is not None:
+        async with _refused(found, refusal, close, left):
+            yield found
+        return
     changes = sessions.watch(session)
     watching = asyncio.create_task(_follow(changes, found, judge, close, left))
     try:
@@ -81,6 +87,34 @@ async def attached(
             watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+
+
+@asynccontextmanager
+async def _refused(
+    found: Attached,
+    verdict: tuple[int, str],
+    close: Callable[[int, str], Awaitable[None]],
+    body: "asyncio.Task[object] | None",
+) -> AsyncIterator[None]:
+    """Close the connection, and have the body left as soon as it waits for something."""
+    found.closed_with = verdict
+    await close(*verdict)
+    if body is None:
+        yield
+        return
+    found.is_cancelled = body.cancel()
+    try:
+        yield
+        await asyncio.sleep(0)  # a body that has waited for nothing is left here
+    except asyncio.CancelledError:
+        if body.uncancel() > 0:
+            raise
+    except Exception:  # noqa: BLE001 (what the body cannot do with a connection that is closed)
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        body.uncancel()
+    finally:
+        found.is_left = True
 
 
 async def _follow(

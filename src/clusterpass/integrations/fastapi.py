@@ -11,6 +11,7 @@ async def orders(session: Annotated[Session, Security(cp.session, scopes=["order
 """
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -28,7 +29,6 @@ from clusterpass.integrations import starlette
 from clusterpass.integrations.grants import Authenticate, Grant, ask_application
 from clusterpass.integrations.starlette import ServerSentEvent, visit_of
 from clusterpass.integrations.starlette_requests import JUDGED
-from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
 from clusterpass.web import endpoints
@@ -212,12 +212,8 @@ def _add_login_routes(
     async def log_in(request: Request, username: str, password: str, **options: Any) -> Response:
         if throttle:
             await owner.count_attempt(request, username)
-        grant = await ask_application(authenticate, username, password)
-        if not grant:
-            raise InvalidCredentials
-        if isinstance(grant, str):
-            return await owner.log_in(request, grant, **options)
-        own = dict(grant)
+        note = partial(owner.login_failed, request, username)
+        own = await ask_application(authenticate, username, password, note)
         return await owner.log_in(request, own.pop("subject"), **options, **own)
 
     @router.post("/login")

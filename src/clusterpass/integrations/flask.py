@@ -13,7 +13,7 @@ def orders():
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, g
@@ -34,10 +34,11 @@ from clusterpass.integrations.flask_requests import (
 from clusterpass.integrations.flask_routes import make_blueprint
 from clusterpass.integrations.login_options import login_options
 from clusterpass.managers.sync.manager import SessionManager
-from clusterpass.model.errors import ClusterPassError, ConfigurationError
+from clusterpass.model.errors import ClusterPassError, TooManyAttempts
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.web import endpoints
+from clusterpass.web.acting import acting_in
 from clusterpass.web.flow import run
 from clusterpass.web.gate import Needs
 from clusterpass.web.needs import scope_names
@@ -114,7 +115,29 @@ class ClusterPass:
         can have.
         """
         extension = extension_here()
-        run(extension.throttle(), extension.attempts.count(this_visit(), username))
+        try:
+            run(extension.throttle(), extension.attempts.count(this_visit(), username))
+        except TooManyAttempts as error:
+            self.login_failed(username, error.code)
+            raise
+
+    def login_failed(self, username: str, error: str = "invalid_credentials") -> None:
+        """Note that the application refused the password of ``username``, as it was typed.
+
+        The history of the user, the listeners to ``refused`` and the audit trail are told, with the
+        client's address. ``error``: as for ``SessionManager.login_failed``. No
+        ClusterPassError is raised, as the answer to the client does not depend on the store.
+        """
+        extension = extension_here()
+        run(extension.sessions, extension.attempts.refuse(this_visit(), username, error))
+
+    def acting(self) -> AbstractContextManager[None]:
+        """Return a block in which whoever sends the request acts.
+
+        The audit trail and the history say so, with the client's address. The actor is the subject
+        of the admitted session, or whoever impersonates it.
+        """
+        return acting_in(extension_here().gate, this_visit())
 
     def log_in(self, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.
@@ -206,8 +229,7 @@ def _session() -> Session | None:
     session = known_session()
     if session is not None or known_visit() is not None:
         return session
-    if EXTENSION not in current_app.extensions:
-        raise ConfigurationError("the extension was not initialised: call ClusterPass().init_app")
+    extension_here()
     return None
 
 

@@ -10,6 +10,7 @@ from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.setup import set_up
 from clusterpass.managers.sync.manager import SessionManager
+from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
 from clusterpass.users.sync.throttle import LoginThrottle
 from clusterpass.web.gate import Gate
@@ -66,10 +67,18 @@ class Extension:
 
 
 def extension_here() -> Extension:
-    """Return what is kept for the current application. Raises KeyError where nothing is."""
+    """Return what is kept for the current application.
+
+    Raises ConfigurationError when :meth:`ClusterPass.init_app` was not called.
+    """
     # What a proxy is asked for goes through several functions each time.
     app = cast("LocalProxy[Flask]", current_app)._get_current_object()
-    extension: Extension = app.extensions[EXTENSION]
+    try:
+        extension: Extension = app.extensions[EXTENSION]
+    except KeyError:
+        raise ConfigurationError(
+            "the extension was not initialised: call ClusterPass().init_app"
+        ) from None
     return extension
 
 

@@ -4,9 +4,9 @@ from flask import Blueprint, Response, request
 
 from clusterpass.integrations.flask_extension import extension_here
 from clusterpass.integrations.flask_requests import form_token, make_response, this_visit
-from clusterpass.model.errors import InvalidInput
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
+from clusterpass.web.json_bodies import is_json, json_member
 from clusterpass.web.messages import WebAnswer
 
 
@@ -26,12 +26,10 @@ def _answer(flow: WebFlow[WebAnswer]) -> Response:
 
 
 def _refresh() -> Response:
-    try:
-        body = request.get_json(silent=True)
-    except RecursionError:
-        raise InvalidInput("the body is no JSON that can be read") from None
-    token = body.get("refresh_token") if isinstance(body, dict) else None
-    return _answer(endpoints.refresh(extension_here().gate, this_visit(), token))
+    visit, token = this_visit(), None
+    if is_json(visit.request):
+        token = json_member(request.get_data(), "refresh_token")
+    return _answer(endpoints.refresh(extension_here().gate, visit, token))
 
 
 def _log_out() -> Response:

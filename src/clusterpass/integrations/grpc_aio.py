@@ -54,7 +54,7 @@ class AsyncSessionInterceptor(grpc.aio.ServerInterceptor):
         UNAVAILABLE. Raises ConfigurationError for a name that is none or is in both lists.
         """
         self._sessions: Final = sessions
-        self._rules: Final = Rules(needs or {}, public, in_outage)
+        self._rules: Final = Rules(needs or {}, public, in_outage, sessions.config.levels)
         self._leaving: Final[set[asyncio.Task[Any]]] = set()
 
     async def intercept_service(

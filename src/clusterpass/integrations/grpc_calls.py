@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -74,9 +74,19 @@ class Rules:
     """What the methods of a server require. A method that is not listed requires a session."""
 
     def __init__(
-        self, needs: Mapping[str, Needs], public: Iterable[str], in_outage: InOutage
+        self,
+        needs: Mapping[str, Needs],
+        public: Iterable[str],
+        in_outage: InOutage,
+        levels: Sequence[str],
     ) -> None:
-        """Raises ConfigurationError for what names no method, and for one that is listed twice."""
+        """``levels``: those of the Config.
+
+        Raises ConfigurationError for what names no method, for a method that is listed twice, and
+        for a level that is none.
+        """
+        for each in needs.values():
+            each.require_known(levels)
         if isinstance(public, str):
             raise ConfigurationError("public must be a list of methods, not one string")
         if in_outage not in {"stay", "close"}:

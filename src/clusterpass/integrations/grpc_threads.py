@@ -56,7 +56,7 @@ class SessionInterceptor(grpc.ServerInterceptor):
         UNAVAILABLE. Raises ConfigurationError for a name that is none or is in both lists.
         """
         self._sessions: Final = sessions
-        self._rules: Final = Rules(needs or {}, public, in_outage)
+        self._rules: Final = Rules(needs or {}, public, in_outage, sessions.config.levels)
 
     def intercept_service(
         self,

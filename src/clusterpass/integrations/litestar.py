@@ -10,7 +10,7 @@ app = Litestar([orders, cp.router("/auth", authenticate=check)], plugins=[cp])
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from copy import copy
 from functools import partial
 from typing import Any, cast
@@ -144,6 +144,25 @@ class ClusterPass(AsyncBase, InitPlugin, ReceiveRoutePlugin):
         can have.
         """
         await self._count_attempt(visit_of(request), username)
+
+    async def login_failed(
+        self, request: Request[Any, Any, Any], username: str, error: str = "invalid_credentials"
+    ) -> None:
+        """Note that the application refused the password of ``username``, as it was typed.
+
+        The history of the user, the listeners to ``refused`` and the audit trail are told, with the
+        client's address. ``error``: as for ``AsyncSessionManager.login_failed``. No
+        ClusterPassError is raised, as the answer to the client does not depend on the store.
+        """
+        await self._login_failed(visit_of(request), username, error)
+
+    def acting(self, connection: Connection) -> AbstractContextManager[None]:
+        """Return a block in which whoever sends ``connection`` acts.
+
+        The audit trail and the history say so, with the client's address. The actor is the subject
+        of the admitted session, or whoever impersonates it.
+        """
+        return self._acting(visit_of(connection))
 
     async def log_in(
         self, request: Request[Any, Any, Any], subject: str, /, **options: Any

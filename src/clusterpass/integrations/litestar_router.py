@@ -1,18 +1,19 @@
 """The routes of the integration with Litestar."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response, Router, delete, get, post
-from litestar.exceptions import HTTPException, SerializationException
+from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from clusterpass.integrations.grants import Authenticate, ask_application
 from clusterpass.integrations.litestar_requests import Connection, requires, respond, visit_of
-from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import InvalidInput
 from clusterpass.web import endpoints
+from clusterpass.web.json_bodies import is_json, json_member
 
 if TYPE_CHECKING:
     from clusterpass.integrations.litestar import ClusterPass
@@ -97,13 +98,11 @@ def _login_route(owner: "ClusterPass", authenticate: Authenticate, *, throttle: 
     async def log_in(request: Visitor, data: JSONBody[LoginBody]) -> Response[Any]:
         if throttle:
             await owner.count_attempt(request, data.username)
+        note = partial(owner.login_failed, request, data.username)
         try:
-            grant = await ask_application(authenticate, data.username, data.password)
+            own = await ask_application(authenticate, data.username, data.password, note)
         except RecursionError as error:  # which is none of the body
             raise RuntimeError("authenticate calls itself without end") from error
-        if not grant:
-            raise InvalidCredentials
-        own = {"subject": grant} if isinstance(grant, str) else dict(grant)
         options = {"device": data.device, "remember": data.remember, **own}
         return await owner.log_in(request, options.pop("subject"), **options)
 
@@ -111,10 +110,6 @@ def _login_route(owner: "ClusterPass", authenticate: Authenticate, *, throttle: 
 
 
 async def _refresh_token(request: Visitor) -> Any:
-    if not await request.body() or endpoints.is_form(visit_of(request).request):
+    if not is_json(visit_of(request).request):
         return None
-    try:
-        body = await request.json()
-    except (SerializationException, ValueError, RecursionError):
-        raise InvalidInput("the body is no JSON") from None
-    return body.get("refresh_token") if isinstance(body, dict) else None
+    return json_member(await request.body(), "refresh_token")

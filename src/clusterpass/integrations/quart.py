@@ -12,7 +12,7 @@ async def orders():
 
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import click
@@ -114,6 +114,23 @@ class ClusterPass:
         can have.
         """
         await extension_here().count_attempt(current_visit(), username)
+
+    async def login_failed(self, username: str, error: str = "invalid_credentials") -> None:
+        """Note that the application refused the password of ``username``, as it was typed.
+
+        The history of the user, the listeners to ``refused`` and the audit trail are told, with the
+        client's address. ``error``: as for ``AsyncSessionManager.login_failed``. No
+        ClusterPassError is raised, as the answer to the client does not depend on the store.
+        """
+        await extension_here().login_failed(current_visit(), username, error)
+
+    def acting(self) -> AbstractContextManager[None]:
+        """Return a block in which whoever sends the request acts.
+
+        The audit trail and the history say so, with the client's address. The actor is the subject
+        of the admitted session, or whoever impersonates it.
+        """
+        return extension_here().acting(current_visit())
 
     async def log_in(self, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.

@@ -31,6 +31,8 @@ class Extension(AsyncBase):
         self.log_in: Final = self._log_in
         self.deliver: Final = self._deliver
         self.count_attempt: Final = self._count_attempt
+        self.login_failed: Final = self._login_failed
+        self.acting: Final = self._acting
         self.attach: Final = self._attached
         self.event_bytes: Final = self._event_bytes
         self.make_csrf_token: Final = self._csrf_token

@@ -4,9 +4,9 @@ from quart import Blueprint, Response, request
 
 from clusterpass.integrations.quart_extension import extension_here
 from clusterpass.integrations.quart_requests import current_visit, respond
-from clusterpass.model.errors import InvalidInput
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
+from clusterpass.web.json_bodies import is_json, json_member
 from clusterpass.web.messages import WebAnswer
 
 
@@ -26,12 +26,10 @@ async def _answer(flow: WebFlow[WebAnswer]) -> Response:
 
 
 async def _refresh() -> Response:
-    try:
-        body = await request.get_json(silent=True)
-    except (ValueError, RecursionError):
-        raise InvalidInput("the body is no JSON") from None
-    token = body.get("refresh_token") if isinstance(body, dict) else None
-    return await _answer(endpoints.refresh(extension_here().gate, current_visit(), token))
+    visit, token = current_visit(), None
+    if is_json(visit.request):
+        token = json_member(await request.get_data(), "refresh_token")
+    return await _answer(endpoints.refresh(extension_here().gate, visit, token))
 
 
 async def _log_out() -> Response:

@@ -86,7 +86,9 @@ def set_up(
         if value is not None:
             found[key] = value
     store_url = found.get(_STORE_URL, None if config is None else _OWN_STORE)
-    if not isinstance(store_url, str):
+    if store_url is not None and not isinstance(store_url, str):
+        raise ConfigurationError("store_url must be text")
+    if store_url is None:
         raise ConfigurationError(f"{PREFIX}STORE_URL is not set: where are sessions stored?")
     web = WebSettings(**{name: _tupled(found[name]) for name in _WEB if name in found})
     throttle = ThrottlePolicy(**{name: found[name] for name in _THROTTLE if name in found})

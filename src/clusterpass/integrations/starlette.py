@@ -10,7 +10,12 @@ async def order(request): ...
 
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+)
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -135,6 +140,25 @@ class ClusterPass(AsyncBase):
         can have.
         """
         await self._count_attempt(visit_of(request), username)
+
+    async def login_failed(
+        self, request: Request, username: str, error: str = "invalid_credentials"
+    ) -> None:
+        """Note that the application refused the password of ``username``, as it was typed.
+
+        The history of the user, the listeners to ``refused`` and the audit trail are told, with the
+        client's address. ``error``: as for ``AsyncSessionManager.login_failed``. No
+        ClusterPassError is raised, as the answer to the client does not depend on the store.
+        """
+        await self._login_failed(visit_of(request), username, error)
+
+    def acting(self, connection: HTTPConnection) -> AbstractContextManager[None]:
+        """Return a block in which whoever sends ``connection`` acts.
+
+        The audit trail and the history say so, with the client's address. The actor is the subject
+        of the admitted session, or whoever impersonates it.
+        """
+        return self._acting(visit_of(connection))
 
     async def log_in(self, request: Request, subject: str, /, **options: Any) -> Response:
         """Open a session of ``subject``, whom the application has authenticated.

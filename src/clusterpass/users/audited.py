@@ -2,7 +2,9 @@
 
 from typing import Any, TypeVar
 
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.authentication_errors import InvalidCredentials
+from clusterpass.model.errors import ClusterPassError, TooManyAttempts
+from clusterpass.model.refusals import refusal_here
 from clusterpass.sessions.audit_trail import NOTHING_DONE, AuditTrail
 from clusterpass.users.directory import Procedure
 
@@ -32,6 +34,8 @@ def audited(
     except ClusterPassError as error:
         if failure:
             yield trail.note_error(action, error, about)
+            if action == "authenticate" and isinstance(error, InvalidCredentials | TooManyAttempts):
+                refusal_here().put_in_trail()
         raise
     except BaseException:
         trail.note_end(action, about)

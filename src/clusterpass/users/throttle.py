@@ -24,8 +24,9 @@ from typing import Final
 
 from clusterpass.model.addresses import counted_address, counted_site
 from clusterpass.model.counters import Counters
-from clusterpass.model.errors import ConfigurationError, StoreUnavailable, TooManyAttempts
+from clusterpass.model.errors import StoreUnavailable, TooManyAttempts
 from clusterpass.model.json_form import Value
+from clusterpass.model.policy import check_whole
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
@@ -69,10 +70,11 @@ class ThrottlePolicy(Value):
 
     def __post_init__(self) -> None:
         for layer in ("account", "address", "network", "total", "known"):
-            if not 1 <= getattr(self, f"{layer}_attempts") <= _MOST_ATTEMPTS:
-                raise ConfigurationError(f"a throttle allows 1 to {_MOST_ATTEMPTS} attempts")
-            if not 1 <= getattr(self, f"{layer}_window") <= _LONGEST_WINDOW:
-                raise ConfigurationError(f"a throttle's window is 1 to {_LONGEST_WINDOW} seconds")
+            for name, most in (
+                (f"{layer}_attempts", _MOST_ATTEMPTS),
+                (f"{layer}_window", _LONGEST_WINDOW),
+            ):
+                check_whole(name, getattr(self, name), 1, most)
 
 
 class Throttle:

@@ -3,6 +3,7 @@
 An integration wraps its framework's request (``messages``), runs what ``gate`` and ``endpoints``
 say with a session manager of either face (``flow``), and turns the answer into a response.
 
+- ``acting``: who acts in a request, for the audit trail and the history.
 - ``bearer``: the access token in a request's Authorization header.
 - ``caching``: what caches may do with a response.
 - ``challenges``: the WWW-Authenticate header of an error response.
@@ -16,6 +17,7 @@ say with a session manager of either face (``flow``), and turns the answer into 
 - ``flow``: calls of a session manager, written once for both faces.
 - ``gate``: who is admitted, silent refresh of a browser's tokens.
 - ``identity_headers``: the X-Auth-* headers of a forward-auth response.
+- ``json_bodies``: JSON that a client sends, read alike in every framework.
 - ``json_values``: a session and a ban as JSON objects.
 - ``known_devices``: on which devices a user has logged in before.
 - ``login_attempts``: how many passwords may be tried.

@@ -103,6 +103,8 @@ class Gate:
         uses_csrf = settings.csrf and "cookie" in settings.token_places
         self.csrf: Final = CsrfTokens(config.keys, config.shared_secrets) if uses_csrf else None
         """The CSRF tokens; None where they are off."""
+        self.levels: Final = config.levels
+        """The levels that a route may require."""
 
     def address(self, request: WebRequest) -> str | None:
         """Return the client's IP address, as trusted proxies report it."""
@@ -136,6 +138,8 @@ class Gate:
         A browser keeps the tokens of a session that has ended, for a page of the application that
         tells its user why, and then calls :meth:`forget`.
         """
+        if needs.level is not None:
+            needs.require_known(self.levels)
         found = visit.look(self.settings)
         if found.place is None:
             raise TokenMissing

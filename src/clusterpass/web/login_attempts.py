@@ -14,7 +14,11 @@ from typing import Final
 
 from clusterpass.config import Config
 from clusterpass.model.authentication_errors import InvalidCredentials
-from clusterpass.model.errors import InvalidInput, StoreUnavailable
+from clusterpass.model.errors import (
+    ClusterPassError,
+    InvalidInput,
+    StoreUnavailable,
+)
 from clusterpass.web.endpoints import gives_cookies
 from clusterpass.web.flow import Ask, WebFlow
 from clusterpass.web.gate import Attempt, Gate, Visit
@@ -56,6 +60,16 @@ class LoginAttempts:
         except InvalidInput:
             raise InvalidCredentials from None
         visit.attempt = Attempt(username, known)
+
+    def refuse(self, visit: Visit, username: str, error: str) -> WebFlow[None]:
+        """Note that ``visit`` could not log in as ``username``; run with a session manager.
+
+        ``error``: the code of the error. What the client is told depends on neither the store nor
+        the name, so that no error of ours is raised.
+        """
+        with suppress(ClusterPassError):
+            address = self._gate.address(visit.request)
+            yield Ask("login_failed", username, error=error, address=address)
 
     def succeed(self, visit: Visit, *, to_browser: bool | None = None) -> WebFlow[None]:
         """Give back the attempt of ``visit``, if one was counted, and have its device known.

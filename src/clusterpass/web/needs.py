@@ -1,11 +1,13 @@
 """What a route requires of a session."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clusterpass.limits import LONGEST_LIFETIME
 from clusterpass.model.checks import check_scope
 from clusterpass.model.errors import ConfigurationError, InvalidInput
+from clusterpass.model.policy import check_whole
 from clusterpass.model.values import Session
 
 
@@ -29,7 +31,8 @@ def scope_names(scopes: str | Iterable[str]) -> tuple[str, ...]:
 class Needs:
     """What a route requires of a session.
 
-    Raises ConfigurationError for scopes that are none.
+    Raises ConfigurationError for a requirement that no session could be held to: it is a mistake of
+    the application, and no client is told that its request is wrong.
     """
 
     scopes: tuple[str, ...] = ()
@@ -45,6 +48,21 @@ class Needs:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scopes", scope_names(self.scopes))
+        if self.level is not None and not (isinstance(self.level, str) and self.level):
+            raise ConfigurationError("level must be one of Config.levels, or None")
+        if self.max_auth_age is not None:
+            check_whole("max_auth_age", self.max_auth_age, 0, LONGEST_LIFETIME)
+        if self.not_banned is not None:
+            scope_names((self.not_banned,))
+        if not isinstance(self.strict, bool):
+            raise ConfigurationError("strict must be True or False")
+
+    def require_known(self, levels: Sequence[str]) -> None:
+        """Raise ConfigurationError for a level that is none of ``levels``, those of the Config."""
+        if self.level is not None and self.level not in levels:
+            raise ConfigurationError(
+                f"a route requires the level {self.level!r}, which is none of {', '.join(levels)}"
+            )
 
     @property
     def can_be_recalled(self) -> bool:

@@ -1,6 +1,7 @@
 """How a web application uses sessions: cookies, CSRF, pages, proxies. Frozen, validated once."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, Literal, get_args
@@ -9,10 +10,12 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.web.cookies import Cookie, SameSite, SessionCookies, session_cookies
 
 TokenPlace = Literal["header", "cookie", "query"]
-_PLACES: Final = frozenset(get_args(TokenPlace))
-_MODES: Final = frozenset(get_args(SameSite))
-_COOKIE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_PLACES: Final = get_args(TokenPlace)
+_MODES: Final = get_args(SameSite)
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 """A token (RFC 9110 section 5.6.2)."""
+_URL: Final = re.compile(r"[!-~]+")
+_SWITCHES: Final = ("cookie_secure", "csrf", "csrf_cookie", "silent_refresh")
 _ATTRIBUTE: Final = re.compile(r"[!-:<-~]+")
 
 
@@ -61,31 +64,27 @@ class WebSettings:
     """``trusted_proxies``, parsed."""
 
     def __post_init__(self) -> None:
-        unknown = set(self.token_places) - _PLACES
-        if unknown or not self.token_places:
-            raise ConfigurationError("token_places must be some of 'header', 'cookie', 'query'")
+        self._check_types()
         if self.cookie_same_site not in _MODES:
             raise ConfigurationError("cookie_same_site must be 'lax', 'strict' or 'none'")
         if self.cookie_same_site == "none" and not (self.cookie_secure and self.csrf):
             raise ConfigurationError("cookie_same_site='none' needs cookie_secure and csrf")
         for name in ("login_url", "step_up_url"):
             url = getattr(self, name)
-            if url is not None and not (isinstance(url, str) and url):
-                raise ConfigurationError(f"{name} must be a URL or None")
-        try:
-            networks = tuple(ip_network(network) for network in self.trusted_proxies)
-        except ValueError:
-            raise ConfigurationError(
-                "trusted_proxies must be networks such as '10.0.0.0/8'"
-            ) from None
+            if url is not None and not (isinstance(url, str) and _URL.fullmatch(url)):
+                raise ConfigurationError(
+                    f"{name} must be a URL of printable ASCII characters, or None"
+                )
+        networks = _networks(self.trusted_proxies)
         for name in ("old_access_cookie", "old_refresh_cookie"):
             cookie = getattr(self, name)
-            if cookie is not None and not (isinstance(cookie, str) and _COOKIE.fullmatch(cookie)):
+            if cookie is not None and not (isinstance(cookie, str) and _TOKEN.fullmatch(cookie)):
                 raise ConfigurationError(f"{name} must be the name of a cookie, or None")
-        if not _ATTRIBUTE.fullmatch(self.old_cookie_path) or not self.old_cookie_path[:1] == "/":
+        path = self.old_cookie_path
+        if not isinstance(path, str) or path[:1] != "/" or not _ATTRIBUTE.fullmatch(path):
             raise ConfigurationError("old_cookie_path must be the path of a cookie, such as '/'")
         domain = self.old_cookie_domain
-        if domain is not None and not _ATTRIBUTE.fullmatch(domain):
+        if domain is not None and not (isinstance(domain, str) and _ATTRIBUTE.fullmatch(domain)):
             raise ConfigurationError("old_cookie_domain must be the domain of a cookie, or None")
         object.__setattr__(self, "networks", networks)
         object.__setattr__(
@@ -96,6 +95,27 @@ class WebSettings:
             ),
         )
 
+    def _check_types(self) -> None:
+        """Raise ConfigurationError for a switch, a place or a name that is none."""
+        for name in _SWITCHES:
+            if not isinstance(getattr(self, name), bool):  # a text or a number says nothing safe
+                value = getattr(self, name)
+                raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+        places = self.token_places
+        if (
+            not isinstance(places, tuple)
+            or not places
+            or not all(map(_PLACES.__contains__, places))
+        ):
+            raise ConfigurationError(
+                "token_places must be a list of some of 'header', 'cookie', 'query'"
+            )
+        header, field_name = self.csrf_header, self.csrf_field
+        if not isinstance(header, str) or not _TOKEN.fullmatch(header):
+            raise ConfigurationError("csrf_header must be the name of a header")
+        if not isinstance(field_name, str) or not field_name:
+            raise ConfigurationError("csrf_field must be the name of a field")
+
     @property
     def old_cookies(self) -> tuple[Cookie, ...]:
         """The cookies of another library that are read."""
@@ -105,3 +125,11 @@ class WebSettings:
             for name in names
             if name
         )
+
+
+def _networks(given: object) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return ``trusted_proxies``, parsed; raise ConfigurationError if they are none."""
+    if isinstance(given, tuple) and all(isinstance(each, str) for each in given):
+        with suppress(ValueError):
+            return tuple(ip_network(each) for each in given)
+    raise ConfigurationError("trusted_proxies must be a list of networks such as ['10.0.0.0/8']")

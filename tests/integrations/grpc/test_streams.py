@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import grpc.aio
 import pytest
 
 from clusterpass import (
+    Config,
     EmbeddedCluster,
     SessionManager,
 )
@@ -39,6 +41,11 @@ from .grpc_servers import (
 )
 
 
+def with_levels(config: Config) -> Config:
+    """The configuration with the levels that the methods of the servers require."""
+    return replace(config, levels=("1", "mfa"))
+
+
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("in_outage", ["stay", "close"])
 def test_a_stream_stays_open_in_an_outage_unless_it_is_to_be_closed(
@@ -46,7 +53,7 @@ def test_a_stream_stays_open_in_an_outage_unless_it_is_to_be_closed(
 ) -> None:
     with EmbeddedCluster(nodes=1) as lonely, SessionManager.from_url(lonely.url, config) as own:
         pair = own.login(subject, claims={"role": "reader"})
-        with SERVERS[server](lonely.url, config, in_outage=in_outage) as running:
+        with SERVERS[server](lonely.url, with_levels(config), in_outage=in_outage) as running:
             requests = Requests()
             chat = running.channel.stream_stream("/shop.Orders/Chat")(
                 iter(requests), metadata=bearer(pair.access_token), timeout=HANGING
@@ -85,7 +92,7 @@ def test_a_stream_ends_when_another_process_ends_its_session(
     server, cluster_url, config, sessions, subject
 ) -> None:
     pair = sessions.login(subject, claims={"scope": "orders:read"})
-    with SERVERS[server](cluster_url, config) as running:
+    with SERVERS[server](cluster_url, with_levels(config)) as running:
         found = stream(running, "Feed", *bearer(pair.access_token))
         assert next(found) == subject.encode()
         subprocess.run(

@@ -16,6 +16,6 @@ REST framework.
 
 from clusterpass.integrations.django.conf import sessions, subject_of
 from clusterpass.integrations.django.decorators import session_required
-from clusterpass.integrations.django.login import log_in, respond
+from clusterpass.integrations.django.login import acting, log_in, respond
 
-__all__ = ["log_in", "respond", "session_required", "sessions", "subject_of"]
+__all__ = ["acting", "log_in", "respond", "session_required", "sessions", "subject_of"]

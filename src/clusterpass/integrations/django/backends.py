@@ -1,12 +1,12 @@
 """An authentication backend that limits how many passwords are tried, wherever they are checked."""
 
-from typing import Any, cast
+from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 
-from clusterpass.integrations.django.state import find_state
+from clusterpass.integrations.django.state import find_state, named_in
+from clusterpass.model.errors import TooManyAttempts
 from clusterpass.web.flow import run
 
 
@@ -27,12 +27,15 @@ class LoginThrottle:
         InvalidCredentials for a name that no account can have.
         """
         state = None if request is None else find_state(request)
-        field = cast("str", get_user_model().USERNAME_FIELD)
-        username = credentials.get(field, credentials.get("username"))
+        username = named_in(credentials)
         if state is None or username is None:
             return
         here = state.installed
-        run(here.throttle(), here.attempts.count(state.visit, username))
+        try:
+            run(here.throttle(), here.attempts.count(state.visit, username))
+        except TooManyAttempts as error:
+            state.note_refusal(username, error.code)
+            raise
 
     async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
         """Count the attempt, as :meth:`authenticate` does, on a thread."""

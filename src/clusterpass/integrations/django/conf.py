@@ -17,7 +17,11 @@ from typing import Any, Final, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
+from django.core.exceptions import (
+    MultipleObjectsReturned,
+    ObjectDoesNotExist,
+    ValidationError,
+)
 from django.shortcuts import resolve_url
 from django.utils.module_loading import import_string
 
@@ -116,6 +120,21 @@ class Installed:
     def subject_of(self, user: Any) -> str:
         """Return the subject of the sessions of ``user``."""
         return str(getattr(user, self._subject_field))
+
+    def subject_named(self, username: str) -> str:
+        """Return the subject of the user of a name, as it was typed.
+
+        Where nobody has the name, it is the name itself if names are subjects, and ``unknown:``
+        and the name otherwise: a name of digits must not be taken for somebody's primary key.
+        """
+        model: Any = get_user_model()
+        if self._subject_field == model.USERNAME_FIELD:
+            return username
+        try:
+            user = model._default_manager.get_by_natural_key(username)
+        except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError, ValidationError):
+            return f"unknown:{username}"
+        return self.subject_of(user)
 
     def user_of(self, session: Session) -> Any:
         """Return the active user of ``session``; None when there is none."""

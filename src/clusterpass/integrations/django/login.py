@@ -1,5 +1,6 @@
 """Opens sessions of users whom the application has authenticated."""
 
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
@@ -10,6 +11,7 @@ from clusterpass.integrations.login_options import login_options
 from clusterpass.model.values import TokenPair
 from clusterpass.sessions.options import LoginOptions
 from clusterpass.web import endpoints
+from clusterpass.web.acting import acting_in
 from clusterpass.web.flow import run
 
 
@@ -52,6 +54,15 @@ def respond(
         state.installed.gate, state.visit, pair, target=target, allow_cross_site=allow_cross_site
     )
     return response_of(answer)
+
+
+def acting(request: HttpRequest) -> AbstractContextManager[None]:
+    """Return a block in which the sender of ``request`` acts, for the audit trail and the history.
+
+    The actor is the subject of the session, or whoever impersonates it.
+    """
+    state = state_of(request)
+    return acting_in(state.installed.gate, state.visit)
 
 
 def open_session(state: RequestState, user: Any, options: dict[str, Any]) -> TokenPair:

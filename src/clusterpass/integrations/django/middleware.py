@@ -15,6 +15,7 @@ from django.utils.functional import SimpleLazyObject
 from clusterpass.integrations.django.requests import add_headers, refusal_of
 from clusterpass.integrations.django.state import RequestState, attach, current
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.refusals import open_refusal
 from clusterpass.web.caching import VARY, protect
 
 GetResponse = Callable[[HttpRequest], Any]
@@ -47,7 +48,8 @@ class ClusterPassMiddleware:
         state = _begin(request)
         before = current.set(state)
         try:
-            return _finish(state, self.get_response(request))
+            with open_refusal():
+                return _finish(state, self.get_response(request))
         finally:
             current.reset(before)
 
@@ -55,7 +57,8 @@ class ClusterPassMiddleware:
         state = _begin(request)
         before = current.set(state)
         try:
-            return _finish(state, await self.get_response(request))
+            with open_refusal():
+                return _finish(state, await self.get_response(request))
         finally:
             current.reset(before)
 

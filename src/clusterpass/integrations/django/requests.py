@@ -1,8 +1,6 @@
 """Django's request, as :class:`clusterpass.web.messages.WebRequest`, and its responses."""
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from django.conf import settings
@@ -85,16 +83,6 @@ def add_headers(response: Any, headers: Sequence[tuple[str, str]]) -> None:
             response.cookies.load(value)
         else:
             response[name] = value
-
-
-def json_body(request: HttpRequest) -> dict[str, Any]:
-    """Return the JSON object in the body; empty when there is none."""
-    if request.content_type == _JSON:
-        with suppress(ValueError, RecursionError):
-            found = json.loads(request.body)
-            if isinstance(found, dict):
-                return found
-    return {}
 
 
 def form_token(request: Any) -> str:

@@ -4,14 +4,15 @@ from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.signals import setting_changed
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
 from clusterpass.integrations.django.conf import forget, installed
 from clusterpass.integrations.django.login import open_session
-from clusterpass.integrations.django.state import TIE, current, find_state
+from clusterpass.integrations.django.state import TIE, current, find_state, named_in
+from clusterpass.model.authentication_errors import InvalidCredentials
 
 
 def connect() -> None:
@@ -19,6 +20,7 @@ def connect() -> None:
     setting_changed.connect(forget, dispatch_uid="clusterpass")
     user_logged_in.connect(_logged_in, dispatch_uid="clusterpass")
     user_logged_out.connect(_logged_out, dispatch_uid="clusterpass")
+    user_login_failed.connect(_login_failed, dispatch_uid="clusterpass")
     users = get_user_model()
     post_save.connect(_saved, sender=users, dispatch_uid="clusterpass")
     post_delete.connect(_deleted, sender=users, dispatch_uid="clusterpass")
@@ -35,6 +37,13 @@ def _logged_in(request: Any, user: Any, **_: Any) -> None:
         state.log_out_of_django()
         raise
     request.session[TIE] = pair.session_id
+
+
+def _login_failed(credentials: dict[str, Any], request: Any = None, **_: Any) -> None:
+    """Note that a password was refused in a request."""
+    state = find_state(request) or current.get()
+    if state is not None:
+        state.note_refusal(named_in(credentials), InvalidCredentials.code)
 
 
 def _logged_out(request: Any, user: Any, **_: Any) -> None:

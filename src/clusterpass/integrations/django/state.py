@@ -1,5 +1,6 @@
 """What is known about one request: its session, its user, and the cookies of its response."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Final
@@ -24,6 +25,7 @@ from clusterpass.model.errors import (
     SessionNotFound,
     StoreUnavailable,
 )
+from clusterpass.model.refusals import refusal_here
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.web.credentials import Credentials, find_credentials
 from clusterpass.web.flow import run
@@ -82,6 +84,7 @@ class RequestState:
         token = self.prepare_check(request)
         if visit.session is None or visit.access_token is None:
             return run(sessions, gate.admit(visit, needs, form_token=token))
+        needs.require_known(gate.levels)
         found = visit.credentials
         if found is not None and found.is_old:  # which bring no CSRF token of the new session
             gate.require_no_forgery_by(visit, found, token)
@@ -203,6 +206,18 @@ class RequestState:
                 sessions.revoke(self.installed.subject_of(user), tie)
         self.forget()
 
+    def note_refusal(self, username: object, error: str) -> None:
+        """Note that a password of ``username`` was refused, unless the check itself has noted it.
+
+        ``username``: as it was typed. Whatever happens, no error of ours is raised.
+        """
+        if refusal_here().take() or not isinstance(username, str):
+            return
+        with suppress(ClusterPassError):
+            here = self.installed
+            flow = here.attempts.refuse(self.visit, here.subject_named(username), error)
+            run(here.sessions, flow)
+
     def forget(self) -> None:
         """Note that the session has ended: the rest of the request has none."""
         if self.visit.credentials is None or self.visit.is_by_cookie:
@@ -242,6 +257,12 @@ def state_of(request: Any) -> RequestState:
     if state is None:
         raise ConfigurationError("ClusterPassMiddleware is not in MIDDLEWARE")
     return state
+
+
+def named_in(credentials: Mapping[str, Any]) -> Any:
+    """Return the name of the user in credentials of ``authenticate``; None: there is none."""
+    field: Any = auth.get_user_model().USERNAME_FIELD
+    return credentials.get(field, credentials.get("username"))
 
 
 def find_state(request: Any) -> RequestState | None:

@@ -9,10 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from clusterpass.integrations.django.requests import json_body, response_of
+from clusterpass.integrations.django.requests import response_of
 from clusterpass.integrations.django.state import RequestState, state_of
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
+from clusterpass.web.json_bodies import is_json, json_member
 from clusterpass.web.messages import WebAnswer
 
 
@@ -23,7 +24,9 @@ def refresh(request: HttpRequest) -> HttpResponse:
     """Exchange a refresh token, in a cookie or in a JSON body."""
     state = state_of(request)
     state.prepare_check()
-    token = json_body(request).get("refresh_token")
+    token = None
+    if is_json(state.visit.request):
+        token = json_member(request.body, "refresh_token")
     return _answer(state, endpoints.refresh(state.installed.gate, state.visit, token))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from clusterpass.managers.aio.verbs import AsyncVerbs
+from clusterpass.model.refusals import refusal_here
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import LoginOptions
 
@@ -51,12 +52,12 @@ class AsyncIssuingVerbs(AsyncVerbs):
 
         The history of the subject tells its user, if there is one; listeners to ``refused`` and the
         audit trail are told whether there is one or not. A user directory calls this method by
-        itself. ``subject``: as it was typed. ``error``: the code of the error, of 1 to 64 lowercase
-        letters, digits or any of ``_.-``; with ``too_many_attempts`` the history is left alone.
-        ``address``: the client's IP address. One round trip (``note_refusal.lua``). Raises
-        InvalidInput.
+        itself, and so do the logins of integrations with web frameworks. ``subject``: as it was
+        typed. ``error``: the code of the error, of 1 to 64 lowercase letters, digits or any of
+        ``_.-``; with ``too_many_attempts`` the history is left alone. ``address``: the client's IP
+        address. One round trip (``note_refusal.lua``). Raises InvalidInput.
         """
-        trail = self._running.trail
+        trail = None if refusal_here().tell() else self._running.trail
         await self._running.run(
             self._flows.subject.login_failed(subject, error=error, address=address, trail=trail)
         )
