@@ -123,7 +123,6 @@ def test_history_in_a_table(run, manager):
         (["show", "alice", "no-id"], "no such session"),
         (["list", "alice", "--cursor", "0.0"], "--cursor"),
         (["list", "--cursor", "16384.0"], "cursor"),
-        (["list", ""], "subject"),
         (["list", "a\x1b[31mb"], "control characters"),
         (["list", "x" * 256], "255"),
     ],

@@ -523,10 +523,30 @@ def test_settings_stay_as_they_were_loaded():
         settings.port = 1
 
 
+@pytest.mark.parametrize(
+    ("name", "saying"),
+    [
+        ("none.toml", "does not exist; check the path in --config or CLUSTERPASS_CONFIG"),
+        (".", "cannot be read: Is a directory"),
+        ("text.toml", "is not valid TOML: "),
+        ("text.toml/below", "cannot be read: Not a directory"),
+    ],
+)
+def test_why_a_configuration_file_cannot_be_read(tmp_path, name, saying):
+    (tmp_path / "text.toml").write_text("port 81")
+    path = tmp_path / name
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path)
+    assert str(caught.value).startswith(f"the configuration file {path} {saying}")
+
+
 def test_every_setting_is_known_to_whoever_misspells_one():
     with pytest.raises(ConfigurationError) as caught:
         make_settings({}, {"prot": 81})
     assert str(caught.value) == "unknown setting 'prot'; did you mean 'port'?"
+    for name in ("PORT", "CLUSTERPASS_PORT", "clusterpass_prot"):
+        with pytest.raises(ConfigurationError, match=f"{name}'; did you mean 'port'"):
+            make_settings({}, {name: 81})
     with pytest.raises(ConfigurationError) as caught:
         make_settings({}, {"like_no_other": 81})
     said = str(caught.value)

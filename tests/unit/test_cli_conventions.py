@@ -12,11 +12,13 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from click.types import StringParamType
 
 from clusterpass import cli
 from clusterpass.cli import COMMANDS
 from clusterpass.cli.exit_status import MEANINGS, ExitStatus
 from clusterpass.cli.group import make_group
+from clusterpass.cli.value_types import FiniteRange
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(cli.__file__).parent
@@ -51,6 +53,29 @@ def leaves() -> Iterator[tuple[str, click.Command]]:
 def test_every_command_speaks_json() -> None:
     without = {name for name, each in leaves() if not any("--json" in p.opts for p in each.params)}
     assert without == WITHOUT_JSON
+
+
+def test_an_empty_value_is_never_taken_for_one_that_was_left_out() -> None:
+    """Only texts for people may be empty, and what the settings judge."""
+    plain = {
+        f"{name} {'/'.join(each.opts)}"
+        for name, command in leaves()
+        for each in command.params
+        if isinstance(each.type, StringParamType) and not each.required
+    }
+    assert plain == {
+        "clusterpass bans add --reason",
+        "clusterpass serve --host",
+        "clusterpass sessions revoke --reason",
+    }
+
+
+def test_numbers_have_a_range_and_are_finite() -> None:
+    for name, command in leaves():
+        for each in command.params:
+            if isinstance(each.type, click.types.FloatParamType):
+                assert isinstance(each.type, FiniteRange), f"{name} {each.opts}"
+                assert each.type.max is not None, f"{name} {each.opts}"
 
 
 def exits() -> Iterator[tuple[Path, ast.expr]]:

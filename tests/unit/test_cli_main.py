@@ -1,5 +1,6 @@
 """The exit status of the command line and its sentences, and the keys that it makes."""
 
+import errno
 import io
 import json
 import stat
@@ -14,7 +15,12 @@ from click.testing import CliRunner
 from clusterpass import KeyRing, UserNotFound, cli
 from clusterpass.cli import COMMANDS
 from clusterpass.cli.group import make_group
-from clusterpass.model.errors import ClusterPassError, RevocationPending
+from clusterpass.model.errors import (
+    ClusterPassError,
+    RevocationPending,
+    StoreDenied,
+    StoreUnavailable,
+)
 
 
 @pytest.mark.parametrize("algorithm", [None, "ES256", "HS256"])
@@ -59,6 +65,22 @@ def test_keys_are_called_keys_json(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (click.exceptions.Abort(), 130, "clusterpass: aborted\n"),
         (UserNotFound(), 1, f"clusterpass: {UserNotFound().message}\n"),
+        (StoreUnavailable(), 1, f"clusterpass: {StoreUnavailable().message}\n"),
+        (
+            StoreUnavailable(node="h:1", cause="refused"),
+            1,
+            f"clusterpass: {StoreUnavailable().message} (h:1: the connection was refused)\n",
+        ),
+        (
+            StoreDenied(node="h:1", cause="authentication"),
+            1,
+            f"clusterpass: {StoreDenied().message} (h:1: the user or the password is wrong)\n",
+        ),
+        (
+            StoreDenied("no EVAL for this user", node="h:1", cause="rights"),
+            1,
+            "clusterpass: h:1: no EVAL for this user\n",
+        ),
         (ClusterPassError("two\nlines  here"), 1, "clusterpass: two lines here\n"),
         (RevocationPending("0" * 16), 1, "clusterpass: the revocation is not confirmed: "),
         (click.UsageError("wrong"), 2, "Usage: clusterpass [OPTIONS]\n"),
@@ -98,6 +120,33 @@ def test_a_module_of_ours_that_is_missing_is_a_fault(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("clusterpass.cli.group.make_group", lambda *_, **__: command)
     monkeypatch.setattr(sys, "argv", ["x"])
     with pytest.raises(ModuleNotFoundError):
+        cli.main()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["capacity", "--users", "9", "--json"]])
+def test_an_output_without_room_is_one_sentence(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        outcome = subprocess.run(
+            [sys.executable, "-m", "clusterpass", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert outcome.stderr == (
+        "clusterpass: standard output cannot be written: No space left on device\n"
+    )
+    assert outcome.returncode == 1
+
+
+def test_another_error_of_the_system_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def command() -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    monkeypatch.setattr("clusterpass.cli.group.make_group", lambda *_, **__: command)
+    monkeypatch.setattr(sys, "argv", ["x"])
+    with pytest.raises(ConnectionRefusedError):
         cli.main()
 
 

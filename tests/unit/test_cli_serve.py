@@ -1,5 +1,8 @@
 """What ``clusterpass serve`` hands to the server, and what it says."""
 
+import errno
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,20 @@ def test_an_option_overrides_the_environment_and_that_the_file(
     assert (chosen.port, chosen.workers, chosen.host) == (8002, 3, "::1")
     assert chosen.issuer == "https://auth.example"
     assert started.becomes_small, "so that a supervisor keeps little in memory"
+
+
+class Full(io.StringIO):
+    """A log whose disk has no room."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_it_serves_where_it_cannot_say_so(started: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Full())
+    with make_group(COMMANDS, version="1").make_context("clusterpass", ["serve"]) as context:
+        context.command.invoke(context)
+    assert started.settings.port == 8001
 
 
 @pytest.mark.parametrize(("workers", "said"), [("1", "1 worker\n"), ("2", "2 workers\n")])

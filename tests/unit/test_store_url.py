@@ -420,6 +420,18 @@ def test_what_would_be_unsafe_or_contradicts_itself_is_refused(url, words):
         parse_store_url(url)
 
 
+@pytest.mark.parametrize("secret", ["s3/cret", "s3#cret", "s3@cret", "s3:cret", "//s3", "#@s3"])
+@pytest.mark.parametrize("scheme", ["redis+cluster", "rediss", "valkey"])
+def test_no_character_of_a_password_is_shown_that_is_not_percent_encoded(scheme, secret):
+    url = f"{scheme}://auth:{secret}@h:1/0?namespace=shop"
+    assert parse_store_url(url).password == secret
+    assert redact_store_url(url) == f"{scheme}://auth:***@h:1"
+
+
+def test_nothing_is_shown_of_what_is_no_url():
+    assert redact_store_url(SECRET) == "***"
+
+
 def test_no_secret_of_an_option_is_shown(tmp_path):
     for name in ("cert_file", "key_file"):
         (tmp_path / name).write_text("x")

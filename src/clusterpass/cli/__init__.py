@@ -14,6 +14,8 @@ What is where:
 - ``store_connection``: the ``--config`` option, and the session manager it opens.
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
 - ``time_arguments``: times and durations as the user types them.
+- ``value_types``: texts that are not empty, and finite numbers.
+- ``value_types``: texts that are not empty, and finite numbers.
 - ``help_text``: the examples at the end of a help page.
 - ``local_setup`` and ``local_service``: what ``dev`` and ``demo`` need on this machine.
 
@@ -24,6 +26,7 @@ Rules of this package:
 - A character that the output's encoding cannot represent is printed as an escape sequence.
 """
 
+import errno
 import io
 import os
 import sys
@@ -31,7 +34,7 @@ from typing import Final, NoReturn
 
 from clusterpass import __version__
 from clusterpass.cli.exit_status import ExitStatus
-from clusterpass.model.errors import ClusterPassError, RevocationPending
+from clusterpass.model.errors import ClusterPassError, RevocationPending, StoreUnavailable
 
 COMMANDS: Final = {
     "audit": ("clusterpass.cli.audit", "Read, export and check the audit trail."),
@@ -58,6 +61,8 @@ COMMANDS: Final = {
     "users": ("clusterpass.cli.users", "Manage the users of the built-in directory."),
 }
 """Each command's module, which defines an object of the command's name, and its one-line help."""
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_STDOUT: Final = 1
 _MISSING: Final = 'pip install "clusterpass[server]"'
 
 
@@ -96,8 +101,17 @@ def main() -> None:
             " reached; run the command again",
             ExitStatus.FAILED,
         )
+    except StoreUnavailable as error:
+        _fail(_of_the_store(error), ExitStatus.FAILED)
     except ClusterPassError as error:
         _fail(error.message, ExitStatus.FAILED)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        # What was not written is given up: otherwise the interpreter tries again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+        where = error.filename or "standard output"
+        _fail(f"{where} cannot be written: {error.strerror}", ExitStatus.FAILED)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "clusterpass":
             raise
@@ -106,6 +120,14 @@ def main() -> None:
             ExitStatus.FAILED,
         )
     sys.exit(int(status) if isinstance(status, int) else int(ExitStatus.DONE))
+
+
+def _of_the_store(error: StoreUnavailable) -> str:
+    """What users are told, and for the operator, who runs the command, which node and why."""
+    if error.cause == "rights":
+        return error.describe()
+    is_known = error.node or error.cause or error.tried
+    return f"{error.message} ({error.describe()})" if is_known else error.message
 
 
 def _fail(sentence: str, status: ExitStatus) -> NoReturn:

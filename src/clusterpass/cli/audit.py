@@ -15,6 +15,7 @@ from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import counted, json_option, print_facts, print_json, printable
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.time_arguments import parse_time
+from clusterpass.cli.value_types import TEXT
 
 if TYPE_CHECKING:
     from clusterpass import AuditEntry, SessionManager
@@ -40,10 +41,14 @@ def audit(context: click.Context, config: Path | None) -> None:
 def _filters(command: Command) -> Command:
     """Add the options that say which entries are wanted."""
     for option in (
-        click.option("--outcome", help="Only entries with this outcome, such as refused."),
-        click.option("--action", help="Only entries about this action, such as revoke_all."),
-        click.option("--actor", help="Only what ACTOR did."),
-        click.option("--subject", help="Only what was done to SUBJECT."),
+        click.option(
+            "--outcome", type=TEXT, help="Only entries with this outcome, such as refused."
+        ),
+        click.option(
+            "--action", type=TEXT, help="Only entries about this action, such as revoke_all."
+        ),
+        click.option("--actor", type=TEXT, help="Only what ACTOR did."),
+        click.option("--subject", type=TEXT, help="Only what was done to SUBJECT."),
     ):
         command = option(command)
     return command
@@ -92,9 +97,11 @@ def tail(
         "clusterpass audit export --after 1795747743297-1 >> audit.jsonl",
     )
 )
-@click.option("--since", metavar="TIME", help="Begin with this time, in ISO 8601 or seconds.")
-@click.option("--until", metavar="TIME", help="End before this time.")
-@click.option("--after", metavar="ID", help="Begin behind the entry with this id.")
+@click.option(
+    "--since", type=TEXT, metavar="TIME", help="Begin with this time, in ISO 8601 or seconds."
+)
+@click.option("--until", type=TEXT, metavar="TIME", help="End before this time.")
+@click.option("--after", type=TEXT, metavar="ID", help="Begin behind the entry with this id.")
 @_filters
 @click.pass_obj
 def export(
@@ -134,7 +141,10 @@ def export(
     )
 )
 @click.option(
-    "--head", metavar="NUMBER:CHAIN", help="What an earlier check has printed as the head."
+    "--head",
+    type=TEXT,
+    metavar="NUMBER:CHAIN",
+    help="What an earlier check has printed as the head.",
 )
 @json_option
 @click.pass_context

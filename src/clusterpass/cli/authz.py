@@ -11,6 +11,7 @@ from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import counted, json_option, print_facts, print_json, printable
 from clusterpass.cli.store_connection import config_option
+from clusterpass.cli.value_types import TEXT
 from clusterpass.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ def authz(context: click.Context, config: Path | None) -> None:
     )
 )
 @_policy_option
-@click.option("--url", required=True, help="The URL that is asked for.")
-@click.option("--method", default="GET", show_default=True, help="The method of the request.")
-@click.option("--policy-name", default="", help="A policy in the file.  [default: its rules]")
+@click.option("--url", required=True, type=TEXT, help="The URL that is asked for.")
+@click.option(
+    "--method", type=TEXT, default="GET", show_default=True, help="The method of the request."
+)
+@click.option("--policy-name", type=TEXT, help="A policy in the file.  [default: its rules]")
 @click.option(
     "--token",
     type=click.Choice(["-"]),
@@ -63,7 +66,7 @@ def explain(
     policy_file: Path | None,
     url: str,
     method: str,
-    policy_name: str,
+    policy_name: str | None,
     token: str | None,
     as_json: bool,
 ) -> None:
@@ -77,7 +80,7 @@ def explain(
     from clusterpass.service.authz.cases import original_of, outcome_of  # noqa: PLC0415
 
     settings, policies = _load(config, policy_file)
-    policy = policies.named(policy_name)
+    policy = policies.named(policy_name or "")
     if policy is None:
         known = ", ".join(filter(None, policies.by_name)) or "none"
         raise ConfigurationError(f"there is no policy {policy_name!r}; named policies: {known}")

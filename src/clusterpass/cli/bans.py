@@ -20,6 +20,7 @@ from clusterpass.cli.output import (
 )
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.time_arguments import parse_duration
+from clusterpass.cli.value_types import TEXT
 from clusterpass.model.errors import SubjectBanned
 
 
@@ -46,12 +47,13 @@ def bans(context: click.Context, config: Path | None) -> None:
 @click.option(
     "--for",
     "duration",
+    type=TEXT,
     metavar="DURATION",
     help="How long the ban lasts: 90s, 30m, 12h, 7d or 4w.  [default: until it is lifted]",
 )
 @click.option(
     "--scope",
-    default="",
+    type=TEXT,
     help="What to ban SUBJECT from; comments:* stands for comments:read, comments:write and so"
     " on."
     "  [default: everything]",
@@ -67,7 +69,7 @@ def add(
     subject: str,
     reason: str,
     duration: str | None,
-    scope: str,
+    scope: str | None,
     level: int,
     as_json: bool,
 ) -> None:
@@ -79,12 +81,12 @@ def add(
     seconds = None if duration is None else parse_duration(duration)
     with open_sessions(config) as manager:
         ended = manager.bans.add(
-            subject, reason=reason, for_seconds=seconds, scope=scope, level=level
+            subject, reason=reason, for_seconds=seconds, scope=scope or "", level=level
         )
     print_outcome(
         f"banned {printable(subject)}{_from(scope)}, ended"
         f" {counted(ended.count, 'session')}{confirmed(durable=ended.durable)}",
-        {"subject": subject, "scope": scope, "ended": ended.count, "durable": ended.durable},
+        {"subject": subject, "scope": scope or "", "ended": ended.count, "durable": ended.durable},
         as_json=as_json,
     )
 
@@ -93,15 +95,15 @@ def add(
 @click.argument("subject")
 @click.option(
     "--scope",
-    default="",
+    type=TEXT,
     help="The scope of the ban, exactly as it was given.  [default: the ban from everything]",
 )
 @json_option
 @click.pass_obj
-def lift(config: Path | None, subject: str, scope: str, as_json: bool) -> None:
+def lift(config: Path | None, subject: str, scope: str | None, as_json: bool) -> None:
     """Lift the ban of SUBJECT from everything, or from one scope."""
     with open_sessions(config) as manager:
-        lifted = manager.bans.lift(subject, scope=scope)
+        lifted = manager.bans.lift(subject, scope=scope or "")
     ban = f"ban of {printable(subject)}{_from(scope)}"
     sentence = f"there is no {ban}"
     if lifted.count:
@@ -110,7 +112,7 @@ def lift(config: Path | None, subject: str, scope: str, as_json: bool) -> None:
         sentence,
         {
             "subject": subject,
-            "scope": scope,
+            "scope": scope or "",
             "lifted": lifted.count > 0,
             "durable": lifted.durable,
         },
@@ -148,7 +150,7 @@ def list_bans(config: Path | None, subject: str, as_json: bool) -> None:
 @click.argument("subject")
 @click.option(
     "--scope",
-    default="",
+    type=TEXT,
     help="The scope to check. Bans from everything always count."
     "  [default: bans from everything only]",
 )
@@ -161,14 +163,14 @@ def list_bans(config: Path | None, subject: str, as_json: bool) -> None:
 )
 @json_option
 @click.pass_obj
-def check(config: Path | None, subject: str, scope: str, level: int, as_json: bool) -> None:
+def check(config: Path | None, subject: str, scope: str | None, level: int, as_json: bool) -> None:
     """Check whether SUBJECT is banned.
 
     The exit status is 0 if SUBJECT is not banned, 3 if it is, and 1 if that cannot be determined.
     """
     with open_sessions(config) as manager:
         try:
-            manager.bans.check(subject, scope, level=level)
+            manager.bans.check(subject, scope or "", level=level)
         except SubjectBanned as refusal:
             told = {"subject": subject, "banned": True, "message": refusal.message}
             print_outcome(printable(refusal.message), told, as_json=as_json)
@@ -177,5 +179,5 @@ def check(config: Path | None, subject: str, scope: str, level: int, as_json: bo
     print_outcome("not banned", told, as_json=as_json)
 
 
-def _from(scope: str) -> str:
+def _from(scope: str | None) -> str:
     return f" from {printable(scope)}" if scope else ""

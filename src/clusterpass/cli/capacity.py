@@ -7,8 +7,9 @@ import click
 from clusterpass.cli.capacity_model import Load, reckon
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import json_option, print_facts, print_json
+from clusterpass.cli.value_types import FiniteRange
 
-_FROM_ZERO: Final = click.FloatRange(min=0)
+_IN_A_SECOND: Final = FiniteRange(0, 1e9)
 
 
 @click.command(
@@ -18,37 +19,37 @@ _FROM_ZERO: Final = click.FloatRange(min=0)
     )
 )
 @click.option(
-    "--users", required=True, type=click.IntRange(min=1), help="Users with a live session."
+    "--users", required=True, type=click.IntRange(1, 10**12), help="Users with a live session."
 )
 @click.option(
     "--sessions",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(min=1),
+    type=FiniteRange(1, 1e6),
     help="Live sessions of each user, on average.",
 )
 @click.option(
     "--active",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(min=0, max=1),
+    type=FiniteRange(0, 1),
     help="Share of the sessions that are in use at the busiest time.",
 )
 @click.option(
-    "--logins", default=0.0, show_default=True, type=_FROM_ZERO, help="Logins in a second."
+    "--logins", default=0.0, show_default=True, type=_IN_A_SECOND, help="Logins in a second."
 )
 @click.option(
     "--requests",
     default=0.0,
     show_default=True,
-    type=_FROM_ZERO,
+    type=_IN_A_SECOND,
     help="Verified requests in a second, of all servers together.",
 )
 @click.option(
     "--access-lifetime",
     default=900,
     show_default=True,
-    type=click.IntRange(min=10),
+    type=click.IntRange(10, 86_400),
     metavar="SECONDS",
     help="Lifetime of an access token.",
 )
@@ -63,7 +64,7 @@ _FROM_ZERO: Final = click.FloatRange(min=0)
     "--claims",
     default=0,
     show_default=True,
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 10**6),
     metavar="BYTES",
     help="Size of a session's claims, as JSON.",
 )
@@ -71,17 +72,17 @@ _FROM_ZERO: Final = click.FloatRange(min=0)
     "--servers",
     default=2,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**6),
     help="Processes that verify: workers of the service or of applications.",
 )
 @click.option(
-    "--primaries", default=3, show_default=True, type=click.IntRange(min=1), help="Shards."
+    "--primaries", default=3, show_default=True, type=click.IntRange(1, 16_384), help="Shards."
 )
 @click.option(
     "--replicas",
     default=1,
     show_default=True,
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 100),
     help="Replicas of each primary.",
 )
 @json_option

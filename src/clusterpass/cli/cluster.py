@@ -16,6 +16,7 @@ import click
 from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import json_option, print_json, print_outcome
+from clusterpass.cli.value_types import FiniteRange
 from clusterpass.model.errors import ClusterPassError
 
 DEFAULT_FOLDER: Final = Path(".clusterpass/cluster")
@@ -57,7 +58,7 @@ def cluster() -> None:
 )
 @click.option(
     "--node-timeout",
-    type=float,
+    type=FiniteRange(0.05, 3600),
     metavar="SECONDS",
     help="Silence after which the others treat a node as failed."
     "  [default: as in the data folder, else 2]",

@@ -17,6 +17,7 @@ from clusterpass.cli.exit_status import ExitStatus
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import counted, json_option, print_json, printable
 from clusterpass.cli.store_connection import config_option
+from clusterpass.cli.value_types import TEXT, FiniteRange
 from clusterpass.config import Durability
 from clusterpass.doctor import CHECKS, DoctorOptions, Finding, Report, examine
 from clusterpass.model.errors import ClusterPassError
@@ -47,7 +48,10 @@ class _CannotInspect(click.ClickException):
 )
 @config_option
 @click.option(
-    "--store", metavar="URL", help="URL of the store to inspect.  [default: from the settings]"
+    "--store",
+    type=TEXT,
+    metavar="URL",
+    help="URL of the store to inspect.  [default: from the settings]",
 )
 @click.option(
     "--write",
@@ -56,6 +60,7 @@ class _CannotInspect(click.ClickException):
 )
 @click.option(
     "--user",
+    type=TEXT,
     help="ACL user whose permissions to check, with ACL DRYRUN."
     "  [default: the user of the store URL]",
 )
@@ -92,7 +97,7 @@ class _CannotInspect(click.ClickException):
 )
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(0.1, 86_400),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

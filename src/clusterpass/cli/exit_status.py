@@ -19,8 +19,10 @@ MEANINGS: Final = {
     ExitStatus.FAILED: "an error, which standard error says in a sentence; or what was checked is"
     " not in order (`audit check`, `doctor`, `config check`, `authz test`, `cluster status`,"
     " `demo`)",
-    ExitStatus.USAGE: "wrong usage: an unknown command, option or value; also the deployment"
-    " cannot be inspected (`doctor`)",
+    ExitStatus.USAGE: "wrong usage: an unknown command or option, an argument that is missing, or a"
+    " value that is not one of those in the help; also the deployment cannot be inspected"
+    " (`doctor`). A value that a setting, the library or the store refuses, such as a time that is"
+    " none, is an error (1)",
     ExitStatus.NO: "the answer is no: the request is not allowed (`authz explain`), the subject"
     " is banned (`bans check`)",
     ExitStatus.INTERRUPTED: "Ctrl-C, or a question answered with no",

@@ -1,5 +1,6 @@
 """``clusterpass serve``: run the auth service."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -36,10 +37,11 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int 
     several = "s" if settings.workers > 1 else ""
 
     def announce() -> None:
-        click.echo(
-            f"clusterpass: listening on http://{settings.host}:{settings.port}"
-            f" with {settings.workers} worker{several}",
-            err=True,
-        )
+        with suppress(OSError):  # a full disk of the log is no reason not to serve
+            click.echo(
+                f"clusterpass: listening on http://{settings.host}:{settings.port}"
+                f" with {settings.workers} worker{several}",
+                err=True,
+            )
 
     run_server(settings, announce=announce, becomes_small=True)

@@ -28,6 +28,7 @@ from clusterpass.cli.session_output import (
 )
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.time_arguments import parse_time
+from clusterpass.cli.value_types import TEXT
 from clusterpass.model.errors import InvalidInput, SessionNotFound
 from clusterpass.model.values import Session
 
@@ -52,7 +53,7 @@ def sessions(context: click.Context, config: Path | None) -> None:
         "clusterpass sessions list alice", "clusterpass sessions list --all --json > online.json"
     ),
 )
-@click.argument("subject", required=False)
+@click.argument("subject", required=False, type=TEXT)
 @click.option(
     "--limit",
     type=click.IntRange(1, 200),
@@ -60,7 +61,7 @@ def sessions(context: click.Context, config: Path | None) -> None:
     show_default=True,
     help="Approximate number of subjects per page.",
 )
-@click.option("--cursor", help="Start after the page that printed this cursor.")
+@click.option("--cursor", type=TEXT, help="Start after the page that printed this cursor.")
 @click.option("--all", "every", is_flag=True, help="List all pages.")
 @json_option
 @click.pass_obj
@@ -117,7 +118,7 @@ def count(config: Path | None, as_json: bool) -> None:
 
 @sessions.command(context_settings=_IDS_MAY_BEGIN_WITH_A_DASH)
 @click.argument("subject")
-@click.argument("session_id", required=False)
+@click.argument("session_id", required=False, type=TEXT)
 @json_option
 @click.pass_obj
 def show(config: Path | None, subject: str, session_id: str | None, as_json: bool) -> None:
@@ -194,8 +195,10 @@ def history(config: Path | None, subject: str, as_json: bool) -> None:
     ),
 )
 @click.argument("subject")
-@click.argument("session_id", required=False)
-@click.option("--device-type", help="Revoke all sessions of SUBJECT on devices of this type.")
+@click.argument("session_id", required=False, type=TEXT)
+@click.option(
+    "--device-type", type=TEXT, help="Revoke all sessions of SUBJECT on devices of this type."
+)
 @click.option("--all", "every", is_flag=True, help="Revoke all sessions of SUBJECT.")
 @click.option("--reason", default="", help="Text shown to the user.")
 @json_option
@@ -235,7 +238,7 @@ def revoke(
         "clusterpass sessions revoke-before 2026-11-25T10:00:00Z --yes",
     ),
 )
-@click.argument("when", metavar="[TIME]", required=False)
+@click.argument("when", metavar="[TIME]", required=False, type=TEXT)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @click.pass_obj

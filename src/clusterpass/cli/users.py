@@ -19,6 +19,7 @@ from clusterpass.cli.output import (
     printable,
 )
 from clusterpass.cli.store_connection import config_option, open_sessions
+from clusterpass.cli.value_types import TEXT
 from clusterpass.model.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _from_stdin = click.option(
 
 _send_to = click.option(
     "--send-to",
+    type=TEXT,
     metavar="ADDRESS",
     help="Send the link to this mail address (settings: smtp_host or mail_sender) instead of"
     " printing it.",

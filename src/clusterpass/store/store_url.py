@@ -24,7 +24,7 @@ Every value is checked when the URL is parsed. No message quotes a password.
 """
 
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.protocol.keyspace import DEFAULT_NAMESPACE, Keyspace
@@ -166,10 +166,17 @@ def _seeds(location: str, scheme: str) -> tuple[Address, ...]:
 
 
 def redact_store_url(url: str) -> str:
-    """``url`` with ``***`` in place of the password, for messages and logs."""
-    parts = urlsplit(url)
-    user_info, separator, location = parts.netloc.rpartition("@")
-    if separator:
+    """``url`` with ``***`` in place of the password, for messages and logs.
+
+    The URL is taken apart as :func:`parse_store_url` does it, so that nothing of a password is
+    shown in which ``/``, ``#`` or ``@`` stand as they are.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "***"
+    user_info, at, location = rest.partition("?")[0].rpartition("@")
+    if at:
         user_info = user_info.partition(":")[0] + ":***"
-    path = parts.path if parts.scheme == "unix" or parts.scheme.endswith("+sentinel") else ""
-    return f"{parts.scheme}://{user_info}{separator}{location}{path}"
+    if scheme != "unix" and not scheme.endswith("+sentinel"):
+        location = location.partition("/")[0]
+    return f"{scheme}://{user_info}{at}{location}"

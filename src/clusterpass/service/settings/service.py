@@ -357,9 +357,11 @@ def settings_in_environment() -> dict[str, Any]:
 
 
 def _nearest(name: str) -> str | None:
+    """The setting that ``name`` is like, also in capitals and with the prefix of variables."""
     from difflib import get_close_matches  # noqa: PLC0415 - for a stray name alone
 
-    return next(iter(get_close_matches(name, Settings.model_fields, 1, _ALIKE)), None)
+    plain = name.lower().removeprefix(PREFIX.lower())
+    return next(iter(get_close_matches(plain, Settings.model_fields, 1, _ALIKE)), None)
 
 
 def settings_in_file(config_file: str | Path | None) -> dict[str, Any]:
@@ -372,17 +374,21 @@ def settings_in_file(config_file: str | Path | None) -> dict[str, Any]:
     if not named:
         return {}
     path = Path(named)
-    if not path.is_file():
-        raise ConfigurationError(
-            f"the configuration file {path} does not exist; check the path in"
-            f" --config or {CONFIG_VARIABLE}"
-        )
     import tomllib  # noqa: PLC0415 - for a file alone
 
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
-    except (ValueError, OSError) as error:
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"the configuration file {path} does not exist; check the path in"
+            f" --config or {CONFIG_VARIABLE}"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the configuration file {path} cannot be read: {error.strerror}"
+        ) from None
+    except ValueError as error:
         raise ConfigurationError(
             f"the configuration file {path} is not valid TOML: {error}"
         ) from None

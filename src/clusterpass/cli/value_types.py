@@ -1,0 +1,36 @@
+"""What the values of options and arguments have to be: text that is not empty, finite numbers.
+
+An empty value is most often a variable of a shell script that is not set. It is never taken for an
+option that was left out: ``bans add NAME --scope "$SCOPE"`` must not ban from everything.
+"""
+
+import math
+from typing import Final
+
+import click
+
+
+class _Text(click.ParamType[str]):
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("it is empty; leave it out, or say what is meant.", param, ctx)
+        return value
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range; neither ``nan`` nor ``inf`` is one."""
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; called by click."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
+
+
+TEXT: Final = _Text()
+"""The type of an option or an argument that may be left out, but not be empty."""
