@@ -104,7 +104,7 @@ def _left_out(config: pytest.Config, items: list[pytest.Item]) -> dict[pytest.It
     left_out |= dict.fromkeys(other_engines(items, seed), "contract tests on other engines")
     sampled: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if item.get_closest_marker("sampled"):
+        if item.get_closest_marker("sampled") and item not in left_out:
             sampled[_function_of(item)].append(item)
     for function, cases in sampled.items():
         mark: Any = cases[0].get_closest_marker("sampled")

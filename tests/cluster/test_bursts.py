@@ -74,6 +74,7 @@ def tokens(cluster: EmbeddedCluster, config: Config, subject: str) -> list[str]:
     return asyncio.run(log_in())
 
 
+@pytest.mark.sampled(1)
 @modes
 def test_five_thousand_cold_verifies_at_once(cluster, config, tokens, questions, mode):
     """None is refused, and others are not asked about a node for each of them."""
@@ -91,6 +92,7 @@ def test_five_thousand_cold_verifies_at_once(cluster, config, tokens, questions,
     assert all(count < 20 for count in questions.values()), questions
 
 
+@pytest.mark.sampled(1)
 @modes
 def test_a_burst_of_threads(cluster, config, tokens, mode):
     config = replace(config, verification=mode)

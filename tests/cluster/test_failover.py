@@ -416,6 +416,7 @@ def migrate(cluster: EmbeddedCluster, slot: int, source: Node, target: Node) -> 
     return moved
 
 
+@pytest.mark.sampled(1)
 def test_a_slot_that_moves_while_it_is_used(
     fragile: EmbeddedCluster, manager: Any, new_subject: Callable[[], str]
 ) -> None:

@@ -65,6 +65,7 @@ def trackers(client: Any) -> list[dict[str, str]]:
     return [each for each in client.client_list() if "B" in each["flags"]]
 
 
+@pytest.mark.sampled(1)
 def test_a_stopped_process_is_cut_off(
     small: EmbeddedCluster, frozen: subprocess.Popen[str], config: Config, subject: str
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_stopped_process_is_cut_off(
     assert frozen.poll() is None
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("frozen", ["read"], indirect=True)
 def test_a_stopped_process_that_only_reads_is_pushed_next_to_nothing(
     small: EmbeddedCluster, frozen: subprocess.Popen[str]

@@ -116,6 +116,7 @@ def new_world(
         node.close()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("seed", range(4))
 def test_every_glance_does_what_loading_the_subject_would_do(new_world, keyspace, seed):
     glancing, loading = new_world("a", lambda: True), new_world("b", lambda: False)

@@ -74,6 +74,7 @@ def environment_of(cluster: EmbeddedCluster, keys: KeyRing, folder: Path, token:
     }
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("before_fork", [False, True], ids=["unused", "used before the fork"])
 def test_forked_workers_with_threads(cluster, keys, tmp_path, subject, before_fork):
     config = Config(issuer="https://auth.example", keys=keys)

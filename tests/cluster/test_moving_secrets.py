@@ -226,6 +226,7 @@ class Process:
         self._process.communicate(timeout=30)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("steps", [[(), STORE_FIRST, (SECRET,)], [(SECRET,), STORE_FIRST, ()]])
 def test_processes_are_replaced_one_after_the_other(engine, namespace, steps):
     running, style = engine

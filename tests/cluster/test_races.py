@@ -186,6 +186,7 @@ def the_one_successor(results: list[Any]) -> str:
     return token
 
 
+@pytest.mark.sampled(1)
 def test_64_refreshes_of_one_token_have_one_successor_round_after_round(
     racers: Threads | Tasks, subject: str
 ) -> None:
@@ -200,6 +201,7 @@ def test_64_refreshes_of_one_token_have_one_successor_round_after_round(
     assert [each.session_id for each in racers.manager.sessions(subject)] == [pair.session_id]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("verb", ["revoke", "revoke_all", "bans.add", "logout"])
 def test_an_end_among_refreshes_is_the_end_whatever_came_first(
     racers: Threads | Tasks, new_subject: Callable[[], str], verb: str

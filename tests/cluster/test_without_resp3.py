@@ -151,7 +151,7 @@ def seven(request: pytest.FixtureRequest) -> Iterator[tuple[EmbeddedCluster, str
             yield running, running.url.replace("://", f"://plain:{QUOTED}@")
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @face
 @mode
 def test_a_replaced_primary_is_not_believed(seven, face, mode, config, subject):

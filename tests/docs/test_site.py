@@ -122,6 +122,7 @@ def test_programs_find_the_pages_and_the_calls(site):
         assert (site / uri / "index.html").is_file()
 
 
+@pytest.mark.long
 def test_a_link_to_nothing_ends_the_build(tmp_path):
     root = tmp_path / "tree"
     ignored = shutil.ignore_patterns("__pycache__", "images")

@@ -240,6 +240,7 @@ def test_what_is_set_up_wrongly_is_told(app, cp_sessions, cp_settings) -> None:
     assert own.sessions is cp_sessions
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
 def test_processes_of_a_real_worker_have_a_manager_each(
     cluster_url: str, tmp_path: Path, subject: str, pool: str

@@ -128,7 +128,7 @@ def visit(servers: list[Served]) -> None:
     eventually(both_refuse)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_workers_share_sessions(case, cluster_url, tmp_path):
     command, shop = case

@@ -267,6 +267,7 @@ def test_a_cookie_of_the_application_arrives_beside_the_renewed_one(site, login)
         }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_an_outage_leads_nobody_anywhere(name, cluster_url, keys_file, app_port, login, tmp_path):
     require(name)

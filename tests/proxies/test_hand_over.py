@@ -82,6 +82,7 @@ def user(manager: Any, subject: str) -> str:
     return subject
 
 
+@pytest.mark.sampled(2)
 async def test_a_real_browser_is_handed_over(sites, user, manager):
     async with launched() as chromium:
         context = await chromium.new_context()
@@ -145,6 +146,7 @@ def code_for(sites: Sites, user: str) -> str:
         return str(answer.headers["location"])
 
 
+@pytest.mark.sampled(3)
 async def test_the_code_of_another_browser_logs_nobody_in(sites, user):
     url = code_for(sites, user)
     assert url.startswith(sites.at(HOST, "/_clusterpass/session?rd=%2Fprivate&state="))

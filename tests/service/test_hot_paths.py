@@ -230,6 +230,7 @@ PATHS = ["/verify", "/refresh", "/login", "/logout", "/step-up", "/healthz", "/r
 TAKEN = {"/verify": {"GET", "HEAD"}, "/healthz": {"GET", "HEAD"}, "/readyz": {"GET", "HEAD"}}
 
 
+@pytest.mark.sampled(25)
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "BREW"])
 async def test_methods_are_answered_alike(both: Both, path: str, method: str):
@@ -275,6 +276,7 @@ RAW_BODIES = [
 ]
 
 
+@pytest.mark.sampled(40)
 @pytest.mark.parametrize("path", ["/login", "/refresh", "/step-up", "/logout"])
 @pytest.mark.parametrize("body", RAW_BODIES, ids=range(len(RAW_BODIES)))
 async def test_an_invalid_body_is_refused_alike(both: Both, path: str, body: bytes):

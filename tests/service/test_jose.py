@@ -58,6 +58,7 @@ def verifier(node: str) -> Iterator[Callable[..., Verify]]:
         process.communicate(timeout=30)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", "ES256", "RS256"])
 def test_jose_verifies_the_tokens_of_the_service(serve, alice, tmp_path, verifier, algorithm):
     ring, file = KeyRing.generate(algorithm), tmp_path / "keys.json"

@@ -48,6 +48,7 @@ def test_pyjwt_verifies_the_tokens_of_the_service(serve, alice):
     assert (claims["sub"], claims["client_id"]) == (alice, ISSUER)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256"])
 def test_keys_are_rotated_under_a_verifier(serve, alice, tmp_path: Path, algorithm):
     old, new = KeyRing.generate(algorithm), KeyRing.generate("ES256")

@@ -198,6 +198,7 @@ def test_a_broken_file_changes_nothing_and_is_told_once(
     assert len(lines(server, "keys_kept")) == 2 * len(faults), "once for each worker and change"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("how", ["gone", "broken", "public"])
 def test_a_worker_that_is_replaced_has_the_keys_of_the_others(
     server: ServerProcess, file: Path, alice: str, old: KeyRing, new: KeyRing, how: str

@@ -293,6 +293,7 @@ async def test_a_reader_chooses_a_language(new_page, alice):
         await page.get_by_role("heading", name="Where you are logged in").wait_for()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_text_has_enough_contrast(new_page, alice, sessions_of, scheme):
     sessions_of(alice, ["old laptop"])

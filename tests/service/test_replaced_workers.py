@@ -118,7 +118,7 @@ class Clients:
 def test_busy_clients_lose_nothing_while_workers_are_replaced(serve):
     server = serve("--workers", "2")
     with Clients(server) as clients:
-        for _ in range(3):
+        for _ in range(2):
             before = children(server)
             server.process.send_signal(signal.SIGHUP)
             await_that(lambda before=before: not children(server) & before)

@@ -42,6 +42,7 @@ def play(campaign: Campaign, name: str) -> Result:
     return result
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "name", ["quiet", "dropped-one", "primary-replaced", "slots-moved", "loop-stalled"]
 )

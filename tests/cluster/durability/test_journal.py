@@ -131,6 +131,7 @@ def test_what_journals_hold_survives_the_promotion_of_a_replica_that_never_had_i
     assert is_refused_by_all([other, manager], pair.access_token)
 
 
+@pytest.mark.sampled(1)
 def test_an_ending_outlives_the_process_that_asked_for_it(
     fragile: EmbeddedCluster, open_one: Any, other: Any, config: Config, subject: str
 ) -> None:
@@ -231,6 +232,7 @@ def test_the_same_operation_is_confirmed_again_and_another_is_refused(
     assert is_accepted(manager, second.access_token)
 
 
+@pytest.mark.sampled(1)
 def test_journals_are_filled_after_every_server_was_restarted(
     fragile: EmbeddedCluster, manager: Any, subject: str
 ) -> None:
@@ -247,6 +249,7 @@ def test_journals_are_filled_after_every_server_was_restarted(
     wait_until_trimmed(fragile)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("verification", ["cached", "strict"])
 def test_a_cutoff_is_confirmed_while_one_of_its_copies_cannot_be(
     fragile: EmbeddedCluster, open_one: Any, config: Config, subject: str, verification: str

@@ -55,6 +55,6 @@ def test_any_sequence_of_step_ups_does_what_the_model_says(world: World, ends_ol
     manager = world.open(config)
     one = dataclasses.replace(world, config=config, manager=manager)
     try:
-        run(lambda: StepUps(one), examples=60, steps=30)
+        run(lambda: StepUps(one), examples=40, steps=30)
     finally:
         manager.close()

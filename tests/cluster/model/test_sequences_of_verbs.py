@@ -357,4 +357,4 @@ class Verbs(Comparison):
 
 @pytest.mark.sampled(1)  # either face is led through the same sequences
 def test_any_sequence_of_verbs_does_what_the_model_says(world: World) -> None:
-    run(lambda: Verbs(world), examples=60, steps=40)
+    run(lambda: Verbs(world), examples=40, steps=40)
