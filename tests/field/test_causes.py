@@ -52,6 +52,25 @@ def test_an_unknown_name(opened: Opener):
     assert isinstance(error.__cause__, socket.gaierror)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "cause", "node"),
+    [
+        ("127.0.0.1:1", "refused", "127.0.0.1:1"),
+        ("127.0.0.1:1,127.0.0.2:1", "refused", None),
+        ("no-such-host.invalid:7000", "name_unknown", "no-such-host.invalid:7000"),
+        ("no-such-host.invalid:1,127.0.0.2:1,127.0.0.1:1", "refused", None),
+    ],
+)
+def test_a_cluster_of_which_no_seed_answers(
+    opened: Opener, seeds: str, cause: str, node: str | None
+):
+    error = failure(opened(f"redis+cluster://{seeds}?timeout=5&deadline=6"))
+    assert (error.reason, error.cause, error.node) == ("connection", cause, node)
+    assert error.address == error.node
+    assert len(error.tried) == len(seeds.split(","))
+    assert isinstance(error.__cause__, OSError)
+
+
 @pytest.fixture
 def silent_port() -> Iterator[int]:
     with contextlib.ExitStack() as stack:

@@ -8,7 +8,7 @@ from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, FOR_USERS
 from clusterpass.store.address import Address
 from clusterpass.store.exchanges.server_errors import judge
-from clusterpass.store.exchanges.unavailable import describe_tried
+from clusterpass.store.exchanges.unavailable import tell_tried
 from clusterpass.store.missing import LEFT_UNDONE, REPLICAS_UNKNOWN, Missing, refused_command
 from clusterpass.store.outcomes import Fault, ServerError, read_connected
 
@@ -134,12 +134,13 @@ def test_replicas_in_info(info: object, count: int | None):
 
 
 def test_who_was_asked_in_vain_is_told_to_operators():
-    tried = describe_tried({B: Fault("timeout"), A: Fault("connection", cause="refused")})
+    error = StoreUnavailable(reason="timeout", cause="timed_out", node="x:1")
+    tell_tried(error, {B: Fault("timeout"), A: Fault("connection", cause="refused")})
+    tried = error.tried
     assert tried == (
         "10.0.0.1:7000: the connection was refused",
         "10.0.0.2:7000: no answer in time",
     )
-    error = StoreUnavailable(reason="timeout", cause="timed_out", node="x:1", tried=tried)
     assert error.describe().startswith("x:1: no answer in time; asked in vain who owns the slots")
     again = StoreUnavailable(*error.args)
     assert again.tried == tried

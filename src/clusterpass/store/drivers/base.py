@@ -8,7 +8,7 @@ from clusterpass.store.drivers.node_agreements import NodeAgreements
 from clusterpass.store.drivers.slot_searches import SlotSearches
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.steps import Exchange
-from clusterpass.store.exchanges.unavailable import describe_tried
+from clusterpass.store.exchanges.unavailable import locate, tell_tried
 
 
 class StoreBase(SlotSearches, NodeAgreements):
@@ -16,7 +16,8 @@ class StoreBase(SlotSearches, NodeAgreements):
 
     def _tell(self, error: ClusterPassError) -> None:
         if isinstance(error, StoreUnavailable) and self._untold:
-            error.tried = describe_tried(self._untold)
+            tell_tried(error, self._untold)
+            locate(error, self.location)
         cause = error.cause if isinstance(error, StoreUnavailable) else None
         self.counters.store_errors[cause or error.code] += 1
         if self.on_unavailable is not None and isinstance(error, StoreUnavailable):

@@ -3,6 +3,7 @@
 Operators read the cause, so that they need not guess; nothing in it is secret.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -37,12 +38,22 @@ def cause_of(fault: Fault) -> StoreCause | None:
     return fault.cause or _CAUSES.get(fault.kind)
 
 
-def describe_tried(untold: Mapping[Address, Fault]) -> tuple[str, ...]:
-    """The nodes that were asked in vain who owns the slots, each with the reason, for operators."""
-    return tuple(
-        f"{node}: {SENTENCES.get(cause_of(fault) or '', fault.kind)}"
-        for node, fault in sorted(untold.items())
+def tell_tried(error: StoreUnavailable, untold: Mapping[Address, Fault]) -> None:
+    """Complete ``error`` by the nodes that were asked in vain who owns the slots: each with the
+    reason, for operators. Where no other node is to blame, the cause is that of most of them."""
+    told = sorted(untold.items())
+    error.tried = tuple(
+        f"{node}: {SENTENCES.get(cause_of(fault) or '', fault.kind)}" for node, fault in told
     )
+    if error.node is not None or error.reason != "connection":
+        return
+    causes = Counter(cause for _, fault in told if (cause := cause_of(fault)) is not None)
+    if causes:
+        ((error.cause, _),) = causes.most_common(1)
+        faults = (fault for _, fault in told if cause_of(fault) == error.cause)
+        error.__cause__ = error.__cause__ or next(faults).error
+    if len(told) == 1:
+        error.node = str(told[0][0])
 
 
 def unavailable(
