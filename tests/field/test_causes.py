@@ -64,7 +64,7 @@ def test_an_unknown_name(opened: Opener):
 def test_a_cluster_of_which_no_seed_answers(
     opened: Opener, seeds: str, cause: str, node: str | None
 ):
-    error = failure(opened(f"redis+cluster://{seeds}?timeout=5&deadline=6"))
+    error = failure(opened(f"redis+cluster://{seeds}?timeout=1&deadline=1.5"))
     assert (error.reason, error.cause, error.node) == ("connection", cause, node)
     assert error.address == error.node
     assert len(error.tried) == len(seeds.split(","))
