@@ -83,6 +83,11 @@ def test_keys_are_called_keys_json(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ),
         (ClusterPassError("two\nlines  here"), 1, "clusterpass: two lines here\n"),
         (RevocationPending("0" * 16), 1, "clusterpass: the revocation is not confirmed: "),
+        (
+            click.ClickException("It is running\nalready."),
+            1,
+            "clusterpass: It is running already.\n",
+        ),
         (click.UsageError("wrong"), 2, "Usage: clusterpass [OPTIONS]\n"),
         (
             ModuleNotFoundError("no", name="granian.server"),

@@ -101,6 +101,18 @@ def test_encrypted_keys(tmp_path: Path, algorithm: str, shape: str) -> None:
     assert "wrong-one" not in str(caught.value)
 
 
+def test_a_passphrase_that_is_empty(tmp_path: Path) -> None:
+    (phrase := tmp_path / "phrase").write_text("\n")
+    phrase.chmod(0o600)
+    load(tmp_path, private(ED, "PKCS8", PHRASE), passphrase=PHRASE.decode())
+    for given in (
+        KeyFile(tmp_path / "keys.pem", passphrase=""),
+        KeyFile(tmp_path / "keys.pem", passphrase_file=phrase),
+    ):
+        with pytest.raises(KeyRejected, match="the passphrase given for it is empty"):
+            given.load()
+
+
 def test_a_passphrase_from_a_file(tmp_path: Path) -> None:
     phrase = tmp_path / "phrase"
     phrase.touch(mode=0o600)

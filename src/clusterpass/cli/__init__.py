@@ -15,7 +15,6 @@ What is where:
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
 - ``time_arguments``: times and durations as the user types them.
 - ``value_types``: texts that are not empty, and finite numbers.
-- ``value_types``: texts that are not empty, and finite numbers.
 - ``help_text``: the examples at the end of a help page.
 - ``local_setup`` and ``local_service``: what ``dev`` and ``demo`` need on this machine.
 
@@ -93,8 +92,7 @@ def main() -> None:
     except click.exceptions.Abort:
         _fail("aborted", ExitStatus.INTERRUPTED)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _tell(error)
     except RevocationPending:
         _fail(
             "the revocation is not confirmed: no replica acknowledged it, or the store cannot be"
@@ -122,6 +120,14 @@ def main() -> None:
     sys.exit(int(status) if isinstance(status, int) else int(ExitStatus.DONE))
 
 
+def _tell(error: "click.ClickException") -> NoReturn:
+    """Say what was wrong, and after wrong usage how the command is used; exit."""
+    if hasattr(error, "ctx"):  # of wrong usage
+        error.show()
+        sys.exit(error.exit_code)
+    _fail(error.format_message(), error.exit_code)
+
+
 def _of_the_store(error: StoreUnavailable) -> str:
     """What users are told, and for the operator, who runs the command, which node and why."""
     if error.cause == "rights":
@@ -130,6 +136,6 @@ def _of_the_store(error: StoreUnavailable) -> str:
     return f"{error.message} ({error.describe()})" if is_known else error.message
 
 
-def _fail(sentence: str, status: ExitStatus) -> NoReturn:
+def _fail(sentence: str, status: int) -> NoReturn:
     sys.stderr.write(f"clusterpass: {' '.join(sentence.split())}\n")
     sys.exit(int(status))

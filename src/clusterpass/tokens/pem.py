@@ -115,7 +115,9 @@ def _read_private(where: str, load: Any, block: bytes, passphrase: bytes | None)
     except (ValueError, UnsupportedAlgorithm):
         # The library's message may quote key material, so it is not passed on.
         raise KeyRejected(f"{where} is broken or of another kind; {_FIT}") from None
-    if not passphrase:
+    if passphrase == b"":
+        raise KeyRejected(f"{where} is encrypted, and the passphrase given for it is empty")
+    if passphrase is None:
         raise KeyRejected(
             f"{where} is encrypted; give its passphrase in the setting keys_passphrase_file or"
             " keys_passphrase"
