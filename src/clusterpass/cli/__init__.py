@@ -29,7 +29,7 @@ import errno
 import io
 import os
 import sys
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from clusterpass import __version__
 from clusterpass.cli.exit_status import ExitStatus
@@ -120,8 +120,8 @@ def main() -> None:
     sys.exit(int(status) if isinstance(status, int) else int(ExitStatus.DONE))
 
 
-def _tell(error: "click.ClickException") -> NoReturn:
-    """Say what was wrong, and after wrong usage how the command is used; exit."""
+def _tell(error: Any) -> NoReturn:
+    """Say what the ClickException ``error`` says, and after wrong usage how to use it; exit."""
     if hasattr(error, "ctx"):  # of wrong usage
         error.show()
         sys.exit(error.exit_code)
