@@ -4,8 +4,7 @@
   and keeps beside the modules. All workers would rewrite the same modules at the same time, so each
   begins with a share of its own and finds the others' work kept.
 - The collector of cyclic garbage rests meanwhile, and never looks at what was collected again: the
-  tests stay until the end. Afterwards it runs more rarely than by default: it would take a seventh
-  of the time of tests in one process.
+  tests stay until the end.
 """
 
 import contextlib
@@ -17,8 +16,6 @@ from typing import Any
 
 import pytest
 
-_THRESHOLDS = (20_000, 20, 20)
-"""See ``gc.set_threshold``; by default 700, 10, 10."""
 _SKIPS = pytest.skip.Exception
 """What a module raises whose tests cannot run here."""
 
@@ -45,7 +42,6 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
         return (yield)
     finally:
         gc.freeze()
-        gc.set_threshold(*_THRESHOLDS)
         gc.enable()
 
 

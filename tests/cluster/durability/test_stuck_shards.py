@@ -18,6 +18,8 @@ from clusterpass.protocol.keyspace import Keyspace
 from tests.cluster.conftest import Facade
 
 HANGING = 40.0
+SOON = 10.0
+"""Less than the retries of twenty revocations that are stuck would take, on a busy machine too."""
 KEYSPACE = Keyspace()
 
 pytestmark = pytest.mark.timeout(240)
@@ -135,13 +137,12 @@ def test_a_stuck_shard_delays_no_revocation_of_another(manager, shards, node):
         assert all(log_out(manager, there))
         with healthy.stuck(healthy.replica):
             assert all(log_out(manager, here))
-        pending = manager.stats().pending
-        assert (pending.waiting, pending.confirmed) == (21, 0)
-        assert seconds_until(lambda: manager.stats().pending.confirmed == 1) < 2
-        assert manager.stats().pending.waiting == 20
+        # Those that earlier tests left in the journals are confirmed, too, but do not count here.
+        assert manager.stats().pending.waiting == 21
+        assert seconds_until(lambda: manager.stats().pending.waiting == 20) < SOON
     # Once the shard confirms again, those that were stuck follow each other at once.
-    seconds_until(lambda: manager.stats().pending.confirmed > 1)
-    assert seconds_until(lambda: manager.stats().pending.waiting == 0) < 2
+    seconds_until(lambda: manager.stats().pending.waiting < 20)
+    assert seconds_until(lambda: manager.stats().pending.waiting == 0) < SOON
 
 
 def test_closing_confirms_what_can_be_confirmed_and_logs_the_rest(open_one, shards, caplog):
