@@ -12,7 +12,7 @@ from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
 
 from .ports import keep_to_own_ports
 
-pytest_plugins = ["tests.selection", "tests.scheduling", "tests.collection"]
+pytest_plugins = ["tests.selection", "tests.scheduling", "tests.collection", "tests.repeats"]
 
 keep_to_own_ports()
 _numbers = itertools.count()
