@@ -554,6 +554,15 @@ def test_every_setting_is_known_to_whoever_misspells_one():
     assert f"the settings are: {', '.join(sorted(Settings.model_fields))}" in said
 
 
+def test_every_setting_that_is_wrong_is_told_at_once():
+    with pytest.raises(ConfigurationError) as caught:
+        make_settings({"port": 70_000, "workers": 0}, {"prot": 81, "log_format": "yaml"})
+    said = str(caught.value)
+    for name in ("port (CLUSTERPASS_PORT)", "workers (CLUSTERPASS_WORKERS)", "log_format"):
+        assert f"the setting {name}" in said
+    assert "unknown setting 'prot'; did you mean 'port'?" in said
+
+
 def test_what_is_wrong_about_several_settings_together_names_no_other():
     with pytest.raises(ConfigurationError) as caught:
         make_settings({"authz_policy": "rules.toml"})

@@ -333,7 +333,8 @@ def make_settings(overrides: Mapping[str, Any], file: Mapping[str, Any] | None =
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise ConfigurationError(_describe(error.errors(include_input=False)[0])) from None
+        told = dict.fromkeys(map(_describe, error.errors(include_input=False)))
+        raise ConfigurationError("; ".join(told)) from None
 
 
 def settings_in_environment() -> dict[str, Any]:
