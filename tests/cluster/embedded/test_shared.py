@@ -14,6 +14,7 @@ import pytest
 from clusterpass import ConfigurationError, EmbeddedClusterError, SessionManager
 from clusterpass.embedded import SharedCluster, read_state, start_detached, stop_detached
 from clusterpass.embedded.state import is_locked
+from clusterpass.managers import development
 
 pytestmark = pytest.mark.timeout(120)
 HANGING = 40.0
@@ -195,7 +196,8 @@ def test_only_an_embedded_cluster_needs_no_config():
         SessionManager.from_url("redis://127.0.0.1:1")
 
 
-def test_tests_may_have_a_throwaway_cluster_each(recwarn):
+def test_tests_may_have_a_throwaway_cluster_each(recwarn, monkeypatch):
+    monkeypatch.setattr(development, "_given", set())  # other tests of this process were warned
     with (
         pytest.warns(UserWarning, match="No Config"),
         SessionManager.from_url("embedded://?nodes=1") as manager,
