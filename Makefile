@@ -104,7 +104,7 @@ check: lint ## Style, types, units and documents, within two minutes
 	$(BIN)/pytest $(PARALLEL) tests/unit tests/docs
 
 test: test-setup lint ## All kinds of tests against real clusters, a sample by a printed seed
-	$(PYTEST) $(PARALLEL)
+	$(PYTEST) $(PARALLEL) || REQUIRE_PROXIES=1 REQUIRE_LINTERS=1 $(BIN)/python -m tests.repeats $$?
 
 test-all: test-setup lint ## ... and all that `test` leaves out, half an hour
 	CLUSTERPASS_ODD_REQUESTS=100000 $(PYTEST) $(PARALLEL) --everything

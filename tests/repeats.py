@@ -1,65 +1,62 @@
-"""Tests that start servers may be repeated once, and whatever passed only then is told.
+"""Tests of servers that have failed in a whole run are repeated by themselves, once, and told.
 
 Such a test starts processes, stops and kills them, and waits for what others do; on cores that are
-busy with dozens of servers, one of some thousand misses a deadline now and then. A run is not worth
-less for that, as long as nobody overlooks it: the summary names the tests with their failures, and
-a run in which more than :data:`MOST` tests were repeated fails, as does any test that fails twice.
+busy with dozens of servers, one of some thousand misses a deadline now and then, or trips over what
+another one has left in its process. ``make test`` calls ``python -m tests.repeats STATUS`` after a
+run that has failed: what has failed is run again, in a process of its own on a machine that is
+quiet by then, and the status of that is the status of the run.
 
-``--everything`` repeats nothing, and nor does a run of chosen files. What computes, and starts
-nothing, is never repeated.
+What computes, and starts nothing, is never repeated, nor are more than :data:`MOST` tests.
 """
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 MOST: Final = 5
-_WHOLE: Final = "clusterpass_is_whole"
 _NEVER: Final = ("tests/unit/", "tests/docs/", "tests/security/", "tests/journal_model/")
+_KEPT: Final = "clusterpass/failed"
 
 
-def is_repeated(nodeid: str) -> bool:
-    """Whether the test starts servers, or is about what they do."""
-    return not nodeid.startswith(_NEVER)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.option.everything or not _is_whole(config):
-        return
-    for item in items:
-        if is_repeated(item.nodeid):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist whether the run is one of all tests."""
-    node.workerinput[_WHOLE] = _is_whole(node.config)
-
-
-def _is_whole(config: pytest.Config) -> bool:
-    told: dict[str, Any] | None = getattr(config, "workerinput", None)
-    if told is not None:
-        return bool(told[_WHOLE])
-    return config.args_source is not pytest.Config.ArgsSource.ARGS
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    repeated = terminalreporter.stats.get("rerun", [])
-    if not repeated:
-        return
-    terminalreporter.section("failed at first, and were repeated")
-    for report in repeated:
-        crash = getattr(report.longrepr, "reprcrash", None)
-        lines = str(getattr(crash, "message", "") or report.longrepr).splitlines()
-        terminalreporter.write_line(f"{report.nodeid} ({report.when}): {lines[0] if lines else ''}")
-    if len(repeated) > MOST:
-        terminalreporter.write_line(f"more than {MOST}: the run has failed")
+def why_not(failed: list[str]) -> str | None:
+    """Why the tests of these ids are not repeated; None: they are."""
+    if not failed:
+        return "no test has failed, but the run"
+    if len(failed) > MOST:
+        return f"more than {MOST} tests have failed"
+    computing = [each for each in failed if each.startswith(_NEVER)]
+    return f"{computing[0]} starts no servers" if computing else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep the ids of what has failed; workers of pytest-xdist leave that to their controller."""
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and len(reporter.stats.get("rerun", [])) > MOST:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if reporter is None or session.config.cache is None or hasattr(session.config, "workerinput"):
+        return
+    reports = [*reporter.stats.get("failed", []), *reporter.stats.get("error", [])]
+    session.config.cache.set(_KEPT, list(dict.fromkeys(report.nodeid for report in reports)))
+
+
+def repeat(status: int, root: Path) -> int:
+    """Run what has failed in the run that ended with ``status`` again; return the status of that.
+
+    ``root``: the folder of the run.
+    """
+    kept = root / ".pytest_cache/v" / _KEPT
+    failed = json.loads(kept.read_text()) if status == pytest.ExitCode.TESTS_FAILED else []
+    if reason := why_not(failed):
+        print(f"Nothing is repeated: {reason}.")
+        return status
+    print("Once more, by themselves, as they have failed:", *failed, sep="\n  ", flush=True)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *failed], cwd=root, check=False
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(repeat(int(sys.argv[1]), Path.cwd()))

@@ -1,4 +1,4 @@
-"""Tests of servers are repeated once in a whole run, and the run says so; nothing else is."""
+"""What has failed in a whole run of tests is repeated by itself, where it starts servers."""
 
 import os
 import subprocess
@@ -7,69 +7,69 @@ from pathlib import Path
 
 import pytest
 
-from tests.repeats import MOST, is_repeated
+from tests.repeats import MOST, why_not
 
 ROOT = Path(__file__).parents[2]
-ONCE = """
+TEST = """
 import pathlib
 import pytest
 
 @pytest.mark.parametrize("number", range({count}))
 def test_it(number):
     mark = pathlib.Path(__file__).with_name(f"mark{{number}}")
-    if not mark.exists():
+    if {is_broken} or not mark.exists():
         mark.touch()
         raise AssertionError("the first time")
 """
 
 
 @pytest.mark.parametrize(
-    ("nodeid", "wanted"),
+    ("failed", "reason"),
     [
-        ("tests/cluster/test_revocation.py::test_it[async]", True),
-        ("tests/proxies/test_requests.py::test_it", True),
-        ("tests/unit/test_leases.py::test_it", False),
-        ("tests/docs/test_site.py::test_it", False),
-        ("tests/security/test_attacks.py::test_it", False),
+        (["tests/cluster/test_a.py::test_it[async]", "tests/proxies/test_b.py::test_it"], None),
+        (
+            ["tests/cluster/test_a.py::test_it", "tests/unit/test_c.py::test_it"],
+            "tests/unit/test_c",
+        ),
+        (["tests/docs/test_site.py::test_it"], "starts no servers"),
+        ([f"tests/cluster/test_a.py::test_{number}" for number in range(MOST + 1)], "more than 5"),
+        ([], "no test has failed"),
     ],
 )
-def test_what_starts_servers_is_repeated(nodeid: str, wanted: bool) -> None:
-    assert is_repeated(nodeid) is wanted
-
-
-def whole_run(folder: Path, below: str, count: int, *more: str) -> tuple[int, str]:
-    """The status and the output of a run of all tests in ``folder``: each fails the first time."""
-    (folder / below).mkdir(parents=True)
-    (folder / below / "test_once.py").write_text(ONCE.format(count=count))
-    (folder / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
-    command = [sys.executable, "-m", "pytest", "-p", "tests.selection", "-p", "tests.repeats", "-q"]
-    done = subprocess.run(
-        [*command, "--import-mode=importlib", *more],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout
+def test_what_is_repeated(failed: list[str], reason: str | None) -> None:
+    found = why_not(failed)
+    assert found is None if reason is None else reason in str(found)
 
 
 @pytest.mark.parametrize(
-    ("below", "count", "more", "status"),
-    [
-        ("tests/cluster", 2, (), 0),
-        ("tests/cluster", MOST + 1, (), 1),
-        ("tests/cluster", 1, ("--everything",), 1),
-        ("tests/cluster", 1, ("tests/cluster",), 1),
-        ("tests/unit", 1, (), 1),
-    ],
+    ("count", "is_broken", "status"), [(2, False, 0), (1, True, 1), (MOST + 1, False, 1)]
 )
-def test_a_test_that_passes_when_repeated(
-    tmp_path: Path, below: str, count: int, more: tuple[str, ...], status: int
-) -> None:
-    code, output = whole_run(tmp_path, below, count, *more)
-    assert code == status, output
-    is_told = "failed at first, and were repeated" in output
-    assert is_told is (status == 0 or count > MOST)
-    if is_told:
-        assert "test_once.py::test_it[0] (call): AssertionError: the first time" in output
+def test_a_run_that_fails(tmp_path: Path, count: int, is_broken: bool, status: int) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_once.py").write_text(TEST.format(count=count, is_broken=is_broken))
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    first = run("pytest", "-p", "tests.repeats", "--import-mode=importlib")
+    assert first.returncode == 1, first.stdout
+    again = run("tests.repeats", str(first.returncode))
+    assert again.returncode == status, again.stdout + again.stderr
+    assert ("tests/test_once.py::test_it[0]\n" in again.stdout) is (count <= MOST)
+
+
+def test_a_run_that_was_interrupted_is_not_repeated(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.repeats", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout.startswith("Nothing is repeated")
