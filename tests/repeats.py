@@ -36,10 +36,11 @@ def why_not(failed: list[str]) -> str | None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Keep the ids of what has failed; workers of pytest-xdist leave that to their controller."""
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or session.config.cache is None or hasattr(session.config, "workerinput"):
+    cache = getattr(session.config, "cache", None)  # there is none with -p no:cacheprovider
+    if reporter is None or cache is None or hasattr(session.config, "workerinput"):
         return
     reports = [*reporter.stats.get("failed", []), *reporter.stats.get("error", [])]
-    session.config.cache.set(_KEPT, list(dict.fromkeys(report.nodeid for report in reports)))
+    cache.set(_KEPT, list(dict.fromkeys(report.nodeid for report in reports)))
 
 
 def repeat(status: int, root: Path) -> int:

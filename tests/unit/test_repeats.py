@@ -63,6 +63,8 @@ def test_a_run_that_fails(tmp_path: Path, count: int, is_broken: bool, status: i
 
     first = run("pytest", "-p", "tests.repeats", "--import-mode=importlib")
     assert first.returncode == 1, first.stdout
+    uncached = run("pytest", "--collect-only", "-p", "tests.repeats", "-p", "no:cacheprovider")
+    assert uncached.returncode == 0, uncached.stdout + uncached.stderr
     again = run("tests.repeats", str(first.returncode))
     assert again.returncode == status, again.stdout + again.stderr
     assert ("tests/test_once.py::test_it[0]\n" in again.stdout) is (count <= MOST)
