@@ -14,7 +14,9 @@ from .programs import HOST, Proxy
 COUNTS = {"nginx", "traefik", "haproxy"}
 LIMIT = 100
 ANOTHER = "127.0.0.3"
-LONGEST = 90.0
+LONGEST = 30.0
+REFUSED_WITHIN = 5.0
+MOST_TRIES = 6
 
 
 @contextmanager
@@ -41,11 +43,26 @@ def is_served(proxy: Proxy, address: str) -> bool:
     return answer.status_code == 200
 
 
-def await_served(proxy: Proxy, address: str, *, wanted: bool) -> None:
-    deadline = time.monotonic() + LONGEST
+def becomes_served(proxy: Proxy, address: str, *, wanted: bool, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
     while is_served(proxy, address) != wanted:
-        assert time.monotonic() < deadline
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
+    return True
+
+
+def takes_all_it_may(proxy: Proxy) -> bool:
+    """Whether an address that has many unfinished requests is refused another, alone.
+
+    Requests whose bodies do not come are ended after some seconds, by which time a busy machine may
+    not have opened them all.
+    """
+    with unfinished(proxy, LIMIT):
+        if not becomes_served(proxy, VISITOR, wanted=False, seconds=REFUSED_WITHIN):
+            return False
+        assert is_served(proxy, ANOTHER)
+        return True
 
 
 def test_one_address_cannot_take_all_connections(proxy):
@@ -53,7 +70,5 @@ def test_one_address_cannot_take_all_connections(proxy):
         pytest.skip(f"{proxy.name} does not count connections of an address")
     with unfinished(proxy, LIMIT // 2):
         assert is_served(proxy, VISITOR)
-    with unfinished(proxy, LIMIT):
-        await_served(proxy, VISITOR, wanted=False)
-        assert is_served(proxy, ANOTHER)
-    await_served(proxy, VISITOR, wanted=True)
+    assert any(takes_all_it_may(proxy) for _ in range(MOST_TRIES))
+    assert becomes_served(proxy, VISITOR, wanted=True, seconds=LONGEST)
