@@ -30,7 +30,8 @@ def processes_below(folder: Path) -> list[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                command = words.decode(errors="replace")  # others may have any bytes there
                 works_there = Path(os.readlink(entry / "cwd")).is_relative_to(folder)
             except OSError:
                 continue  # it has just ended, or is none of ours
