@@ -109,7 +109,9 @@ async def _refused(
     except asyncio.CancelledError:
         if body.uncancel() > 0:
             raise
-    except Exception:  # noqa: BLE001 (what the body cannot do with a connection that is closed)
+    except Exception:
+        # Mostly what cannot be done with a connection that is closed; it may be a fault of its own.
+        logger.info("a handler failed once its connection was refused", exc_info=True)
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
         body.uncancel()
