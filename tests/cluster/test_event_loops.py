@@ -225,6 +225,50 @@ def test_a_child_that_is_forked_from_a_running_loop_begins_anew(run_program):
     assert answer == "child done\nparent done\n"
 
 
+def test_an_event_loop_that_breaks_is_replaced(run_program):
+    """As in a program that closes descriptors that it did not open, to become a daemon.
+
+    In a process of its own: whenever the broken loop is collected there, its tasks complain.
+    """
+    answer = run_program(
+        """
+        import io, logging
+        from clusterpass.model.authentication_errors import SessionRevoked
+
+        sys.unraisablehook = lambda _: None
+        told = io.StringIO()
+        logging.basicConfig(stream=told)
+        with SessionManager.from_url(url, config) as manager:
+            served(manager, manager.login(subject).access_token)
+            watch = manager.store._watch
+            broken = watch._loop
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, broken._selector.fileno())
+            os.close(null)
+            until = time.monotonic() + 30
+            while watch._loop in {broken, None} or "OSError" not in told.getvalue():
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            pair = manager.login(subject)
+            served(manager, pair.access_token)
+            print("refused:", manager.stats().refusal)
+            with SessionManager.from_url(url, config) as other:
+                other.logout(pair.access_token)
+            while manager.recall(pair.access_token) is not None:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            try:
+                manager.verify(pair.access_token)
+            except SessionRevoked as error:
+                print(type(error).__name__)
+            assert manager.store._watch is watch
+        assert not watch._thread.is_alive()
+        """,
+        options=(),
+    )
+    assert answer == "refused: \nSessionRevoked\n"
+
+
 def test_uvloop_serves_as_well(run_program):
     answer = run_program("""
         import uvloop

@@ -1,10 +1,7 @@
 """A watch that fails begins again: sessions are served from memory again, and kept current."""
 
-import gc
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -84,31 +81,6 @@ def test_an_observer_that_raises(
     assert len(told) == 1, "one warning for one cause"
     monkeypatch.setattr(near, event, works)
     assert_is_watching(manager, sessions, subject)
-
-
-# The sockets of a broken loop are closed when they are collected.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_event_loop_that_breaks(
-    cluster: EmbeddedCluster,
-    config: Config,
-    sessions: SessionManager,
-    subject: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """As in a program that closes descriptors that it did not open, to become a daemon."""
-    with SessionManager.from_url(cluster.url, config) as manager:
-        assert served(manager, manager.login(subject).access_token)
-        watch: Any = manager.store._watch
-        broken = weakref.ref(watch._loop)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, watch._loop._selector.fileno())
-        os.close(null)
-        assert eventually(lambda: watch._loop not in {broken(), None})
-        assert eventually(lambda: "OSError" in caplog.text)
-        assert_is_watching(manager, sessions, subject)
-        assert manager.store._watch is watch
-    assert not watch._thread.is_alive()
-    gc.collect()
 
 
 def test_no_thread_can_be_started(
