@@ -24,7 +24,7 @@ import clusterpass
 from clusterpass.service.api.openapi import openapi_document
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.framework import build_framework
-from clusterpass.service.settings.service import make_settings
+from clusterpass.service.settings.loading import make_settings
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"

@@ -92,7 +92,7 @@ def test_every_setting_that_is_a_secret_is_hidden():
     from pydantic import SecretStr
 
     from clusterpass.cli.config import _without_secrets
-    from clusterpass.service.settings.service import make_settings
+    from clusterpass.service.settings.loading import make_settings
 
     defaults = make_settings({})
     secrets = {

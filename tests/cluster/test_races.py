@@ -30,7 +30,7 @@ from clusterpass.model.authentication_errors import (
 )
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 
 from ..service.conftest import ServerProcess, keys_file, serve
 from .conftest import Facade

@@ -111,7 +111,8 @@ def test_values_that_cannot_work_are_refused(values, word, tmp_path):
 
 
 def test_the_settings_that_the_pods_get_are_settings(tmp_path):
-    from clusterpass.service.settings.service import PREFIX, Settings
+    from clusterpass.service.settings.loading import PREFIX
+    from clusterpass.service.settings.service import Settings
 
     rendered = objects(EVERYTHING, tmp_path)
     data = rendered["ConfigMap/auth-clusterpass"]["data"]

@@ -87,7 +87,8 @@ def test_the_base_is_the_oldest_python_that_is_supported_and_small():
 
 
 def test_its_variables_are_settings():
-    from clusterpass.service.settings.service import PREFIX, Settings
+    from clusterpass.service.settings.loading import PREFIX
+    from clusterpass.service.settings.service import Settings
 
     names = re.findall(rf"{PREFIX}(\w+)=", arguments_of("ENV"))
     assert names

@@ -54,7 +54,8 @@ def test_the_unit_waits_longer_than_the_service_takes_to_stop():
 
 
 def test_the_secrets_are_handed_over_as_credentials_under_the_names_of_settings():
-    from clusterpass.service.settings.service import CONFIG_VARIABLE, PREFIX, Settings
+    from clusterpass.service.settings.loading import CONFIG_VARIABLE, PREFIX
+    from clusterpass.service.settings.service import Settings
 
     text = UNIT.read_text("utf-8")
     credentials = dict(re.findall(r"^LoadCredential=([\w.]+):(\S+)$", text, re.M))

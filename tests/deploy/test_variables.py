@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clusterpass.service.settings.service import CONFIG_VARIABLE, PREFIX, Settings
+from clusterpass.service.settings.loading import CONFIG_VARIABLE, PREFIX
+from clusterpass.service.settings.service import Settings
 
 from .programs import DEPLOY, ROOT
 

@@ -15,7 +15,8 @@ from clusterpass.cli.group import make_group
 from clusterpass.doctor import CHECKS
 from clusterpass.metrics.families import FAMILIES
 from clusterpass.model.counters import BOUNDS
-from clusterpass.service.settings.service import PREFIX, Settings
+from clusterpass.service.settings.loading import PREFIX
+from clusterpass.service.settings.service import Settings
 from tests.docs.errors_page import errors_page
 
 _MADE_FROM_HERE = "<!-- What follows is made by: python -m tests.docs.reference -->"

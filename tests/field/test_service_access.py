@@ -11,7 +11,7 @@ import pytest
 from clusterpass import ConfigurationError, KeyRing
 from clusterpass.service.app import create_app
 from clusterpass.service.asgi.log_lines import make_logger
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from tests.cluster.conftest import REDIS_SERVER
 from tests.ports import free_port
 

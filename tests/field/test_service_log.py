@@ -13,7 +13,7 @@ import pytest
 from clusterpass import KeyRing
 from clusterpass.service.app import create_app
 from clusterpass.service.asgi.log_lines import make_logger
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from tests.ports import free_port
 
 from .servers import Servers

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from clusterpass import KeyRing, SessionManager, TokenPair
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from tests.ports import free_port
 from tests.service.conftest import ServerProcess, serving
 

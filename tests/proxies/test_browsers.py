@@ -13,7 +13,8 @@ import pytest
 
 from clusterpass import SessionManager, TokenPair, UserDirectory
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
-from clusterpass.service.settings.service import Settings, load_settings
+from clusterpass.service.settings.loading import load_settings
+from clusterpass.service.settings.service import Settings
 from tests.ports import free_port
 from tests.service.chromium import launched
 from tests.service.conftest import ServerProcess, serving

@@ -20,7 +20,8 @@ import pytest
 from clusterpass import KeyRing, PasswordHasher, SessionManager, ThrottlePolicy, UserDirectory
 from clusterpass.service.app import create_app
 from clusterpass.service.asgi.log_lines import make_logger
-from clusterpass.service.settings.service import Settings, load_settings
+from clusterpass.service.settings.loading import load_settings
+from clusterpass.service.settings.service import Settings
 from tests.ports import free_port
 
 PASSWORD = "correct horse battery"

@@ -7,7 +7,7 @@ import pytest
 
 import clusterpass
 from clusterpass import UserDirectory
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 
 from .conftest import PASSWORD, bearer
 

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import AuthResult
 
 from clusterpass import ConfigurationError, MailFailed, UserDirectory
 from clusterpass.service.mail import LinkMail, make_sender
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from tests.ports import free_port
 
 from ..cli.conftest import manager, run, url

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from clusterpass import PasswordHasher, SessionManager, UserDirectory
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 
 from .conftest import CHEAP_KIB, PASSWORD, bearer
 from .odd_requests import SECRET, OddRequests

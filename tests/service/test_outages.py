@@ -9,7 +9,8 @@ import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager, UserDirectory
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
-from clusterpass.service.settings.service import Settings, load_settings
+from clusterpass.service.settings.loading import load_settings
+from clusterpass.service.settings.service import Settings
 from clusterpass.store.exchanges.steps import Probe
 from tests.silence import frozen, steps_of
 

@@ -10,7 +10,7 @@ import pytest
 
 from clusterpass import SessionManager
 from clusterpass.service.language.languages import language
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 
 from .chromium import launched
 from .conftest import PASSWORD

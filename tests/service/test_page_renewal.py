@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from tests.cluster.stored import activity_of
 
 from .conftest import PASSWORD, bearer

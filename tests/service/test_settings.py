@@ -22,7 +22,8 @@ from clusterpass import (
     parse_store_url,
 )
 from clusterpass.service.calls.password_check import load_check
-from clusterpass.service.settings.service import Settings, load_settings, make_settings
+from clusterpass.service.settings.loading import load_settings, make_settings
+from clusterpass.service.settings.service import Settings
 from clusterpass.tokens.key_encryption import new_encryption_key
 from clusterpass.tokens.refresh_secrets import new_refresh_secret
 

@@ -16,7 +16,7 @@ from clusterpass import (
 )
 from clusterpass.model.addresses import counted_site
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from clusterpass.users.throttle import Throttle, canonical_name
 from clusterpass.web import known_devices
 from clusterpass.web.known_devices import KnownDevices

@@ -172,7 +172,7 @@ def created(settings: Settings, before: str = "", **environment: str) -> Any:
     """A process that makes an application, and prints the modules that it has loaded."""
     code = (
         f"import sys\n{before}\nfrom clusterpass.service.app import create_app\n"
-        "from clusterpass.service.settings.service import load_settings\n"
+        "from clusterpass.service.settings.loading import load_settings\n"
         "create_app(load_settings())\nprint(*sys.modules)"
     )
     own = {

@@ -8,7 +8,7 @@ import pytest
 
 from clusterpass.service.authz.original_request import OriginalRequest
 from clusterpass.service.authz.return_address import LONGEST, ReturnAddresses
-from clusterpass.service.settings.service import make_settings
+from clusterpass.service.settings.loading import make_settings
 
 HOSTS = frozenset({"app.example", "other.example:8443"})
 ADDRESSES = ReturnAddresses(HOSTS, None, secure=True)

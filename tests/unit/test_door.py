@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from clusterpass.service.asgi.door import Door
-from clusterpass.service.settings.service import Settings, make_settings
+from clusterpass.service.settings.loading import make_settings
+from clusterpass.service.settings.service import Settings
 
 APP, OTHER = b"https://app.example", b"https://evil.example"
 YEAR = "max-age=31536000"

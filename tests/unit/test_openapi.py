@@ -10,7 +10,7 @@ from clusterpass import __version__
 from clusterpass.service.api.openapi import openapi_document
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.framework import build_framework
-from clusterpass.service.settings.service import make_settings
+from clusterpass.service.settings.loading import make_settings
 
 CALLS = {
     "POST /refresh": ("200 400 401 413 415 422 503", "tokens", False, "", "RefreshRequest"),

@@ -17,7 +17,8 @@ from clusterpass.service.settings.colours import (
     readable_shade,
     text_on,
 )
-from clusterpass.service.settings.service import Settings, make_settings
+from clusterpass.service.settings.loading import make_settings
+from clusterpass.service.settings.service import Settings
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"><path d="M0 0h2v2z"/></svg>'
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16

@@ -15,7 +15,7 @@ from granian.constants import HTTPModes, Interfaces
 from clusterpass import ConfigurationError
 from clusterpass.service import server
 from clusterpass.service.last_keys import LastKeys
-from clusterpass.service.settings.service import make_settings
+from clusterpass.service.settings.loading import make_settings
 from clusterpass.service.successor import Succession
 from clusterpass.service.supervisor import GRACE_SECONDS, Worker
 from tests.ports import free_port

@@ -13,7 +13,7 @@ import pytest
 from clusterpass.service import successor
 from clusterpass.service.asgi.leaving import LEAVE
 from clusterpass.service.last_keys import LastKeys
-from clusterpass.service.settings.service import make_settings
+from clusterpass.service.settings.loading import make_settings
 from clusterpass.service.successor import SucceededServer, Succession
 from clusterpass.service.supervisor import WAITED, Worker
 from tests.ports import free_port

@@ -124,7 +124,7 @@ def test(config: Path | None, *, policy_file: Path | None, file: Path, as_json: 
     expected.
     """
     from clusterpass.service.authz.cases import judge, load_cases  # noqa: PLC0415
-    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
+    from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
 
     levels = load_settings(config).levels
     named, cases = load_cases(file, levels)
@@ -160,7 +160,7 @@ def test(config: Path | None, *, policy_file: Path | None, file: Path, as_json: 
 def _load(config: Path | None, policy_file: Path | None) -> "tuple[Settings, Policies]":
     """Return the settings, and the policies as the service would read them."""
     from clusterpass.service.authz.policy_file import load_policies  # noqa: PLC0415
-    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
+    from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     file = policy_file or settings.authz_policy

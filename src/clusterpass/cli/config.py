@@ -81,7 +81,7 @@ def _would_start(file: Path | None) -> None:
     import sys  # noqa: PLC0415 - its path is changed
 
     from clusterpass.service.app import create_app  # noqa: PLC0415 - quick --help
-    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
+    from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
 
     settings = load_settings(file)
     if settings.password_check:

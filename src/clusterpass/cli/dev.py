@@ -50,7 +50,7 @@ def dev(port: int, nodes: int, data_folder: Path) -> None:
     printed together with commands to try. Ctrl-C stops everything; no data survives a restart.
     """
     from clusterpass.service.server import serve  # noqa: PLC0415 - loaded by this command alone
-    from clusterpass.service.settings.service import make_settings  # noqa: PLC0415
+    from clusterpass.service.settings.loading import make_settings  # noqa: PLC0415
 
     _refuse_taken_port(port)
     keys_file = data_folder / "keys.json"

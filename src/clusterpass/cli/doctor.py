@@ -21,7 +21,7 @@ from clusterpass.cli.value_types import TEXT, FiniteRange
 from clusterpass.config import Durability
 from clusterpass.doctor import CHECKS, DoctorOptions, Finding, Report, examine
 from clusterpass.model.errors import ClusterPassError
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from clusterpass.store.store_url import redact_store_url
 
 _FEW: Final = 4

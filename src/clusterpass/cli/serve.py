@@ -31,7 +31,7 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int 
         if find_spec(package) is None:  # say so now, not from a worker
             raise ModuleNotFoundError(f"no module {package}", name=package)
     from clusterpass.service.server import serve as run_server  # noqa: PLC0415 - quick --help
-    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
+    from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
 
     settings = load_settings(config, {"host": host, "port": port, "workers": workers})
     several = "s" if settings.workers > 1 else ""

@@ -49,7 +49,7 @@ def open_sessions(config: Path | None) -> "Iterator[SessionManager]":
 def open_manager(kind: type[Manager], config: Path | None) -> Iterator[Manager]:
     """Open a session manager of ``kind``, as :func:`open_sessions` does."""
     from clusterpass import KeyRing  # noqa: PLC0415 - quick --help
-    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
+    from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     with_throwaway_key = settings.session_config(KeyRing.generate())

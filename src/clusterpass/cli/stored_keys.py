@@ -109,7 +109,7 @@ def open_with_keys(config: Path | None) -> "Iterator[SessionManager]":
     Raises ConfigurationError where the settings say that they are not.
     """
     from clusterpass import SessionManager  # noqa: PLC0415 - quick --help
-    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415
+    from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     if not settings.managed_keys:

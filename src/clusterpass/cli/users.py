@@ -212,7 +212,7 @@ def _directory(config: Path | None) -> "Iterator[UserDirectory]":
 
 
 def _settings(config: Path | None) -> "Settings":
-    from clusterpass.service.settings.service import load_settings  # noqa: PLC0415 - quick --help
+    from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415 - quick --help
 
     return load_settings(config)
 

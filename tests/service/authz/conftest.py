@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from clusterpass.service.settings.service import Settings, load_settings
+from clusterpass.service.settings.loading import load_settings
+from clusterpass.service.settings.service import Settings
 
 from ..conftest import Service
 from .asking import POLICY, PROXY

@@ -11,7 +11,7 @@ import pytest
 
 from clusterpass import PasswordHasher, SessionManager, UserDirectory
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from clusterpass.testing import SimulatedClock
 
 from ..conftest import CHEAP_KIB, PASSWORD

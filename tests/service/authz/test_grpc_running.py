@@ -17,7 +17,7 @@ from envoy.service.auth.v3.external_auth_pb2_grpc import AuthorizationStub
 from clusterpass import ConfigurationError
 from clusterpass.service.app import create_app
 from clusterpass.service.authz.handler import FrontDoor
-from clusterpass.service.settings.service import load_settings
+from clusterpass.service.settings.loading import load_settings
 from tests.ports import free_port
 
 from ..conftest import COMMAND, command_environment

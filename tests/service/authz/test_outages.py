@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager, UserDirectory
-from clusterpass.service.settings.service import Settings, load_settings
+from clusterpass.service.settings.loading import load_settings
+from clusterpass.service.settings.service import Settings
 
 from ..conftest import Service, bearer
 

@@ -1,5 +1,6 @@
 """The settings of the service, from the environment and a TOML file.
 
-- ``sessions``: settings that become the library's ``Config``.
-- ``service``: the rest, and how all of them are loaded.
+- ``sessions``: settings that become the library's ``Config``, with ``keys`` and ``records``.
+- ``service``: all of them, and what must hold between them.
+- ``loading``: how they are read.
 """

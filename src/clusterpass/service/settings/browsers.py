@@ -8,8 +8,8 @@ from typing import Final
 from pydantic import Field, field_validator
 
 from clusterpass.service.settings.hand_over import check_hand_over_hosts
+from clusterpass.service.settings.lists import Names, split
 from clusterpass.service.settings.monitoring import MonitoringSettings
-from clusterpass.service.settings.sessions import Names, split
 from clusterpass.web.cookies import Cookie, own_cookie, session_cookies
 from clusterpass.web.settings import WebSettings
 

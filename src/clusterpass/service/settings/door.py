@@ -5,7 +5,8 @@ from typing import Final
 
 from pydantic import Field, field_validator
 
-from clusterpass.service.settings.sessions import Names, SessionSettings, split
+from clusterpass.service.settings.lists import Names, split
+from clusterpass.service.settings.sessions import SessionSettings
 
 _HOST: Final = re.compile(r"([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
 _ORIGIN: Final = re.compile(rf"https?://{_HOST.pattern}")

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from clusterpass.service.settings.service import (
-    Settings,
+from clusterpass.service.settings.loading import (
     load_settings,
     settings_in_environment,
     settings_in_file,
 )
+from clusterpass.service.settings.service import Settings
 
 Origin = Literal["environment", "file", "default"]
 

@@ -15,7 +15,7 @@ from clusterpass.service.settings.colours import (
     lowest_contrast,
     readable_shade,
 )
-from clusterpass.service.settings.sessions import Names, split
+from clusterpass.service.settings.lists import Names, split
 
 _LINK: Final = re.compile(r"(?P<label>[^=]{1,60})=(?P<target>.{1,500})")
 _TARGET: Final = re.compile(

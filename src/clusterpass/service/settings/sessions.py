@@ -3,29 +3,21 @@
 The ranges are those of ``Config``, declared here again so that an error names the setting.
 """
 
-from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from clusterpass import (
-    AuditPolicy,
     Compatibility,
     Config,
     ConfigurationError,
     Durability,
-    KeyFile,
-    KeyFileAccess,
     KeyRing,
-    ManagedKeys,
     Overflow,
     RefreshRetry,
     SessionPolicy,
-    SigningAlgorithm,
-    StoredAddresses,
     VerificationMode,
     check_subject,
-    parse_store_url,
 )
 from clusterpass.limits import (
     DAY,
@@ -33,85 +25,16 @@ from clusterpass.limits import (
     LONGEST_GRACE,
     LONGEST_LIFETIME,
 )
-from clusterpass.service.settings.store import StoreAccess, with_options
+from clusterpass.service.settings.lists import Names, split
+from clusterpass.service.settings.records import RecordSettings
 
-Names = tuple[str, ...]
-_DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
 _MOST_LEVELS: Final = 16
 _SHORTEST_GRACE: Final = 5
 
 
-class SessionSettings(StoreAccess):
-    """Where sessions are stored, how long they last, and how they are verified."""
+class SessionSettings(RecordSettings):
+    """How long sessions last, how many there may be, and how they are verified."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True
-    )
-
-    store_url: SecretStr = Field(
-        default=SecretStr(_DEFAULT_STORE),
-        description="The URL of the session store: redis+cluster://host:port[,host:port...],"
-        " redis+sentinel://host[:26379],.../service, redis:// for a single server, rediss... for"
-        " TLS, embedded:// for a trial.",
-    )
-    keys_file: Path = Field(
-        default=Path("keys.json"),
-        description="The path of a JWK Set with private keys, or of keys in PEM: the first key"
-        " signs, all of them verify. Create it with: clusterpass keys generate. A changed file is"
-        " read again.",
-    )
-    keys_file_access: KeyFileAccess = Field(
-        default="private",
-        description="`private`: a keys_file that other users of the machine can read is refused, as"
-        " is one that belongs to another user; a group may read a file of root. `any`: it is taken"
-        " as it is.",
-    )
-    keys_passphrase: SecretStr | None = Field(
-        default=None, description="The passphrase of encrypted keys in PEM."
-    )
-    keys_passphrase_file: Path | None = Field(
-        default=None,
-        description="The path of a file with the passphrase, instead of keys_passphrase.",
-    )
-    managed_keys: bool = Field(
-        default=False,
-        description="Whether the store holds the signing keys, wrapped by key_encryption_keys, and"
-        " rotates them; keys_file is not read then. See: clusterpass keys list",
-    )
-    key_algorithm: SigningAlgorithm = Field(
-        default="EdDSA", description="The algorithm of the keys that are made in the store."
-    )
-    key_rotate_after: int = Field(
-        default=90 * DAY,
-        ge=3600,
-        le=LONGEST_LIFETIME,
-        description="Seconds for which a key in the store signs.",
-    )
-    key_publish_before: int = Field(
-        default=DAY,
-        ge=60,
-        le=LONGEST_LIFETIME,
-        description="Seconds for which a key in the store is published before it signs.",
-    )
-    refresh_secrets: SecretStr = Field(
-        default=SecretStr(""),
-        description="The secrets of refresh tokens, separated by commas: the first makes tokens,"
-        " all are accepted. Create one with: clusterpass keys refresh-secret. Empty: the store"
-        " holds them, and the first process makes one. 'store' before them: those of the store"
-        " make tokens, and these are accepted already.",
-    )
-    refresh_secrets_file: Path | None = Field(
-        default=None, description="A file that holds refresh_secrets."
-    )
-    key_encryption_keys: SecretStr = Field(
-        default=SecretStr(""),
-        description="The keys under which secrets lie in the store (AES-256-GCM), separated by"
-        " commas: the first wraps, all unwrap. Create one with: clusterpass keys encryption-key."
-        " Empty: secrets lie in the store as they are.",
-    )
-    key_encryption_keys_file: Path | None = Field(
-        default=None, description="A file that holds key_encryption_keys."
-    )
     issuer: str = Field(
         default="http://127.0.0.1:8000",
         min_length=1,
@@ -215,57 +138,6 @@ class SessionSettings(StoreAccess):
         description="Whether a step-up ends the tokens that its session had before. Otherwise these"
         " keep the level of the login.",
     )
-    history_entries: int = Field(
-        default=20, ge=0, le=100, description="Maximum history entries stored per user."
-    )
-    audit: bool = Field(
-        default=True,
-        description="Whether an audit trail is kept in the store: logins, also failed ones, and"
-        " every act of administrators by the page, HTTP and the command line. See `clusterpass"
-        " audit`.",
-    )
-    audit_retention: int = Field(
-        default=90 * DAY,
-        ge=3600,
-        le=LONGEST_LIFETIME,
-        description="Seconds for which the entries of the audit trail are kept.",
-    )
-    audit_entries: int = Field(
-        default=1_000_000,
-        ge=1000,
-        le=100_000_000,
-        description="Maximum entries of the audit trail; the oldest go first. An entry takes about"
-        " 300 bytes of the store's memory.",
-    )
-    stored_addresses: StoredAddresses = Field(
-        default="full",
-        description="What the history keeps of the addresses of clients: `full`, `network` (the"
-        " first 24 bits of IPv4, 48 of IPv6), or `none`. The login throttle counts whole addresses,"
-        " for as long as its windows.",
-    )
-    stored_devices: bool = Field(
-        default=True,
-        description="Whether sessions and the history keep the names of devices. Types of devices"
-        " are kept.",
-    )
-    generation_lifetime: int = Field(
-        default=3600,
-        ge=3600,
-        le=LONGEST_LIFETIME,
-        description="Seconds for which the store remembers that all sessions of a user were ended:"
-        " while users move from another library, as long as its tokens live.",
-    )
-    history_lifetime: int = Field(
-        default=0,
-        ge=0,
-        le=LONGEST_LIFETIME,
-        description="Seconds for which a user's history is kept after its last entry, once no"
-        " session is left.",
-    )
-    index_online: bool = Field(
-        default=True,
-        description="Whether the store indexes the online users; GET /admin/online requires it.",
-    )
     verification: VerificationMode = Field(
         default="cached",
         description="How access tokens are verified: `cached` uses memory that the store"
@@ -314,24 +186,6 @@ class SessionSettings(StoreAccess):
         description="Other subjects that cannot be impersonated, separated by commas.",
     )
 
-    @field_validator("store_url")
-    @classmethod
-    def _parseable(cls, value: SecretStr) -> SecretStr:
-        parse_store_url(value.get_secret_value())
-        return value
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        parse_store_url(self.full_store_url()).check_files()
-        return self
-
-    def full_store_url(self) -> str:
-        """Return ``store_url`` with what other settings say of the store as its options.
-
-        The URL may hold a password and a passphrase.
-        """
-        return with_options(self.store_url.get_secret_value(), self.store_options())
-
     @field_validator("levels", "administrators", "protected_subjects", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
@@ -371,28 +225,6 @@ class SessionSettings(StoreAccess):
                 raise ValueError(f"{name} must not be shorter than access_lifetime")
         return self
 
-    def key_file(self) -> KeyFile:
-        """Return the file with the keys, which is not read yet. Raises ConfigurationError."""
-        secret = self.keys_passphrase
-        return KeyFile(
-            self.keys_file,
-            access=self.keys_file_access,
-            passphrase=None if secret is None else secret.get_secret_value(),
-            passphrase_file=self.keys_passphrase_file,
-        )
-
-    def key_ring(self) -> KeyRing:
-        """Return the keys: those of the file, or a ring that stands for those in the store."""
-        if not self.managed_keys:
-            return self.key_file().load()
-        return KeyRing.in_store(
-            ManagedKeys(
-                algorithm=self.key_algorithm,
-                rotate_after=self.key_rotate_after,
-                publish_before=self.key_publish_before,
-            )
-        )
-
     def session_config(self, keys: KeyRing | None = None) -> Config:
         """Return the library's configuration, with ``keys``, by default those in ``keys_file``.
 
@@ -428,15 +260,6 @@ class SessionSettings(StoreAccess):
             "step_up_ends_older_tokens": self.step_up_ends_older_tokens,
             "protected_subjects": frozenset(self.administrators)
             | frozenset(self.protected_subjects),
-            "history_entries": self.history_entries,
-            "generation_lifetime": self.generation_lifetime,
-            "history_lifetime": self.history_lifetime,
-            "audit": AuditPolicy(retention=self.audit_retention, most_entries=self.audit_entries)
-            if self.audit
-            else None,
-            "stored_addresses": self.stored_addresses,
-            "stored_devices": self.stored_devices,
-            "index_online": self.index_online,
             "verification": self.verification,
             "staleness_bound": self.staleness_bound,
             "durability": self.durability,
@@ -444,15 +267,4 @@ class SessionSettings(StoreAccess):
             "cache_entries": self.cache_entries,
             "cache_bytes": self.cache_bytes,
         }
-        for name in ("refresh_secrets", "key_encryption_keys"):
-            value, path = getattr(self, name).get_secret_value(), getattr(self, f"{name}_file")
-            settings |= {name: split(value)} if value else {}
-            settings |= {f"{name}_file": path} if path is not None else {}
-        return Config.from_settings(settings)
-
-
-def split(value: object) -> object:
-    """Split a string at commas, dropping empty items; return any other value unchanged."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
+        return Config.from_settings(settings | self.records() | self.secrets())

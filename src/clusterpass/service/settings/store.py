@@ -1,14 +1,15 @@
-"""The settings of how the store is reached, beside its URL: they become options of the URL."""
+"""The settings of how the store is reached: its URL, and what becomes options of the URL."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from clusterpass import ConfigurationError
+from clusterpass import ConfigurationError, parse_store_url
 
 PREFIX: Final = "store_"
+_DEFAULT_STORE: Final = "redis+cluster://127.0.0.1:7000"
 
 
 class StoreAccess(BaseModel):
@@ -50,6 +51,39 @@ class StoreAccess(BaseModel):
             if text:
                 found[setting.removeprefix(PREFIX)] = text
         return found
+
+
+class StoreSettings(StoreAccess):
+    """Where sessions are stored."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True
+    )
+
+    store_url: SecretStr = Field(
+        default=SecretStr(_DEFAULT_STORE),
+        description="The URL of the session store: redis+cluster://host:port[,host:port...],"
+        " redis+sentinel://host[:26379],.../service, redis:// for a single server, rediss... for"
+        " TLS, embedded:// for a trial.",
+    )
+
+    @field_validator("store_url")
+    @classmethod
+    def _parseable(cls, value: SecretStr) -> SecretStr:
+        parse_store_url(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        parse_store_url(self.full_store_url()).check_files()
+        return self
+
+    def full_store_url(self) -> str:
+        """Return ``store_url`` with what other settings say of the store as its options.
+
+        The URL may hold a password and a passphrase.
+        """
+        return with_options(self.store_url.get_secret_value(), self.store_options())
 
 
 def with_options(url: str, options: dict[str, str]) -> str:
