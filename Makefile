@@ -16,7 +16,7 @@ HELM_VERSION := v3.22.0
 unexport PYTHONDONTWRITEBYTECODE
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help docs helm man test-deploy run demo check test test-all lint bench faults soak recovery mutants journal-model simulate setup test-setup clean
+.PHONY: help docs helm man test-deploy run demo check test test-all lint lint-mypy lint-pyright lint-imports lint-generated bench faults soak recovery mutants journal-model simulate setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -95,9 +95,18 @@ demo: $(RUN_READY) ## Kill a server and a database node; nobody is logged out
 lint: setup ## Style, types, who may import whom, and whether what is generated is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-pyright lint-mypy lint-imports lint-generated
+
+lint-mypy:
 	$(BIN)/mypy
+
+lint-pyright:
 	$(BIN)/basedpyright
+
+lint-imports:
 	$(BIN)/lint-imports
+
+lint-generated:
 	$(BIN)/python scripts/generate_sync.py --check
 
 check: lint ## Style, types, units and documents, within two minutes
