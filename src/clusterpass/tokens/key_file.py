@@ -23,7 +23,9 @@ KeyFileAccess = Literal["private", "any"]
 _LARGEST_FILE: Final = 1024 * 1024
 _OF_OWNER: Final = 0o600
 _OF_ROOT: Final = 0o640
-_WAY_OUT: Final = "where the mode cannot be changed, set keys_file_access to any"
+_WAY_OUT: Final = (
+    "where the mode cannot be changed, set keys_file_access (--access of clusterpass keys) to any"
+)
 
 
 class KeyFile:
