@@ -6,6 +6,7 @@ workers of pytest-xdist draw from the same ports.
 
 import os
 import random
+from collections import deque
 
 from clusterpass.embedded import conf
 
@@ -13,6 +14,8 @@ _SERVICES = range(8500, 12000)
 """Below the ports of embedded clusters, which lie below those of outgoing connections."""
 _FEWEST = 2000
 """``conf.free_ports`` draws this many."""
+_drawn: deque[int] = deque(maxlen=200)
+"""Whoever draws several does so before the first of them is listened on."""
 
 
 def _own(ports: range) -> range:
@@ -31,9 +34,10 @@ def keep_to_own_ports() -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listened on a moment ago and that no other worker draws."""
+    """A port that nobody listens on; it is drawn by no other worker, and not soon again."""
     own = _own(_SERVICES)
     for port in random.sample(own, len(own)):
-        if conf.port_is_free(port):
+        if port not in _drawn and conf.port_is_free(port):
+            _drawn.append(port)
             return port
     raise AssertionError(f"no free port in {own}")

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 
 MOST: Final = 5
-_NEVER: Final = ("tests/unit/", "tests/docs/", "tests/security/", "tests/journal_model/")
+_NEVER: Final = ("tests/unit/", "tests/security/", "tests/journal_model/")
 _KEPT: Final = "clusterpass/failed"
 
 
