@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
 
@@ -15,6 +16,9 @@ from .ports import keep_to_own_ports
 pytest_plugins = ["tests.selection", "tests.scheduling", "tests.collection", "tests.repeats"]
 
 keep_to_own_ports()
+# The machine may be busy: how long an example takes says nothing.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 _numbers = itertools.count()
 
 # A job in the background of a shell ignores SIGINT, and all its children would; ours must not.

@@ -392,7 +392,7 @@ odd = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     info=st.dictionaries(st.sampled_from([*INFO, "slave1", "role", "evicted_keys"]), odd),
     config=st.dictionaries(st.sampled_from(SETTINGS), odd),

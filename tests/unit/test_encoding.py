@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from clusterpass.tokens.encoding import (
     MOST_LEVELS,
@@ -16,8 +16,6 @@ from clusterpass.tokens.encoding import (
     encode_json,
     is_deeper,
 )
-
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 json_values = st.recursive(
@@ -34,7 +32,6 @@ json_values = st.recursive(
 )
 
 
-@steady
 @given(st.binary(max_size=100))
 def test_base64url_round_trip(data: bytes) -> None:
     text = encode_base64url(data)
@@ -50,7 +47,7 @@ def canonical(text: str) -> bool:
     return not text or ALPHABET.index(text[-1]) % 2**unused_bits == 0
 
 
-@settings(steady, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.text(ALPHABET, max_size=12)
     | st.text(ALPHABET + "+/=. \n", max_size=8)
@@ -80,7 +77,6 @@ def test_base64url_accepts_exactly_canonical_text(text: str) -> None:
             decode_base64url(text)
 
 
-@steady
 @given(st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), json_values))
 def test_json_round_trip(value: dict[str, Any]) -> None:
     encoded = encode_json(value)
@@ -104,7 +100,7 @@ def mutated(data: st.DataObject) -> bytes:
     return bytes(text)
 
 
-@settings(steady, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_json_decoder_raises_nothing_but_value_error(data: st.DataObject) -> None:
     text = data.draw(st.binary(max_size=40)) if data.draw(st.booleans()) else mutated(data)

@@ -4,7 +4,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_base64url
@@ -14,8 +14,6 @@ from clusterpass.tokens.identifiers import (
     decode_session_id,
     encode_session_id,
 )
-
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +69,6 @@ def test_device_of_any_length_is_accepted(device: str, kept: str | None) -> None
     assert check_device(device) == kept
 
 
-@steady
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=300))
 def test_device_is_kept_in_whole_characters(device: str) -> None:
     kept = check_device(device)
@@ -90,7 +87,6 @@ def test_device_that_is_refused(device: Any) -> None:
         check_device(device)
 
 
-@steady
 @given(st.text(max_size=300) | st.text(st.characters(codec="utf-8"), max_size=300))
 def test_check_accepts_by_the_rule_alone(text: str) -> None:
     clean = all(unicodedata.category(character) not in ("Cc", "Cs") for character in text)
@@ -106,7 +102,6 @@ def test_check_accepts_by_the_rule_alone(text: str) -> None:
         )
 
 
-@steady
 @given(st.binary(min_size=16, max_size=16))
 def test_session_id_round_trip(data: bytes) -> None:
     text = encode_session_id(data)
@@ -137,7 +132,6 @@ def test_text_that_is_no_session_id(text: Any) -> None:
     assert decode_session_id(text) is None
 
 
-@steady
 @given(st.text("AQgw_-0", min_size=22, max_size=22))
 def test_session_id_has_one_spelling(text: str) -> None:
     data = decode_session_id(text)

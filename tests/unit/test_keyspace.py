@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings, strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 from redis.crc import key_slot
 
 from clusterpass.model.errors import ConfigurationError
@@ -16,8 +16,6 @@ from clusterpass.protocol.keyspace import (
     slot_of,
     slot_tags,
 )
-
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 subjects = st.text(
     st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=60
@@ -35,7 +33,7 @@ def keys_of(subject: str) -> list[bytes]:
     return [build(subject) for build in BUILDERS.values()]
 
 
-@settings(steady, max_examples=200)
+@settings(max_examples=200)
 @given(subjects)
 @example("{")
 @example("}")
@@ -60,13 +58,12 @@ def test_all_keys_of_a_subject_are_in_one_slot(subject: str) -> None:
         assert key_slot(key) == key_slot(tag)
 
 
-@steady
 @given(st.text("abcdefgh", min_size=1, max_size=20))
 def test_slot_is_the_one_of_the_plain_name(subject: str) -> None:
     assert key_slot(KEYSPACE.sessions(subject)) == key_slot(subject.encode())
 
 
-@settings(steady, max_examples=300)
+@settings(max_examples=300)
 @given(subjects, subjects)
 @example("{", "%7B")
 @example("%", "%25")
@@ -86,7 +83,6 @@ def test_two_subjects_share_no_key(one: str, other: str) -> None:
     assert not set(keys_of(one)) & set(keys_of(other))
 
 
-@steady
 @given(subjects)
 def test_keys_of_a_subject_differ(subject: str) -> None:
     keys = keys_of(subject)
@@ -94,7 +90,6 @@ def test_keys_of_a_subject_differ(subject: str) -> None:
     assert KEYSPACE.probe(key_slot(keys[0])) not in keys
 
 
-@steady
 @given(subjects)
 def test_keys_are_printable_ascii_without_spaces(subject: str) -> None:
     for key in keys_of(subject):
@@ -103,7 +98,6 @@ def test_keys_are_printable_ascii_without_spaces(subject: str) -> None:
         assert key.startswith(b"cp:")
 
 
-@steady
 @given(subjects, st.sampled_from(["a", "b", "cp", "cp.x", "A-b_c.9"]))
 def test_namespaces_share_no_key(subject: str, namespace: str) -> None:
     one, other = Keyspace(namespace), Keyspace(namespace + "2")
@@ -218,7 +212,6 @@ def test_pattern_of_users_finds_users_alone() -> None:
     assert not fnmatchcase(KEYSPACE.probe(0).decode(), pattern)
 
 
-@steady
 @given(subjects)
 def test_what_a_cache_watches_is_the_sessions_and_little_else(subject: str) -> None:
     watched = KEYSPACE.sessions_prefix()

@@ -25,7 +25,7 @@ def explore(leases: type[Leases], seed: int, steps: int = STEPS) -> tuple[float,
     return worst, world.served
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32))
 def test_nothing_is_served_beyond_the_bound(seed):
     worst, _ = explore(Leases, seed)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from clusterpass.model.errors import ConfigurationError, InvalidInput
 from clusterpass.model.policy import SessionPolicy
@@ -33,8 +33,6 @@ from .driven_flows import (
     rotated,
     stored,
 )
-
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_login_asks_once_and_hands_out_a_pair() -> None:
@@ -158,7 +156,7 @@ def test_claims_that_change_while_the_store_is_asked_do_not_reach_the_token() ->
     assert own.verifier.verify(end.value.value.access_token).claims == {"roles": ["user"]}
 
 
-@settings(steady, max_examples=60)
+@settings(max_examples=60)
 @given(
     access=st.integers(10, 86_400),
     absolute=st.integers(1, 200_000),

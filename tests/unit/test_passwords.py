@@ -6,7 +6,7 @@ from typing import Any
 
 import argon2
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from clusterpass import ClusterPassError, ConfigurationError, InvalidInput, StoreFailed
 from clusterpass.model.addresses import counted_address
@@ -18,7 +18,6 @@ from clusterpass.users.passwords import (
 )
 
 LIGHT = PasswordHasher(memory_kib=8)
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def length_of(part: str) -> int:
@@ -149,7 +148,6 @@ def test_what_the_profile_forbids_stays_as_it_is(password: str) -> None:
     assert LIGHT.verify(LIGHT.hash(password), password)
 
 
-@steady
 @given(st.text(min_size=8, max_size=40))
 def test_every_password_fits_its_own_hash(password: str) -> None:
     try:

@@ -4,7 +4,7 @@ import importlib.resources
 import re
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from clusterpass.protocol.records import (
     LONGEST_NOTE,
@@ -17,8 +17,6 @@ from clusterpass.protocol.records import (
     parse_record,
     shorten_text,
 )
-
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 seconds = st.integers(0, 2**32 - 1)
 devices = st.text(st.characters(exclude_categories=("Cs",)), max_size=21).filter(
@@ -48,7 +46,6 @@ tombstones = st.builds(
 )
 
 
-@steady
 @given(live_records | tombstones)
 def test_round_trip(record: LiveRecord | Tombstone) -> None:
     packed = record.pack()
@@ -67,7 +64,7 @@ def test_longest_device_fills_the_record() -> None:
     assert len(record.pack()) == 64
 
 
-@settings(steady, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=80)
     | st.binary(max_size=80).map(b"\x01".__add__)
@@ -122,7 +119,6 @@ def test_reason_of_another_release_is_unreadable(number: int) -> None:
         parse_record(packed[:1] + bytes([number]) + packed[2:])
 
 
-@steady
 @given(live_records)
 def test_end_is_the_first_limit(record: LiveRecord) -> None:
     idle_end = record.refreshed_at + record.idle_seconds

@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from clusterpass.model.authentication_errors import InvalidRefreshToken
 from clusterpass.tokens.encoding import encode_base64url
@@ -20,8 +20,6 @@ from clusterpass.tokens.refresh import (
     parse_refresh_token,
 )
 from clusterpass.tokens.refresh_secrets import new_refresh_secret, read_refresh_secrets
-
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 subjects = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=255).filter(
     lambda text: len(text.encode()) <= 255
@@ -47,7 +45,6 @@ def parse_or_refuse(text: Any) -> RefreshToken | None:
         return None
 
 
-@steady
 @given(tokens)
 def test_round_trip(token: RefreshToken) -> None:
     text = token.encode()
@@ -63,7 +60,7 @@ def test_longest_and_shortest_subject() -> None:
         assert parse_refresh_token(token.encode()) == token
 
 
-@settings(steady, max_examples=200)
+@settings(max_examples=200)
 @given(tokens, st.data())
 def test_mutated_token_is_refused_or_another(token: RefreshToken, data: st.DataObject) -> None:
     text = token.encode()
@@ -81,7 +78,6 @@ def test_mutated_token_is_refused_or_another(token: RefreshToken, data: st.DataO
         assert parsed.encode() == mutant
 
 
-@steady
 @given(tokens, st.integers(0, 500))
 def test_truncated_token_is_refused_or_another(token: RefreshToken, size: int) -> None:
     text = token.encode()
@@ -89,7 +85,6 @@ def test_truncated_token_is_refused_or_another(token: RefreshToken, size: int) -
     assert (parsed == token) == (size >= len(text))
 
 
-@steady
 @given(
     st.text()
     | st.text().map("cpr_".__add__)

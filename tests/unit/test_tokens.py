@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from clusterpass.config import Config
 from clusterpass.limits import LARGEST_CLAIMS_BYTES
@@ -18,8 +18,6 @@ from clusterpass.tokens.issuer import RESERVED_CLAIMS, TokenIssuer, check_claims
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.keys import SigningKey
 from clusterpass.tokens.verifier import LONGEST_TOKEN, TokenVerifier
-
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOW = 1_800_000_000
 ISSUER = "https://auth.example"
@@ -308,7 +306,6 @@ plain = st.recursive(
 )
 
 
-@steady
 @given(st.dictionaries(texts, plain, max_size=4))
 def test_claims_are_refused_or_come_back(claims: dict[str, Any]) -> None:
     try:

@@ -1,19 +1,32 @@
-"""One request for a key set, by httpx: no redirects, at most half a megabyte, one time limit."""
+"""One request for a key set, by httpx: no redirects, at most half a megabyte, one time limit.
+
+The limits hold whatever a server does: httpx counts its timeout anew with each byte of the headers,
+and a kilobyte of gzip may be a megabyte.
+"""
 
 import asyncio
+import socket
 import ssl
-import time
+import threading
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import ip_address
-from types import ModuleType
-from typing import Any, Final
+from types import ModuleType, TracebackType
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from clusterpass.model.errors import ConfigurationError
 
 _LARGEST: Final = 512 * 1024
 _OK: Final = 200
-_ACCEPTED: Final = {"accept": "application/jwk-set+json, application/json"}
+_ACCEPTED: Final = {
+    "accept": "application/jwk-set+json, application/json",
+    "accept-encoding": "gzip",
+}
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_CONNECTED: Final = "connection.connect_tcp.complete"
+_TOO_LONG: Final = "it takes too long"
 
 Answer = tuple[bytes, Mapping[str, str]]
 """The body, and the headers by names in lower case."""
@@ -58,39 +71,40 @@ def fetch(url: str, seconds: float, context: ssl.SSLContext | bool) -> Answer:
     """Return the answer of ``url``; raise FetchFailed when there is none in so many ``seconds``."""
     import httpx  # noqa: PLC0415
 
-    body, deadline = bytearray(), time.monotonic() + seconds
-    try:
-        with (
-            httpx.Client(**_options(seconds, context)) as client,
-            client.stream("GET", url, headers=_ACCEPTED) as answer,
-        ):
-            _check_status(answer.status_code)
-            for piece in answer.iter_bytes():
-                _add(body, piece)
-                if time.monotonic() > deadline:
-                    raise FetchFailed("it takes too long")
-            return bytes(body), answer.headers
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise FetchFailed(type(error).__name__) from None
+    with _Hurry(seconds) as hurry:
+        try:
+            with (
+                httpx.Client(**_options(seconds, context)) as client,
+                client.stream(
+                    "GET", url, headers=_ACCEPTED, extensions={"trace": hurry.trace}
+                ) as answer,
+            ):
+                body = _Body(answer.status_code, answer.headers)
+                for piece in answer.iter_raw():
+                    body.add(piece)
+                    hurry.check()
+                return body.whole(), answer.headers
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            hurry.check()
+            raise FetchFailed(type(error).__name__) from None
 
 
 async def fetch_async(url: str, seconds: float, context: ssl.SSLContext | bool) -> Answer:
     """Return the answer of ``url``; raise FetchFailed when there is none in so many ``seconds``."""
     import httpx  # noqa: PLC0415
 
-    body = bytearray()
     try:
         async with (
             asyncio.timeout(seconds),
             httpx.AsyncClient(**_options(seconds, context)) as client,
             client.stream("GET", url, headers=_ACCEPTED) as answer,
         ):
-            _check_status(answer.status_code)
-            async for piece in answer.aiter_bytes():
-                _add(body, piece)
-            return bytes(body), answer.headers
+            body = _Body(answer.status_code, answer.headers)
+            async for piece in answer.aiter_raw():
+                body.add(piece)
+            return body.whole(), answer.headers
     except TimeoutError:
-        raise FetchFailed("it takes too long") from None
+        raise FetchFailed(_TOO_LONG) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise FetchFailed(type(error).__name__) from None
 
@@ -105,15 +119,87 @@ def _options(seconds: float, context: ssl.SSLContext | bool) -> dict[str, Any]:
     }
 
 
-def _check_status(status: int) -> None:
-    if status != _OK:
-        raise FetchFailed(f"it answers with the status {status}")
+class _Body:
+    """The body of an answer, of which no more is kept, nor decompressed, than a set may have."""
+
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        """Raises FetchFailed for an answer that is of no use."""
+        if status != _OK:
+            raise FetchFailed(f"it answers with the status {status}")
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"identity", "gzip", "x-gzip", ""}:
+            raise FetchFailed("it is compressed by another method than gzip")
+        self._gzip = zlib.decompressobj(_GZIP) if "gzip" in encoding else None
+        self._bytes = bytearray()
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece; raise FetchFailed when that is too much."""
+        if self._gzip is not None:
+            try:
+                piece = self._gzip.decompress(piece, _LARGEST + 1)
+            except zlib.error:
+                raise FetchFailed("it is not compressed as it says") from None
+        self._bytes += piece
+        if len(self._bytes) > _LARGEST:
+            raise FetchFailed(f"it is larger than {_LARGEST} bytes")
+
+    def whole(self) -> bytes:
+        """All of it; raises FetchFailed where the end is missing."""
+        if self._gzip is not None and not self._gzip.eof:
+            raise FetchFailed("it is not compressed as it says")
+        return bytes(self._bytes)
 
 
-def _add(body: bytearray, piece: bytes) -> None:
-    body += piece
-    if len(body) > _LARGEST:
-        raise FetchFailed(f"it is larger than {_LARGEST} bytes")
+class _Hurry:
+    """Ends a request in a thread that takes too long: shuts its connections down."""
+
+    def __init__(self, seconds: float) -> None:
+        self._timer: Final = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+        self._lock: Final = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self._is_over = False
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            while self._sockets:
+                self._sockets.pop().close()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of a connection, as the extension ``trace`` of httpx tells of it."""
+        if event == _CONNECTED:
+            # Another descriptor, as TLS and whoever closes take the first one away.
+            found = info["return_value"].get_extra_info("socket").dup()
+            with self._lock:
+                self._sockets.append(found)
+                if self._is_over:
+                    _shut(found)
+
+    def check(self) -> None:
+        """Raise FetchFailed when the time is over."""
+        if self._is_over:
+            raise FetchFailed(_TOO_LONG)
+
+    def _end(self) -> None:
+        with self._lock:
+            self._is_over = True
+            for each in self._sockets:
+                _shut(each)
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):  # the other side was quicker
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _is_loopback(host: str) -> bool:
