@@ -1,10 +1,12 @@
-"""Makes the start of a parallel run short: every worker collects all tests, on few cores.
+"""Makes a parallel run short: every worker collects all tests, on few cores.
 
 - Most of the first collection in a clone goes into the modules' assertions, which pytest rewrites
   and keeps beside the modules. All workers would rewrite the same modules at the same time, so each
   begins with a share of its own and finds the others' work kept.
 - The collector of cyclic garbage rests meanwhile, and never looks at what was collected again: the
   tests stay until the end.
+- Afterwards it looks seldom, and at the end of each file: what a file has left behind, such as a
+  task that nobody awaited, is complained of there, and not in whichever test is running by then.
 """
 
 import contextlib
@@ -12,10 +14,11 @@ import gc
 import importlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+_SELDOM: Final = (20_000, 20, 20)
 _SKIPS = pytest.skip.Exception
 """What a module raises whose tests cannot run here."""
 
@@ -42,7 +45,14 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(*_SELDOM)
         gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 def _import_share(config: pytest.Config) -> None:
