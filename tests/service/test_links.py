@@ -49,6 +49,27 @@ def test_a_link_ends_with_the_password_for_which_it_was_made(directory, alice):
     directory.authenticate(alice, NEW)
 
 
+def test_a_link_ends_when_its_user_is_disabled(directory, alice):
+    before = directory.make_link(alice)
+    directory.disable(alice)
+    while_disabled = directory.make_link(alice)
+    for link in (before, while_disabled):
+        for act in (directory.user_of_link, lambda token: directory.use_link(token, NEW)):
+            with pytest.raises(LinkInvalid):
+                act(link.token)
+    directory.enable(alice)
+    directory.authenticate(alice, PASSWORD)
+    with pytest.raises(LinkInvalid):
+        directory.use_link(before.token, NEW)
+    directory.use_link(while_disabled.token, NEW)
+    directory.authenticate(alice, NEW)
+    older = directory.make_link(alice)
+    directory.disable(alice)
+    directory.enable(alice)
+    with pytest.raises(LinkInvalid):
+        directory.use_link(older.token, PASSWORD)
+
+
 def test_a_link_of_another_user_or_of_nobody(directory, alice, new_name):
     other = new_name()
     directory.add(other, PASSWORD)

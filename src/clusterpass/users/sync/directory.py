@@ -14,11 +14,13 @@ from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import (
     ClusterPassError,
     ImpersonationRefused,
+    StoreUnavailable,
     TooManyAttempts,
 )
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.directory import Proven
+from clusterpass.users.procedures import Change
 from clusterpass.users.sync.accounts import Accounts
 
 
@@ -121,23 +123,32 @@ class UserDirectory(Accounts):
         ImpersonationRefused in an impersonation: nothing was changed. Raises
         RevocationPending when the password is replaced but the end of the other sessions is not
         confirmed, and what ``SessionManager.elevate`` raises: the session then keeps its tokens.
+        After StoreUnavailable the password may be replaced: if the store was asked to, the other
+        sessions are ended all the same.
         """
         if session.act is not None:
             raise ImpersonationRefused(
                 "The password cannot be changed in an impersonation.", reason="impersonated"
             )
-        self._audited(
-            "change_password",
-            self._directory.change_password(
-                session.subject, current, new, address=address, known=session.session_id
-            ),
-            session.subject,
-            actor=session.subject,
-            session_id=session.session_id,
-            address=address,
-        )
+        change = Change()
+        try:
+            self._audited(
+                "change_password",
+                self._directory.change_password(
+                    session.subject, current, new, change, address=address, known=session.session_id
+                ),
+                session.subject,
+                actor=session.subject,
+                session_id=session.session_id,
+                address=address,
+            )
+        except StoreUnavailable:
+            if end_others and change.is_sent:  # it may have been made
+                with suppress(ClusterPassError):
+                    self._end_others(session)
+            raise
         if end_others:
-            self._sessions.revoke_all(session.subject, keep=session.session_id)
+            self._end_others(session)
         return self._sessions.elevate(
             session,
             self._sessions.config.levels[0],
@@ -146,6 +157,9 @@ class UserDirectory(Accounts):
             address=address,
             password_changed=True,
         )
+
+    def _end_others(self, session: Session) -> None:
+        self._sessions.revoke_all(session.subject, keep=session.session_id)
 
     def _proof(
         self, username: str, password: str, address: str | None, known: str | None
