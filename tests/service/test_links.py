@@ -5,7 +5,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from clusterpass import InvalidCredentials, LinkInvalid, PasswordHasher, UserNotFound
+from clusterpass import (
+    InvalidCredentials,
+    LinkInvalid,
+    PasswordHasher,
+    StoreUnavailable,
+    UserNotFound,
+)
 from clusterpass.protocol.keyspace import Keyspace
 
 from .conftest import CHEAP_KIB, PASSWORD, bearer
@@ -241,6 +247,7 @@ async def test_the_page_sets_the_password_and_asks_for_a_login(service, alice, p
         ({"new": "", "again": ""}, 400, "Enter a new password."),
         ({"new": NEW, "again": "x"}, 400, "The two new passwords are not the same."),
         ({"new": "iloveyou", "again": "iloveyou"}, 422, "one of the most common ones"),
+        ({"new": "x" * 1025, "again": "x" * 1025}, 422, "This password is too long"),
     ],
 )
 async def test_the_page_says_what_is_wrong_and_keeps_the_link(
@@ -251,6 +258,20 @@ async def test_the_page_says_what_is_wrong_and_keeps_the_link(
     assert (answer.status_code, said in words(answer)) == (status, True)
     directory.authenticate(alice, PASSWORD)
     assert (await browser.click("/page/link", path, new=NEW, again=NEW)).status_code == 303
+
+
+async def test_an_outage_says_what_became_of_the_link(service, path, monkeypatch):
+    browser, users = Browser(service), service.app.service.authenticator.users
+
+    async def away(*_):
+        raise StoreUnavailable
+
+    monkeypatch.setattr(users, "use_link", away)
+    done = await browser.click("/page/link", path, new=NEW, again=NEW)
+    assert (done.status_code, "Try to log in with it" in words(done)) == (503, True)
+    monkeypatch.setattr(users, "user_of_link", away)
+    opened = await browser.get(path)
+    assert (opened.status_code, "The link was not used up." in words(opened)) == (503, True)
 
 
 async def test_another_site_uses_no_link_up(service, alice, path, directory):
