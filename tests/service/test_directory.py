@@ -17,10 +17,11 @@ from clusterpass import (
     UserDirectory,
 )
 from clusterpass.model.errors import StoreFailed, UserExists, UserNotFound
+from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.users.directory import Directory
 from clusterpass.users.passwords import PasswordHasher
-from clusterpass.users.procedures import Change
+from clusterpass.users.procedures import Change, ask
 from clusterpass.users.throttle import Throttle
 
 from .conftest import PASSWORD, bearer
@@ -104,6 +105,23 @@ def test_who_is_added_while_another_administrator_deletes_stays(
     monkeypatch.setattr(manager, "revoke_all", added_again_meanwhile)
     directory.delete(alice)
     directory.authenticate(alice, PASSWORD)
+
+
+def test_a_repeated_addition_undoes_nothing(directory, new_name):
+    name = new_name()
+
+    def add(operation):
+        hashed = CHEAP.hash(PASSWORD)
+        call = directory_calls.add_user(Keyspace(), name, password_hash=hashed, operation=operation)
+        return directory._run(ask(call))
+
+    assert add(b"one") == "OK"
+    directory.set_password(name, "another password")
+    directory.disable(name)
+    assert (add(b"one"), add(b"two")) == ("OK", "EXISTS")
+    assert {user.name: user.disabled for user in directory.list()}[name]
+    directory.enable(name)
+    directory.authenticate(name, "another password")
 
 
 def test_changes_of_nobody(directory, new_name):
