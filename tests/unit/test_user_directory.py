@@ -1,5 +1,6 @@
 """What the user directory asks of the store and of the sessions, and what it makes of answers."""
 
+import asyncio
 import dataclasses
 from types import SimpleNamespace
 from typing import Any
@@ -581,12 +582,17 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("verb", CHANGES)
-def test_a_change_that_may_have_been_made_ends_the_sessions(face: Any, verb: str) -> None:
+@pytest.mark.parametrize("lost", ["answer", "caller"])
+@pytest.mark.parametrize("verb", [*CHANGES, "delete"])
+def test_a_change_that_may_have_been_made_ends_the_sessions(
+    face: Any, verb: str, lost: str
+) -> None:
     """Who repeats it is refused: the link is over, the password another one."""
-    script, given = CHANGES[verb]
-    scene = Scene(**{script: [StoreUnavailable()]})
-    with pytest.raises(StoreUnavailable):
+    gone = asyncio.CancelledError if isinstance(face, Loop) else KeyboardInterrupt
+    error = StoreUnavailable if lost == "answer" else gone
+    script, given = CHANGES.get(verb, ("user_change", ("alice",)))
+    scene = Scene(**{script: [error()]})
+    with pytest.raises(error):
         face.run(getattr(opened(face, scene), verb)(*given))
     keep = {"keep": SESSION_ID} if verb == "change_password" else {}
     assert scene.asked[-1] == ("revoke_all", ("alice",), keep)
@@ -600,6 +606,27 @@ def test_a_change_that_was_not_asked_for_ends_nothing(face: Any, verb: str, aske
     with pytest.raises(StoreUnavailable):
         face.run(getattr(opened(face, scene), verb)(*CHANGES[verb][1]))
     assert scene.scripts() == [asked]
+
+
+async def test_the_end_of_the_sessions_does_not_depend_on_who_waits_for_it() -> None:
+    begun, go_on, is_over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    sessions = Loop().sessions(Scene())
+
+    async def slow(*_: Any, **__: Any) -> str:
+        begun.set()
+        await go_on.wait()
+        is_over.set()
+        return "ended"
+
+    sessions.revoke_all = slow
+    disabling = asyncio.create_task(Loop.directory(sessions, hasher=LIGHT).disable("alice"))
+    await begun.wait()
+    disabling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await disabling
+    go_on.set()
+    async with asyncio.timeout(20):
+        await is_over.wait()
 
 
 @pytest.mark.parametrize("verb", ["set_password", "disable", "use_link", "delete"])

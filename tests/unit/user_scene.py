@@ -61,7 +61,7 @@ class Scene:
         self.asked.append((call.script.name, call.keys, call.arguments))
         left = self.replies[call.script.name]
         reply = left.pop(0) if len(left) > 1 else left[0]
-        if isinstance(reply, Exception):
+        if isinstance(reply, BaseException):
             raise reply
         return Answer(call.read(reply), durable=self.is_durable)
 

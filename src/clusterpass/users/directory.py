@@ -176,6 +176,7 @@ class Directory:
                 yield self._throttle.forget(username, known=known)
                 return
             # Another hash, perhaps of the same password: a login may have replaced it meanwhile.
+            change.is_sent = False
         raise InvalidCredentials
 
     def set_password(self, username: str, password: str, change: Change) -> Procedure[None]:

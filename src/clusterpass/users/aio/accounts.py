@@ -2,7 +2,9 @@
 
 import builtins
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from clusterpass.limits import DAY
@@ -12,6 +14,7 @@ from clusterpass.model.values import Ended
 from clusterpass.sessions.check_arguments import check_seconds
 from clusterpass.users.audited import audited
 from clusterpass.users.directory import Directory, User
+from clusterpass.users.finishing import finish_async
 from clusterpass.users.hashing import AsyncHashing
 from clusterpass.users.links import LIVES, OneTimeLink, read_token
 from clusterpass.users.password_policy import PasswordPolicy
@@ -167,9 +170,9 @@ class AsyncAccounts:
         """
         username, change = await self.name_of(username), Change()
         procedure = self._directory.begin_removal(username, change)
-        created_at = await self._audited("disable_user", procedure, username)
-        end = self._sessions.erase if erase else self._sessions.revoke_all
-        ended = await end(username)
+        end = partial(self._sessions.erase if erase else self._sessions.revoke_all, username)
+        created_at = await self._changed("disable_user", procedure, change, username, end)
+        ended = await finish_async(end)
         removal = self._directory.remove(username, change, created_at=created_at)
         await self._audited("delete_user", removal, username)
         return as_durable_as(change, ended)
@@ -208,16 +211,32 @@ class AsyncAccounts:
         self, action: str, procedure: Procedure[Any], change: Change, username: str, **about: Any
     ) -> Ended:
         """Change the entry of a user, and end all sessions of the user."""
+        end = partial(self._sessions.revoke_all, username)
+        await self._changed(action, procedure, change, username, end, **about)
+        return as_durable_as(change, await finish_async(end))
+
+    async def _changed(
+        self,
+        action: str,
+        procedure: Procedure[Result],
+        change: Change,
+        username: str,
+        end: Callable[[], Awaitable[Ended]],
+        **about: Any,
+    ) -> Result:
+        """Change the entry of a user. Where it may have been changed, also call ``end``.
+
+        That is so where the answer is lost, or not waited for. Whoever repeats the change may be
+        refused then, as the link is over, and would end nothing.
+        """
         try:
-            await self._audited(action, procedure, username, **about)
-        except StoreUnavailable:
-            # The change may have been made. Whoever repeats it may be refused then, as the link
-            # is over, and would not end the sessions.
-            if change.is_sent:
+            return await self._audited(action, procedure, username, **about)
+        except BaseException as error:
+            is_answered = isinstance(error, ClusterPassError)
+            if change.is_sent and (isinstance(error, StoreUnavailable) or not is_answered):
                 with suppress(ClusterPassError):
-                    await self._sessions.revoke_all(username)
+                    await finish_async(end)
             raise
-        return as_durable_as(change, await self._sessions.revoke_all(username))
 
     async def _audited(
         self, action: str, procedure: Procedure[Result], subject: str, **about: Any

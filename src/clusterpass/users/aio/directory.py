@@ -6,6 +6,7 @@
 """
 
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -13,13 +14,13 @@ from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import (
     ClusterPassError,
     ImpersonationRefused,
-    StoreUnavailable,
     TooManyAttempts,
 )
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.aio.accounts import AsyncAccounts
 from clusterpass.users.directory import Proven
+from clusterpass.users.finishing import finish_async
 from clusterpass.users.procedures import Change
 
 
@@ -129,25 +130,17 @@ class AsyncUserDirectory(AsyncAccounts):
             raise ImpersonationRefused(
                 "The password cannot be changed in an impersonation.", reason="impersonated"
             )
-        change = Change()
-        try:
-            await self._audited(
-                "change_password",
-                self._directory.change_password(
-                    session.subject, current, new, change, address=address, known=session.session_id
-                ),
-                session.subject,
-                actor=session.subject,
-                session_id=session.session_id,
-                address=address,
-            )
-        except StoreUnavailable:
-            if end_others and change.is_sent:  # it may have been made
-                with suppress(ClusterPassError):
-                    await self._end_others(session)
-            raise
+        subject, change = session.subject, Change()
+        procedure = self._directory.change_password(
+            subject, current, new, change, address=address, known=session.session_id
+        )
+        about = {"actor": subject, "session_id": session.session_id, "address": address}
         if end_others:
-            await self._end_others(session)
+            end = partial(self._sessions.revoke_all, subject, keep=session.session_id)
+            await self._changed("change_password", procedure, change, subject, end, **about)
+            await finish_async(end)
+        else:
+            await self._audited("change_password", procedure, subject, **about)
         return await self._sessions.elevate(
             session,
             self._sessions.config.levels[0],
@@ -156,9 +149,6 @@ class AsyncUserDirectory(AsyncAccounts):
             address=address,
             password_changed=True,
         )
-
-    async def _end_others(self, session: Session) -> None:
-        await self._sessions.revoke_all(session.subject, keep=session.session_id)
 
     async def _proof(
         self, username: str, password: str, address: str | None, known: str | None

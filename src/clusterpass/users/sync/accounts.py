@@ -3,7 +3,9 @@
 
 import builtins
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from clusterpass.limits import DAY
@@ -13,6 +15,7 @@ from clusterpass.model.values import Ended
 from clusterpass.sessions.check_arguments import check_seconds
 from clusterpass.users.audited import audited
 from clusterpass.users.directory import Directory, User
+from clusterpass.users.finishing import finish
 from clusterpass.users.hashing import Hashing
 from clusterpass.users.links import LIVES, OneTimeLink, read_token
 from clusterpass.users.password_policy import PasswordPolicy
@@ -168,9 +171,9 @@ class Accounts:
         """
         username, change = self.name_of(username), Change()
         procedure = self._directory.begin_removal(username, change)
-        created_at = self._audited("disable_user", procedure, username)
-        end = self._sessions.erase if erase else self._sessions.revoke_all
-        ended = end(username)
+        end = partial(self._sessions.erase if erase else self._sessions.revoke_all, username)
+        created_at = self._changed("disable_user", procedure, change, username, end)
+        ended = finish(end)
         removal = self._directory.remove(username, change, created_at=created_at)
         self._audited("delete_user", removal, username)
         return as_durable_as(change, ended)
@@ -209,16 +212,32 @@ class Accounts:
         self, action: str, procedure: Procedure[Any], change: Change, username: str, **about: Any
     ) -> Ended:
         """Change the entry of a user, and end all sessions of the user."""
+        end = partial(self._sessions.revoke_all, username)
+        self._changed(action, procedure, change, username, end, **about)
+        return as_durable_as(change, finish(end))
+
+    def _changed(
+        self,
+        action: str,
+        procedure: Procedure[Result],
+        change: Change,
+        username: str,
+        end: Callable[[], Ended],
+        **about: Any,
+    ) -> Result:
+        """Change the entry of a user. Where it may have been changed, also call ``end``.
+
+        That is so where the answer is lost, or not waited for. Whoever repeats the change may be
+        refused then, as the link is over, and would end nothing.
+        """
         try:
-            self._audited(action, procedure, username, **about)
-        except StoreUnavailable:
-            # The change may have been made. Whoever repeats it may be refused then, as the link
-            # is over, and would not end the sessions.
-            if change.is_sent:
+            return self._audited(action, procedure, username, **about)
+        except BaseException as error:
+            is_answered = isinstance(error, ClusterPassError)
+            if change.is_sent and (isinstance(error, StoreUnavailable) or not is_answered):
                 with suppress(ClusterPassError):
-                    self._sessions.revoke_all(username)
+                    finish(end)
             raise
-        return as_durable_as(change, self._sessions.revoke_all(username))
 
     def _audited(
         self, action: str, procedure: Procedure[Result], subject: str, **about: Any

@@ -7,6 +7,7 @@
 """
 
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -14,12 +15,12 @@ from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import (
     ClusterPassError,
     ImpersonationRefused,
-    StoreUnavailable,
     TooManyAttempts,
 )
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.directory import Proven
+from clusterpass.users.finishing import finish
 from clusterpass.users.procedures import Change
 from clusterpass.users.sync.accounts import Accounts
 
@@ -130,25 +131,17 @@ class UserDirectory(Accounts):
             raise ImpersonationRefused(
                 "The password cannot be changed in an impersonation.", reason="impersonated"
             )
-        change = Change()
-        try:
-            self._audited(
-                "change_password",
-                self._directory.change_password(
-                    session.subject, current, new, change, address=address, known=session.session_id
-                ),
-                session.subject,
-                actor=session.subject,
-                session_id=session.session_id,
-                address=address,
-            )
-        except StoreUnavailable:
-            if end_others and change.is_sent:  # it may have been made
-                with suppress(ClusterPassError):
-                    self._end_others(session)
-            raise
+        subject, change = session.subject, Change()
+        procedure = self._directory.change_password(
+            subject, current, new, change, address=address, known=session.session_id
+        )
+        about = {"actor": subject, "session_id": session.session_id, "address": address}
         if end_others:
-            self._end_others(session)
+            end = partial(self._sessions.revoke_all, subject, keep=session.session_id)
+            self._changed("change_password", procedure, change, subject, end, **about)
+            finish(end)
+        else:
+            self._audited("change_password", procedure, subject, **about)
         return self._sessions.elevate(
             session,
             self._sessions.config.levels[0],
@@ -157,9 +150,6 @@ class UserDirectory(Accounts):
             address=address,
             password_changed=True,
         )
-
-    def _end_others(self, session: Session) -> None:
-        self._sessions.revoke_all(session.subject, keep=session.session_id)
 
     def _proof(
         self, username: str, password: str, address: str | None, known: str | None
