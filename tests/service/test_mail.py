@@ -157,6 +157,7 @@ def test_a_server_that_refuses_or_is_not_there() -> None:
         ({"smtp_host": "m", "mail_from": FROM, "smtp_username": "me"}, "belong together"),
         ({"smtp_host": "mail.example", "mail_from": FROM, "smtp_security": "none"}, "plaintext"),
         ({"mail_from": "Accounts <a@b.c>"}, "mail_from"),
+        ({"mail_from": "accounts@büro.example"}, "xn--"),
         ({"mail_sender": "nonsense"}, "module:function"),
     ],
 )

@@ -90,6 +90,8 @@ class AccountSettings(BrowserSettings):
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None and not ADDRESS.fullmatch(value):
             raise ValueError("write it as an address, for example accounts@example.org")
+        if value is not None and not value.isascii():
+            raise ValueError("write it in ASCII, and its domain in the form that begins with xn--")
         return value
 
     def check_mail(self) -> None:
