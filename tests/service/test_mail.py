@@ -325,6 +325,7 @@ def test_the_command_line_mails_a_link(run, manager):
         refused = run("users", "reset-link", "bob", "--send-to", "x@refused.example", **environment)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "The mail could not be sent" in refused.stderr
+        assert "clusterpass users reset-link bob" in refused.stderr
     assert len(inbox.mails) == 2
     with UserDirectory(manager) as users:
         assert users.use_link(link_in(inbox.mails[1]).partition("=")[2], NEW).count == 0

@@ -21,7 +21,7 @@ from clusterpass.cli.output import (
 )
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.value_types import TEXT
-from clusterpass.model.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput, MailFailed
 
 if TYPE_CHECKING:
     from clusterpass import Ended, OneTimeLink, UserDirectory
@@ -245,7 +245,16 @@ def _hand_over(
 
     address = address_of_link(settings, made.token)
     if to is not None and send is not None:
-        send(mail_with(settings, kind, made, to))
+        try:
+            send(mail_with(settings, kind, made, to))
+        except MailFailed:
+            name = printable(made.username)
+            click.echo(
+                f"{name} has an account, and nobody has the link; make another one:"
+                f" clusterpass users reset-link {name}",
+                err=True,
+            )
+            raise
     link = None if to is not None else address
     if as_json:
         members = {"name": made.username, "link": link, "sent_to": to}
