@@ -9,10 +9,12 @@ from clusterpass import (
     AsyncSessionManager,
     EmbeddedCluster,
     InvalidInput,
+    PasswordHasher,
     SessionManager,
     SessionRevoked,
     StoreUnavailable,
     SubjectBanned,
+    UserDirectory,
 )
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LIVE_SCHEMA
@@ -37,6 +39,27 @@ def test_a_full_store_still_revokes(config):
         for pair in pairs:
             with pytest.raises(SessionRevoked):
                 manager.verify(pair.access_token)
+
+
+def test_users_can_be_shut_out_of_a_full_store(config):
+    old, new = "correct horse battery", "battery staple horse"
+    with EmbeddedCluster(nodes=1) as full, SessionManager.from_url(full.url, config) as manager:
+        users = UserDirectory(manager, hasher=PasswordHasher(memory_kib=8))
+        for name in ("alice", "bob", "carol", "dave"):
+            users.add(name, old)
+            manager.login(name)
+        link = users.make_link("dave")
+        with full.client(full.nodes[0]) as client:
+            client.config_set("maxmemory", "1mb")
+        with pytest.raises(StoreUnavailable):
+            users.add("erin", old)
+        assert users.disable("alice").count == 1
+        assert users.set_password("bob", new).count == 1
+        assert users.delete("carol").count == 1
+        assert users.use_link(link.token, new).count == 1
+        assert [(each.name, each.disabled) for each in users.list()] == [
+            *(("alice", True), ("bob", False), ("dave", False)),
+        ]
 
 
 def as_of_a_later_release(running, pair, schema):

@@ -39,9 +39,10 @@ HELP: dict[str, tuple[str, str]] = {
         "Make a new one: `clusterpass users reset-link NAME`, or `invite`.",
     ),
     "MailFailed": (
-        "The mail server, or the function of `mail_sender`, did not take a mail; `reason` says"
-        " why. The link that was to be sent is valid nevertheless.",
-        "Look at the log and the settings `smtp_...`; or give the link to the user yourself.",
+        "The mail server, or the function of `mail_sender`, did not take a mail, or not within 30"
+        " seconds; `reason` says why. An invited user has been added. The link ended an older one.",
+        "Look at the log and the settings `smtp_...`. Make another reset link: mailed, or, without"
+        " an address, to be given to the user by yourself.",
     ),
     "AuthenticationError": (
         "Never raised itself; the base of whatever a login or another token repairs.",

@@ -17,9 +17,11 @@ from clusterpass import (
     UserDirectory,
 )
 from clusterpass.model.errors import StoreFailed, UserExists, UserNotFound
+from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.users.directory import Directory
 from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.procedures import Change, ask
 from clusterpass.users.throttle import Throttle
 
 from .conftest import PASSWORD, bearer
@@ -86,6 +88,42 @@ def test_users_are_added_once_listed_and_changed(directory, new_name):
     directory.authenticate(name, PASSWORD)
 
 
+def test_who_is_added_while_another_administrator_deletes_stays(
+    directory, alice, cluster, monkeypatch
+):
+    manager: SessionManager = directory._sessions
+    end, key = manager.revoke_all, Keyspace().user(alice)
+    with cluster.client(cluster.primary_of(key)) as node:
+        node.hset(key, "created_at", 1_700_000_000)
+
+    def added_again_meanwhile(name):
+        monkeypatch.setattr(manager, "revoke_all", end)
+        directory.delete(name)
+        directory.add(name, PASSWORD)
+        return end(name)
+
+    monkeypatch.setattr(manager, "revoke_all", added_again_meanwhile)
+    directory.delete(alice)
+    directory.authenticate(alice, PASSWORD)
+
+
+def test_a_repeated_addition_undoes_nothing(directory, new_name):
+    name = new_name()
+
+    def add(operation):
+        hashed = CHEAP.hash(PASSWORD)
+        call = directory_calls.add_user(Keyspace(), name, password_hash=hashed, operation=operation)
+        return directory._run(ask(call))
+
+    assert add(b"one") == "OK"
+    directory.set_password(name, "another password")
+    directory.disable(name)
+    assert (add(b"one"), add(b"two")) == ("OK", "EXISTS")
+    assert {user.name: user.disabled for user in directory.list()}[name]
+    directory.enable(name)
+    directory.authenticate(name, "another password")
+
+
 def test_changes_of_nobody(directory, new_name):
     for act in (directory.disable, directory.enable):
         with pytest.raises(UserNotFound):
@@ -146,9 +184,9 @@ def test_a_change_whose_revocation_failed_leaves_no_session(directory, alice, ch
 
     def changed_meanwhile(*arguments, **options):
         if change == "disabled":
-            directory._run(directory._directory.set_disabled(alice, disabled=True))
+            directory._run(directory._directory.set_disabled(alice, Change(), disabled=True))
         else:
-            directory._run(directory._directory.set_password(alice, "another password"))
+            directory._run(directory._directory.set_password(alice, "another password", Change()))
         return opened(*arguments, **options)
 
     monkeypatch.setattr(manager, "login", changed_meanwhile)

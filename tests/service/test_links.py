@@ -5,7 +5,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from clusterpass import InvalidCredentials, LinkInvalid, PasswordHasher, UserNotFound
+from clusterpass import (
+    InvalidCredentials,
+    LinkInvalid,
+    PasswordHasher,
+    StoreUnavailable,
+    UserNotFound,
+)
 from clusterpass.protocol.keyspace import Keyspace
 
 from .conftest import CHEAP_KIB, PASSWORD, bearer
@@ -47,6 +53,27 @@ def test_a_link_ends_with_the_password_for_which_it_was_made(directory, alice):
     with pytest.raises(LinkInvalid):
         directory.use_link(link.token, PASSWORD)
     directory.authenticate(alice, NEW)
+
+
+def test_a_link_ends_when_its_user_is_disabled(directory, alice):
+    before = directory.make_link(alice)
+    directory.disable(alice)
+    while_disabled = directory.make_link(alice)
+    for link in (before, while_disabled):
+        for act in (directory.user_of_link, lambda token: directory.use_link(token, NEW)):
+            with pytest.raises(LinkInvalid):
+                act(link.token)
+    directory.enable(alice)
+    directory.authenticate(alice, PASSWORD)
+    with pytest.raises(LinkInvalid):
+        directory.use_link(before.token, NEW)
+    directory.use_link(while_disabled.token, NEW)
+    directory.authenticate(alice, NEW)
+    older = directory.make_link(alice)
+    directory.disable(alice)
+    directory.enable(alice)
+    with pytest.raises(LinkInvalid):
+        directory.use_link(older.token, PASSWORD)
 
 
 def test_a_link_of_another_user_or_of_nobody(directory, alice, new_name):
@@ -220,6 +247,7 @@ async def test_the_page_sets_the_password_and_asks_for_a_login(service, alice, p
         ({"new": "", "again": ""}, 400, "Enter a new password."),
         ({"new": NEW, "again": "x"}, 400, "The two new passwords are not the same."),
         ({"new": "iloveyou", "again": "iloveyou"}, 422, "one of the most common ones"),
+        ({"new": "x" * 1025, "again": "x" * 1025}, 422, "This password is too long"),
     ],
 )
 async def test_the_page_says_what_is_wrong_and_keeps_the_link(
@@ -230,6 +258,20 @@ async def test_the_page_says_what_is_wrong_and_keeps_the_link(
     assert (answer.status_code, said in words(answer)) == (status, True)
     directory.authenticate(alice, PASSWORD)
     assert (await browser.click("/page/link", path, new=NEW, again=NEW)).status_code == 303
+
+
+async def test_an_outage_says_what_became_of_the_link(service, path, monkeypatch):
+    browser, users = Browser(service), service.app.service.authenticator.users
+
+    async def away(*_):
+        raise StoreUnavailable
+
+    monkeypatch.setattr(users, "use_link", away)
+    done = await browser.click("/page/link", path, new=NEW, again=NEW)
+    assert (done.status_code, "Try to log in with it" in words(done)) == (503, True)
+    monkeypatch.setattr(users, "user_of_link", away)
+    opened = await browser.get(path)
+    assert (opened.status_code, "The link was not used up." in words(opened)) == (503, True)
 
 
 async def test_another_site_uses_no_link_up(service, alice, path, directory):

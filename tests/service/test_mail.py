@@ -3,8 +3,10 @@
 import email
 import json
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import parseaddr
@@ -36,6 +38,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.recipients: list[str] = []
         self.logins: list[tuple[bytes, bytes]] = []
         self.is_encrypted: list[bool] = []
 
@@ -45,6 +48,7 @@ class Inbox:
         if address.endswith("@refused.example"):
             return "550 no such user"
         envelope.rcpt_tos.append(address)
+        self.recipients.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
@@ -153,6 +157,7 @@ def test_a_server_that_refuses_or_is_not_there() -> None:
         ({"smtp_host": "m", "mail_from": FROM, "smtp_username": "me"}, "belong together"),
         ({"smtp_host": "mail.example", "mail_from": FROM, "smtp_security": "none"}, "plaintext"),
         ({"mail_from": "Accounts <a@b.c>"}, "mail_from"),
+        ({"mail_from": "accounts@büro.example"}, "xn--"),
         ({"mail_sender": "nonsense"}, "module:function"),
     ],
 )
@@ -241,7 +246,13 @@ async def test_a_link_is_mailed_and_told_to_nobody_else(office, root, alice, new
             directory.authenticate(name, NEW)
 
 
-@pytest.mark.parametrize("to", ["", "alice", "a@b\r\nBcc: c@d", "a@b, c@d", "A <a@b.c>", "a@b\x00"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        *("", "alice", "a@b\r\nBcc: c@d", "a@b, c@d", "A <a@b.c>", "a@b\x00", "a@[", "a@b."),
+        *("bob(x)@example.org", "=?utf-8?q?bob?=@example.org", "a@=?utf-8?b?ZXZpbA==?="),
+    ],
+)
 async def test_no_mail_goes_to_what_is_no_address(office, root, alice, to):
     with serving() as (inbox, given):
         made = await make(await office(**given), root, "reset-link", alice, to)
@@ -255,6 +266,39 @@ async def test_a_mail_that_cannot_be_sent_is_an_error_without_a_link(office, roo
     assert (made.status_code, made.json()["error"]) == (502, "mail_failed")
     assert "token" not in made.text
     assert inbox.mails == []
+
+
+@pytest.mark.parametrize("to", ["zoë.o'neil+x@büro.example", "a..b@example.org", "a!b=c@localhost"])
+def test_a_mail_goes_to_the_very_address(to: str) -> None:
+    with serving() as (inbox, given):
+        send(replace(MAIL, to=to), smtp_security="none", **given)
+    assert inbox.recipients == [to]
+
+
+hanging = threading.Event()
+is_waited_for: list[bool] = []
+
+
+def hang(mail: LinkMail) -> None:
+    # A thread of the event loop would be missed by those who look up hosts and read keys.
+    is_waited_for.append(not threading.current_thread().daemon)
+    hanging.wait(60)
+
+
+async def test_senders_that_hang_hold_up_nobody(office, root, alice, monkeypatch):
+    monkeypatch.setattr("clusterpass.service.mail._DEADLINE", 0.05)
+    hanging.clear()
+    service = await office(mail_sender=f"{__name__}:hang")
+    tokens = bearer(await service.login(root))
+    try:
+        for reason in [*(["TimeoutError"] * 8), "TooManyMails"]:
+            body = {"subject": alice, "send_to": "alice@example.org"}
+            made = await service.client.post("/admin/reset-link", json=body, headers=tokens)
+            failure = (made.status_code, made.json()["error"], made.json()["reason"])
+            assert failure == (502, "mail_failed", reason)
+        assert not any(is_waited_for)
+    finally:
+        hanging.set()
 
 
 async def test_where_no_mails_are_sent_a_link_is_made_for_nobody(office, root, new_name, directory):
@@ -281,6 +325,7 @@ def test_the_command_line_mails_a_link(run, manager):
         refused = run("users", "reset-link", "bob", "--send-to", "x@refused.example", **environment)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "The mail could not be sent" in refused.stderr
+        assert "clusterpass users reset-link bob" in refused.stderr
     assert len(inbox.mails) == 2
     with UserDirectory(manager) as users:
         assert users.use_link(link_in(inbox.mails[1]).partition("=")[2], NEW).count == 0

@@ -348,6 +348,14 @@ SENT: dict[str, Sent] = {
         *("erase", first(OPERATION, fingerprints.of_erase("alice"))),
         operation=OPERATION,
     ),
+    "note_refusal": Sent(
+        lambda: subject.note_refusal(
+            KEYSPACE, KEEPING, "alice", address=b"\x01\x02\x03\x04", code="x"
+        ),
+        *("note_refusal", CHANGES, (first(), b"\x01\x02\x03\x04", b"x")),
+        confirm=False,
+        slot=SLOT,
+    ),
     "settle": of_subject(subject.settle, "settle", first()),
     "read_subject_bans": Sent(
         lambda: subject.read_subject_bans(KEYSPACE, "alice"), "read_fields", (SESSIONS,), (b"b",)

@@ -41,9 +41,11 @@ def test_a_token_names_its_user_and_the_store_has_a_digest(face: Any, username: 
 
 @pytest.mark.parametrize("seconds", [0, 59, 14 * 86_400 + 1])
 def test_for_how_long_a_link_may_be_used(face: Any, seconds: int) -> None:
-    for act in (opened(face, Scene()).make_link, opened(face, Scene()).invite):
+    scene = Scene()
+    for act in (opened(face, scene).make_link, opened(face, scene).invite):
         with pytest.raises(InvalidInput):
             face.run(act("alice", for_seconds=seconds))
+    assert scene.asked == []  # nobody was added
 
 
 def test_nobody_has_a_link(face: Any) -> None:

@@ -1,5 +1,6 @@
 """What the user directory asks of the store and of the sessions, and what it makes of answers."""
 
+import asyncio
 import dataclasses
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 from clusterpass import (
     ClusterPassError,
     ConfigurationError,
+    Ended,
     ImpersonationRefused,
     InvalidCredentials,
     InvalidInput,
     PasswordPolicy,
     PasswordRefused,
+    StoreUnavailable,
     ThrottlePolicy,
     TooManyAttempts,
     User,
@@ -386,7 +389,7 @@ def test_a_name_that_an_earlier_release_kept_is_taken(face: Any) -> None:
     scene = Scene(user_find=[ALICE])
     with pytest.raises(UserExists):
         face.run(opened(face, scene).add("A\u0308lice", PASSWORD))
-    assert scene.asked == [("user_find", (KEYSPACE.user("A\u0308lice"),), ())]
+    assert scene.asked == 2 * [("user_find", (KEYSPACE.user("A\u0308lice"),), ())]
 
 
 @pytest.mark.parametrize(
@@ -544,28 +547,96 @@ def test_an_impersonation_changes_no_password(face: Any) -> None:
 def test_a_user_is_disabled_logged_out_and_removed(face: Any) -> None:
     scene = Scene()
     assert face.run(opened(face, scene).delete("alice")) == "ended"
-    assert scene.scripts() == ["user_change", "revoke_all", "user_find", "user_remove"]
-    assert scene.asked[0][2] == (b"disabled", b"1", b"")
+    assert scene.scripts() == ["user_find", "user_change", "revoke_all", "user_remove"]
+    assert scene.asked[1][2] == (b"disabled", b"1", b"")
     assert scene.asked[-1][1:] == ((KEYSPACE.user("alice"),), (1000,))
 
 
 def test_a_user_who_is_erased(face: Any) -> None:
     scene = Scene()
     assert face.run(opened(face, scene).delete("alice", erase=True)) == "erased"
-    assert scene.scripts() == ["user_change", "erase", "user_find", "user_remove"]
+    assert scene.scripts() == ["user_find", "user_change", "erase", "user_remove"]
 
 
 def test_nobody_is_deleted(face: Any) -> None:
-    scene = Scene(user_change=[b"UNKNOWN"])
+    scene = Scene(user_find=[NOBODY])
     with pytest.raises(UserNotFound):
         face.run(opened(face, scene).delete("alice"))
-    assert scene.scripts() == ["user_change"]
+    assert scene.scripts() == ["user_find"]
 
 
 def test_a_user_whom_another_administrator_removed_meanwhile(face: Any) -> None:
-    scene = Scene(user_find=[NOBODY])
+    scene = Scene(user_find=[ALICE, [HASH.encode(), b"0", 2000]], user_remove=[0])
     assert face.run(opened(face, scene).delete("alice")) == "ended"
-    assert "user_remove" not in scene.scripts()
+    assert scene.asked[-1][2] == (1000,)  # not the user who was added under that name since
+    scene = Scene(user_change=[b"UNKNOWN"])
+    with pytest.raises(UserNotFound):
+        face.run(opened(face, scene).delete("alice"))
+
+
+CHANGES = {
+    "set_password": ("user_change", ("alice", NEW)),
+    "disable": ("user_change", ("alice",)),
+    "use_link": ("link_use", ("cpl_YWxpY2U." + "A" * 43, NEW)),
+    "change_password": ("user_change", (SESSION, PASSWORD, NEW)),
+}
+
+
+@pytest.mark.parametrize("lost", ["answer", "caller"])
+@pytest.mark.parametrize("verb", [*CHANGES, "delete"])
+def test_a_change_that_may_have_been_made_ends_the_sessions(
+    face: Any, verb: str, lost: str
+) -> None:
+    """Who repeats it is refused: the link is over, the password another one."""
+    gone = asyncio.CancelledError if isinstance(face, Loop) else KeyboardInterrupt
+    error = StoreUnavailable if lost == "answer" else gone
+    script, given = CHANGES.get(verb, ("user_change", ("alice",)))
+    scene = Scene(**{script: [error()]})
+    with pytest.raises(error):
+        face.run(getattr(opened(face, scene), verb)(*given))
+    keep = {"keep": SESSION_ID} if verb == "change_password" else {}
+    assert scene.asked[-1] == ("revoke_all", ("alice",), keep)
+
+
+@pytest.mark.parametrize(
+    ("verb", "asked"), [("use_link", "link_find"), ("change_password", "attempt")]
+)
+def test_a_change_that_was_not_asked_for_ends_nothing(face: Any, verb: str, asked: str) -> None:
+    scene = Scene(**{asked: [StoreUnavailable()]})
+    with pytest.raises(StoreUnavailable):
+        face.run(getattr(opened(face, scene), verb)(*CHANGES[verb][1]))
+    assert scene.scripts() == [asked]
+
+
+async def test_the_end_of_the_sessions_does_not_depend_on_who_waits_for_it() -> None:
+    begun, go_on, is_over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    sessions = Loop().sessions(Scene())
+
+    async def slow(*_: Any, **__: Any) -> str:
+        begun.set()
+        await go_on.wait()
+        is_over.set()
+        return "ended"
+
+    sessions.revoke_all = slow
+    disabling = asyncio.create_task(Loop.directory(sessions, hasher=LIGHT).disable("alice"))
+    await begun.wait()
+    disabling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await disabling
+    go_on.set()
+    async with asyncio.timeout(20):
+        await is_over.wait()
+
+
+@pytest.mark.parametrize("verb", ["set_password", "disable", "use_link", "delete"])
+def test_an_end_is_as_durable_as_the_change_that_it_is_for(face: Any, verb: str) -> None:
+    given = CHANGES[verb][1] if verb in CHANGES else ("alice",)
+    for is_durable in (True, False):
+        scene = Scene()
+        scene.ended, scene.is_durable = Ended(1, durable=True, journaled=True), is_durable
+        ended = face.run(getattr(opened(face, scene), verb)(*given))
+        assert ended == Ended(1, durable=is_durable, journaled=True)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ class Scene:
             **replies,
         }
         self.asked: list[Any] = []
+        self.ended: Any = "ended"
+        self.is_durable = True
         self.keys: list[bytes] = []
 
     def answer(self, flow: Iterator[Any]) -> Any:
@@ -58,7 +60,10 @@ class Scene:
     def _reply(self, call: ScriptCall[Any]) -> Answer[Any]:
         self.asked.append((call.script.name, call.keys, call.arguments))
         left = self.replies[call.script.name]
-        return Answer(call.read(left.pop(0) if len(left) > 1 else left[0]), durable=True)
+        reply = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(reply, BaseException):
+            raise reply
+        return Answer(call.read(reply), durable=self.is_durable)
 
     def scripts(self) -> list[str]:
         """The names of what was asked."""
@@ -101,7 +106,7 @@ class Threads:
             generation=scene.note("generation", 7),
             login=scene.note("login", PAIR),
             revoke=scene.note("revoke"),
-            revoke_all=scene.note("revoke_all", "ended"),
+            revoke_all=scene.note("revoke_all", scene.ended),
             elevate=scene.note("elevate", PAIR),
             erase=scene.note("erase", "erased"),
             export=scene.note("export", {"subject": "alice"}),
@@ -132,7 +137,7 @@ class Loop:
             generation=scene.note_async("generation", 7),
             login=scene.note_async("login", PAIR),
             revoke=scene.note_async("revoke"),
-            revoke_all=scene.note_async("revoke_all", "ended"),
+            revoke_all=scene.note_async("revoke_all", scene.ended),
             elevate=scene.note_async("elevate", PAIR),
             erase=scene.note_async("erase", "erased"),
             export=scene.note_async("export", {"subject": "alice"}),

@@ -11,6 +11,7 @@ import click
 
 from clusterpass.cli.help_text import examples
 from clusterpass.cli.output import (
+    confirmed,
     counted,
     json_option,
     moment,
@@ -20,10 +21,10 @@ from clusterpass.cli.output import (
 )
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.value_types import TEXT
-from clusterpass.model.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput, MailFailed
 
 if TYPE_CHECKING:
-    from clusterpass import OneTimeLink, UserDirectory
+    from clusterpass import Ended, OneTimeLink, UserDirectory
     from clusterpass.service.mail import MailKind, Sender
     from clusterpass.service.settings.service import Settings
 
@@ -97,7 +98,7 @@ def disable(config: Path | None, name: str, as_json: bool) -> None:
     with _directory(config) as directory:
         ended = directory.disable(name)
     print_outcome(
-        f"disabled {printable(name)}, ended {counted(ended.count, 'session')}",
+        f"disabled {printable(name)}, {_told(ended)}",
         {"name": name, "ended": ended.count, "durable": ended.durable},
         as_json=as_json,
     )
@@ -125,7 +126,7 @@ def passwd(config: Path | None, name: str, password_stdin: bool, as_json: bool) 
     with _directory(config) as directory:
         ended = directory.set_password(name, password)
     print_outcome(
-        f"changed the password of {printable(name)}, ended {counted(ended.count, 'session')}",
+        f"changed the password of {printable(name)}, {_told(ended)}",
         {"name": name, "ended": ended.count, "durable": ended.durable},
         as_json=as_json,
     )
@@ -187,8 +188,13 @@ def delete(config: Path | None, *, name: str, erase: bool, yes: bool, as_json: b
     with _directory(config) as directory:
         ended = directory.delete(name, erase=erase)
     print_outcome(
-        f"deleted {printable(name)}, ended {counted(ended.count, 'session')}",
-        {"name": name, "erased": erase, "ended_sessions": ended.count},
+        f"deleted {printable(name)}, {_told(ended)}",
+        {
+            "name": name,
+            "erased": erase,
+            "ended_sessions": ended.count,
+            "durable": ended.durable,
+        },
         as_json=as_json,
     )
 
@@ -239,7 +245,16 @@ def _hand_over(
 
     address = address_of_link(settings, made.token)
     if to is not None and send is not None:
-        send(mail_with(settings, kind, made, to))
+        try:
+            send(mail_with(settings, kind, made, to))
+        except MailFailed:
+            name = printable(made.username)
+            click.echo(
+                f"{name} has an account, and nobody has the link; make another one:"
+                f" clusterpass users reset-link {name}",
+                err=True,
+            )
+            raise
     link = None if to is not None else address
     if as_json:
         members = {"name": made.username, "link": link, "sent_to": to}
@@ -247,6 +262,10 @@ def _hand_over(
         return
     click.echo(address if to is None else f"sent to {printable(to)}")
     click.echo(f"for {printable(made.username)}, once, until {moment(made.expires_at)}", err=True)
+
+
+def _told(ended: "Ended") -> str:
+    return f"ended {counted(ended.count, 'session')}{confirmed(durable=ended.durable)}"
 
 
 def _new_password(*, from_stdin: bool) -> str:

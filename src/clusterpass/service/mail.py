@@ -1,6 +1,7 @@
 """Mails with one-time links: by a mail server, or by a function of the operator's.
 
-A sender is called on a thread of its own and blocks until the mail is handed over. A link that
+A sender is called on a thread of its own and blocks until the mail is handed over. One that hangs
+is waited for no longer than a deadline, and takes no thread that anything else needs. A link that
 could not be sent is worth nothing to anybody, as its token is kept nowhere.
 """
 
@@ -8,7 +9,10 @@ import asyncio
 import inspect
 import smtplib
 import ssl
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formataddr, formatdate, make_msgid
@@ -23,6 +27,10 @@ from clusterpass.service.settings.page import LooksSettings
 
 _TIMEOUT: Final = 10.0
 """Seconds for the connection, and for each answer of the mail server."""
+_DEADLINE: Final = 30.0
+"""Seconds until a request gives a mail up."""
+_MOST_AT_ONCE: Final = 8
+"""How many mails a process sends at once."""
 _SUBJECTS: Final = {
     "invitation": mark("Set your password"),
     "reset": mark("Set a new password"),
@@ -81,6 +89,38 @@ def check_address(sender: Sender | None, to: str) -> Sender:
     return sender
 
 
+_places: Final = threading.BoundedSemaphore(_MOST_AT_ONCE)
+
+
+async def send_in_time(send: Sender, mail: LinkMail) -> None:
+    """Send ``mail`` without holding up anything else; raise MailFailed when that takes too long.
+
+    It may still arrive then. Not in the threads of the event loop, which look up the names of hosts
+    and read keys: a mail server that hangs would take them all.
+    """
+    if not _places.acquire(blocking=False):
+        raise MailFailed(reason="TooManyMails")
+    sent = Future[None]()
+    work = (copy_context().run, _send, send, mail, sent)
+    # The process does not wait for it to end.
+    threading.Thread(target=work[0], args=work[1:], name="mail", daemon=True).start()
+    try:
+        await asyncio.wait_for(asyncio.wrap_future(sent), _DEADLINE)
+    except TimeoutError:
+        raise MailFailed(reason="TimeoutError") from None
+
+
+def _send(send: Sender, mail: LinkMail, sent: Future[None]) -> None:
+    try:
+        if sent.set_running_or_notify_cancel():
+            send(mail)
+            sent.set_result(None)
+    except BaseException as error:  # noqa: BLE001 (the request raises it)
+        sent.set_exception(error)
+    finally:
+        _places.release()
+
+
 class SmtpSender:
     """Hands mails over to a mail server."""
 
@@ -91,7 +131,8 @@ class SmtpSender:
         """Send ``mail``; raise MailFailed when the server does not take it."""
         try:
             with self._connected() as server:
-                server.send_message(self._message(mail))
+                # To the very address: the parser of headers may read another one out of it.
+                server.send_message(self._message(mail), to_addrs=[mail.to])
         except (OSError, ValueError, smtplib.SMTPException) as error:
             raise MailFailed(reason=type(error).__name__) from error
 

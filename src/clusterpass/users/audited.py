@@ -6,7 +6,7 @@ from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import ClusterPassError, TooManyAttempts
 from clusterpass.model.refusals import refusal_here
 from clusterpass.sessions.audit_trail import NOTHING_DONE, AuditTrail
-from clusterpass.users.directory import Procedure
+from clusterpass.users.procedures import Procedure
 
 Result = TypeVar("Result")
 

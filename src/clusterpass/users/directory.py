@@ -9,40 +9,27 @@ the synchronous one on the caller's thread, the asynchronous one with hashing on
 - A hash is replaced only if it is still the one that was read, so a rehash never undoes a change.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Final, Literal
 from urllib.parse import unquote
 
 from clusterpass.model.authentication_errors import InvalidCredentials
-from clusterpass.model.errors import UserExists, UserNotFound
+from clusterpass.model.errors import LinkInvalid, UserExists, UserNotFound
 from clusterpass.model.json_form import Value
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.tokens.identifiers import check_subject
 from clusterpass.users.links import Links, OneTimeLink, read_token
 from clusterpass.users.names import prepare_name
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher, check_password
+from clusterpass.users.procedures import Change, PasswordWork, Procedure, ask, write
 from clusterpass.users.throttle import Throttle
 
-Result = TypeVar("Result")
 _MOST_REPLACEMENTS: Final = 5
 """How often a hash may change while a password is being replaced."""
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordWork(Generic[Result]):
-    """CPU-bound work: hashing or checking a password."""
-
-    run: Callable[[], Result] = field(repr=False)
-    """Does the work and returns its result."""
-
-
-Step = PasswordWork[Any] | Flow[Any]
-Procedure = Generator[Step, Any, Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +81,7 @@ class Directory:
         name = check_subject(prepare_name(username))
         if name != username and (yield from self._find(username)) is not None:
             raise UserExists
-        status = yield from _ask(
+        status = yield from ask(
             directory_calls.add_user(
                 self._keyspace,
                 name,
@@ -151,7 +138,14 @@ class Directory:
         return (yield from self._fits(entry, password))
 
     def change_password(
-        self, username: str, current: str, new: str, *, address: str | None, known: str
+        self,
+        username: str,
+        current: str,
+        new: str,
+        change: Change,
+        *,
+        address: str | None,
+        known: str,
     ) -> Procedure[None]:
         """Replace the password of a user who knows it.
 
@@ -168,39 +162,48 @@ class Directory:
             if not (yield from self._fits(entry, current)) or entry is None or entry.disabled:
                 raise InvalidCredentials
             new_hash = new_hash or (yield from self._hash(new))
-            status = yield from _ask(
+            status = yield from write(
                 directory_calls.change_user(
                     self._keyspace,
                     username,
                     field_name="password",
                     value=new_hash,
                     expected=entry.password_hash,
-                )
+                ),
+                change,
             )
             if status == "OK":
                 yield self._throttle.forget(username, known=known)
                 return
             # Another hash, perhaps of the same password: a login may have replaced it meanwhile.
+            change.is_sent = False
         raise InvalidCredentials
 
-    def set_password(self, username: str, password: str) -> Procedure[None]:
+    def set_password(self, username: str, password: str, change: Change) -> Procedure[None]:
         """Replace a password; raise UserNotFound, or PasswordRefused by the policy."""
         check_subject(username)
         password_hash = yield from self._hash_chosen(username, password)
-        yield from self._change(username, "password", password_hash)
+        yield from self._change(username, "password", password_hash, change)
 
-    def set_disabled(self, username: str, *, disabled: bool) -> Procedure[None]:
+    def set_disabled(self, username: str, change: Change, *, disabled: bool) -> Procedure[None]:
         """Disable or enable a user; raise UserNotFound when there is no such user."""
         check_subject(username)
-        yield from self._change(username, "disabled", "1" if disabled else "0")
+        yield from self._change(username, "disabled", "1" if disabled else "0", change)
 
-    def remove(self, username: str) -> Procedure[None]:
-        """Remove a user whose sessions have been ended; nothing happens when there is none."""
+    def begin_removal(self, username: str, change: Change) -> Procedure[int]:
+        """Disable a user; return when the user was added. Raises UserNotFound."""
+        check_subject(username)
         entry = yield from self._find(username)
-        if entry is not None:
-            yield from _ask(
-                directory_calls.remove_user(self._keyspace, username, created_at=entry.created_at)
-            )
+        if entry is None:
+            raise UserNotFound
+        yield from self._change(username, "disabled", "1", change)
+        return entry.created_at
+
+    def remove(self, username: str, change: Change, *, created_at: int) -> Procedure[None]:
+        """Remove the user whom :meth:`begin_removal` has disabled, and no other of the name."""
+        call = directory_calls.remove_user(self._keyspace, username, created_at=created_at)
+        if not (yield from write(call, change)):
+            change.is_durable = True  # somebody else has removed the user
 
     def invite(self, username: str) -> Procedure[str]:
         """Add a user with a password that nobody knows; return the name that is kept."""
@@ -218,7 +221,7 @@ class Directory:
         yield self._links.find(read)
         return read.username
 
-    def use_link(self, token: str, password: str) -> Procedure[str]:
+    def use_link(self, token: str, password: str, change: Change) -> Procedure[str]:
         """Set the password of a link's user, and end the link; return the name of the user.
 
         Raises LinkInvalid, before anything is hashed, and PasswordRefused by the policy.
@@ -226,7 +229,8 @@ class Directory:
         read = read_token(token)
         yield self._links.find(read)
         password_hash = yield from self._hash_chosen(read.username, password)
-        yield self._links.use(read, password_hash)
+        if not (yield from write(self._links.use(read, password_hash), change)):
+            raise LinkInvalid
         return read.username
 
     def describe(self, username: str) -> Procedure[User | None]:
@@ -246,7 +250,7 @@ class Directory:
             return None
 
     def _find(self, username: str) -> Procedure[StoredUser | None]:
-        return (yield from _ask(directory_calls.find_user(self._keyspace, username)))
+        return (yield from ask(directory_calls.find_user(self._keyspace, username)))
 
     def _fits(self, entry: StoredUser | None, password: str) -> Procedure[bool]:
         known = None if entry is None else entry.password_hash
@@ -268,7 +272,7 @@ class Directory:
     def _rehash(self, username: str, entry: StoredUser, password: str) -> Procedure[None]:
         password_hash = yield from self._hash(password)
         # The outcome does not matter: if the entry has changed meanwhile, the change stands.
-        yield from _ask(
+        yield from ask(
             directory_calls.change_user(
                 self._keyspace,
                 username,
@@ -279,22 +283,17 @@ class Directory:
         )
 
     def _change(
-        self, username: str, field_name: Literal["password", "disabled"], value: str
+        self,
+        username: str,
+        field_name: Literal["password", "disabled"],
+        value: str,
+        change: Change,
     ) -> Procedure[None]:
-        status = yield from _ask(
+        status = yield from write(
             directory_calls.change_user(
                 self._keyspace, username, field_name=field_name, value=value
-            )
+            ),
+            change,
         )
         if status == "UNKNOWN":
             raise UserNotFound
-
-
-def _ask(call: ScriptCall[Result]) -> Procedure[Result]:
-    reply: Result = yield _one_call(call)
-    return reply
-
-
-def _one_call(call: ScriptCall[Result]) -> Flow[Result]:
-    answer: Answer[Result] = yield call
-    return answer.reply

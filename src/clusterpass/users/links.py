@@ -2,8 +2,8 @@
 
 - A link's token names its user and has 32 random bytes, of which the store keeps a digest alone.
 - To open a link changes nothing, so programs that open the links in mails use none up.
-- A link ends when it is used, when its time is over, when a newer one is made for the user, and
-  with the password for which it was made.
+- A link ends when it is used, when its time is over, when a newer one is made for the user, when
+  the user is disabled, and with the password for which it was made.
 - Whatever is wrong with a token, the answer is the same.
 """
 
@@ -19,13 +19,14 @@ from clusterpass.model.errors import InvalidInput, LinkInvalid, UserNotFound
 from clusterpass.model.json_form import Value
 from clusterpass.protocol.calls import links as link_calls
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Flow
+from clusterpass.protocol.script import Flow, ScriptCall
 from clusterpass.sessions.check_arguments import check_seconds
 from clusterpass.tokens.identifiers import check_subject
 
 SECRET_BYTES: Final = 32
 LONGEST_TOKEN: Final = 420
-_LONGEST_LIFE: Final = 14 * DAY
+LIVES: Final = (60, 14 * DAY)
+"""The shortest and the longest life of a link, in seconds."""
 _TOKEN: Final = re.compile(r"cpl_([A-Za-z0-9_-]{2,340})\.([A-Za-z0-9_-]{43})")
 
 
@@ -60,7 +61,7 @@ class Links:
     def make(self, username: str, *, for_seconds: int) -> Flow[OneTimeLink]:
         """Make a link for a user; ``for_seconds``: 60 seconds to 14 days. Raises UserNotFound."""
         check_subject(username)
-        check_seconds("for_seconds", for_seconds, 60, _LONGEST_LIFE)
+        check_seconds("for_seconds", for_seconds, *LIVES)
         secret = self._random_bytes(SECRET_BYTES)
         made = yield link_calls.make_link(
             self._keyspace, username, digest=_digest(secret), seconds=for_seconds
@@ -76,13 +77,11 @@ class Links:
         if not found.reply:
             raise LinkInvalid
 
-    def use(self, token: LinkToken, password_hash: str) -> Flow[None]:
-        """Set the hash of a new password, and end the link. Raises LinkInvalid."""
-        used = yield link_calls.use_link(
+    def use(self, token: LinkToken, password_hash: str) -> ScriptCall[int]:
+        """The call that sets the hash of a new password and ends the link; 0: it is over."""
+        return link_calls.use_link(
             self._keyspace, token.username, digest=token.digest, password_hash=password_hash
         )
-        if not used.reply:
-            raise LinkInvalid
 
 
 def read_token(token: object) -> LinkToken:

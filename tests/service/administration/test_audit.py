@@ -50,6 +50,13 @@ async def test_acts_of_administrators(office, admin, root, alice):
     assert {each["request_id"] for each in acts} <= logged
 
 
+async def test_who_is_invited_is_named_as_the_user_is_kept(office, admin, new_name):
+    name = new_name()
+    await admin.ask("POST", "/admin/invite", {"subject": f"Zo\u0308e {name}"})
+    found = await about(admin, f"Z\u00f6e {name}", 1)
+    assert [each["action"] for each in found] == ["invite_user"]
+
+
 async def test_who_logs_in_and_who_cannot(office, admin, alice):
     answer = await office.client.post("/login", json={"username": alice, "password": "wrong wrong"})
     assert answer.status_code == 401

@@ -165,10 +165,19 @@ def note_refusal(
     """Note that a login of ``subject`` was refused; the reply is 0 when nothing is known of it.
 
     ``address``: the client's, 4 or 16 bytes, or empty; ``code``: of the error. The script is
-    ``scripts/note_refusal.lua``.
+    ``scripts/note_refusal.lua``. No replica is waited for: that would tell a stranger, by the time
+    of the answer, that something is known.
     """
     line = shorten_text(code, LONGEST_LINE)
-    return change(keyspace, keeping, subject, "note_refusal", arguments=(address, line), read=int)
+    return change(
+        keyspace,
+        keeping,
+        subject,
+        "note_refusal",
+        arguments=(address, line),
+        read=int,
+        confirm=False,
+    )
 
 
 def erase(

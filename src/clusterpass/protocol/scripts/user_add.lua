@@ -8,7 +8,12 @@
 --          EXISTS  another operation added the user
 
 local made_by = redis.call('HGET', KEYS[1], 'operation')
-if made_by and made_by ~= ARGV[2] then
+if made_by == ARGV[2] then
+    -- What has happened to the user since stays. A write for WAIT to wait for.
+    redis.call('HSET', KEYS[1], 'operation', ARGV[2])
+    return 'OK'
+end
+if made_by then
     return 'EXISTS'
 end
 local time = redis.call('TIME')

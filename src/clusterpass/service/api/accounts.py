@@ -3,7 +3,6 @@
 Who may call is as for the rest of the administration (:mod:`.administration`).
 """
 
-import asyncio
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -20,7 +19,7 @@ from clusterpass.service.bodies import administration as schemas
 from clusterpass.service.bodies.responses import RevokedResponse
 from clusterpass.service.calls.links import address_of_link, mail_with
 from clusterpass.service.calls.service import Service
-from clusterpass.service.mail import MailKind, check_address
+from clusterpass.service.mail import MailKind, check_address, send_in_time
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
 directory_router: Final = APIRouter(prefix="/admin", tags=["administration"])
@@ -136,5 +135,5 @@ async def _handed_over(
     if to is None:
         return schemas.LinkResponse.of(made, address_of_link(service.settings, made.token))
     send = check_address(service.mail, to)
-    await asyncio.to_thread(send, mail_with(service.settings, kind, made, to))
+    await send_in_time(send, mail_with(service.settings, kind, made, to))
     return schemas.LinkResponse.sent(made, to)

@@ -3,7 +3,6 @@
 The JSON calls for the same are in ``service/api/accounts.py``.
 """
 
-import asyncio
 import json
 from typing import Final
 from urllib.parse import quote
@@ -14,7 +13,7 @@ from clusterpass import AsyncUserDirectory, InvalidInput, OneTimeLink
 from clusterpass.service.calls.links import address_of_link, mail_with
 from clusterpass.service.language.choice import LANGUAGES
 from clusterpass.service.language.marks import mark
-from clusterpass.service.mail import MailKind, check_address
+from clusterpass.service.mail import MailKind, check_address, send_in_time
 from clusterpass.service.page.administration import subject_page
 from clusterpass.service.page.handlers import Action, Fields, redirect
 from clusterpass.service.page.rendering import render
@@ -112,7 +111,7 @@ async def _send(visit: Visit, kind: MailKind, made: OneTimeLink, to: str, fields
     tag = wanted if wanted in LANGUAGES else visit.language.tag
     send = check_address(visit.service.mail, to)
     mail = mail_with(visit.service.settings, kind, made, to, tag)
-    await asyncio.to_thread(send, mail)
+    await send_in_time(send, mail)
 
 
 def _show_made(visit: Visit, visitor: Visitor, made: OneTimeLink, to: str) -> Response:

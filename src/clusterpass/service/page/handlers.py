@@ -22,7 +22,7 @@ from clusterpass import (
 from clusterpass.service.asgi.request_log import describe_exception
 from clusterpass.service.calls.requests import actor_of
 from clusterpass.service.page.forms import read_form
-from clusterpass.service.page.paths import HOME, LOGIN
+from clusterpass.service.page.paths import HOME, LINK, LOGIN
 from clusterpass.service.page.refusals import refusal
 from clusterpass.service.page.rendering import render
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
@@ -147,6 +147,13 @@ def _explain(visit: Visit, error: ClusterPassError, problem: Problem) -> tuple[s
 
 def _explain_outage(visit: Visit) -> str:
     say = visit.language.gettext
+    if visit.paths.is_at(LINK, visit.request.url.path):
+        if visit.request.method != "POST":
+            return say("The link was not used up. Try again in a moment.")
+        return say(
+            "Your new password may have been set. Try to log in with it in a moment; if you cannot,"
+            " use the link again."
+        )
     if visit.request.method != "POST":
         return say("You have not been logged out. Try again in a moment.")
     if visit.paths.is_at(LOGIN, visit.request.url.path):

@@ -6,7 +6,7 @@ travels in a hidden field of the form, and is what authorises it.
 
 from starlette.responses import Response
 
-from clusterpass import AsyncUserDirectory, LinkInvalid, PasswordRefused
+from clusterpass import AsyncUserDirectory, InvalidInput, LinkInvalid
 from clusterpass.service.page.forms import read_form
 from clusterpass.service.page.handlers import not_found, redirect
 from clusterpass.service.page.password import explained, unlike
@@ -37,7 +37,7 @@ async def use_link(visit: Visit) -> Response:
             await users.use_link(token, fields["new"])
         except LinkInvalid:
             return _gone(visit)
-        except PasswordRefused as error:
+        except InvalidInput as error:
             refused = explained(visit, error)
     if refused is not None:
         return await _form(visit, users, token, refused)

@@ -39,7 +39,7 @@ _BY_TYPE: Final[tuple[tuple[type[ClusterPassError], str], ...]] = (
     (UserExists, mark("A user with this name already exists.")),
     (UserNotFound, mark("There is no user with this name.")),
     (LinkInvalid, mark("This link is not valid any more")),
-    (MailFailed, mark("The mail could not be sent. Try again, or pass the link on yourself.")),
+    (MailFailed, mark("The mail could not be sent. Make a new link on the page about the user.")),
 )
 _UNUSABLE: Final = mark("The form contains a value that cannot be used. Go back and check it.")
 _TOO_SHORT: Final = mark_plural(

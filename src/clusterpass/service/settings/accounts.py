@@ -14,8 +14,12 @@ LINK_PATH: Final = "/page/link"
 """Where the page has the form of a one-time link, after its prefix."""
 DOTTED_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 """How a setting names a function."""
-ADDRESS: Final = re.compile(r"[^\s@<>,;:\"\\]{1,64}@[^\s@<>,;:\"\\]{1,189}")
-"""A mail address, without a name of its owner."""
+_SPECIAL: Final = r"\s@<>,;:\"\\()\[\]"
+ADDRESS: Final = re.compile(
+    rf"(?!.*=\?)[^{_SPECIAL}]{{1,64}}@(?=.{{1,189}}\Z)[^{_SPECIAL}.]+(?:\.[^{_SPECIAL}.]+)*"
+)
+"""A mail address, without a name of its owner. What programs read otherwise than it is written is
+none: comments, encoded words (RFC 2047), parts that are empty, and numbers in place of a host."""
 _LONGEST_LIFE: Final = 14 * DAY
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -86,6 +90,8 @@ class AccountSettings(BrowserSettings):
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None and not ADDRESS.fullmatch(value):
             raise ValueError("write it as an address, for example accounts@example.org")
+        if value is not None and not value.isascii():
+            raise ValueError("write it in ASCII, and its domain in the form that begins with xn--")
         return value
 
     def check_mail(self) -> None:

@@ -3,18 +3,30 @@
 
 import builtins
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from clusterpass.limits import DAY
 from clusterpass.managers.sync.manager import SessionManager
-from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.model.values import Ended
+from clusterpass.sessions.check_arguments import check_seconds
 from clusterpass.users.audited import audited
-from clusterpass.users.directory import Directory, PasswordWork, Procedure, Step, User
+from clusterpass.users.directory import Directory, User
+from clusterpass.users.finishing import finish
 from clusterpass.users.hashing import Hashing
-from clusterpass.users.links import OneTimeLink, read_token
+from clusterpass.users.links import LIVES, OneTimeLink, read_token
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
+from clusterpass.users.procedures import (
+    Change,
+    PasswordWork,
+    Procedure,
+    Step,
+    as_durable_as,
+)
 from clusterpass.users.throttle import Throttle, ThrottlePolicy
 
 Result = TypeVar("Result")
@@ -63,7 +75,8 @@ class Accounts:
         Raises UserExists when the name is taken, and PasswordRefused for a password that is too
         short, too common, or little more than the name.
         """
-        self._audited("add_user", self._directory.add(username, password), username)
+        kept = self.name_of(username)
+        self._audited("add_user", self._directory.add(username, password), kept)
 
     def name_of(self, username: str) -> str:
         """Return the name that is kept for ``username``, however it is spelt: the user's subject.
@@ -77,11 +90,12 @@ class Accounts:
         """Replace a password and end all sessions of the user.
 
         Raises UserNotFound, PasswordRefused as :meth:`add` does, and
-        RevocationPending when the password is replaced but the revocation is not confirmed.
+        RevocationPending when the password is replaced but the revocation is not confirmed. After
+        StoreUnavailable the password may be replaced: the sessions are ended all the same.
         """
-        username = self.name_of(username)
-        self._audited("set_password", self._directory.set_password(username, password), username)
-        return self._sessions.revoke_all(username)
+        username, change = self.name_of(username), Change()
+        procedure = self._directory.set_password(username, password, change)
+        return self._change_and_end("set_password", procedure, change, username)
 
     def invite(self, username: str, *, for_seconds: int = 3 * DAY) -> OneTimeLink:
         """Add a user who has no password yet, and make a link by which the user sets one.
@@ -89,7 +103,9 @@ class Accounts:
         ``for_seconds``: how long the link may be used, 60 seconds to 14 days; :meth:`make_link`
         makes another. Raises UserExists and InvalidInput.
         """
-        name = self._audited("invite_user", self._directory.invite(username), username)
+        check_seconds("for_seconds", for_seconds, *LIVES)
+        kept = self.name_of(username)
+        name = self._audited("invite_user", self._directory.invite(username), kept)
         return self._run(self._directory.make_link(name, for_seconds=for_seconds))
 
     def make_link(self, username: str, *, for_seconds: int = 3600) -> OneTimeLink:
@@ -97,8 +113,9 @@ class Accounts:
 
         Its ``token`` has to reach the user alone, and is kept nowhere. The password that the user
         has goes on until then; if it is changed otherwise, or replaced by a better hash at a login,
-        the link ends. ``for_seconds``: how long the link may be used, 60 seconds to 14 days. Raises
-        UserNotFound and InvalidInput.
+        the link ends, and when the user is disabled. One that is made for a disabled user works
+        once the user is enabled. ``for_seconds``: how long the link may be used, 60 seconds to 14
+        days. Raises UserNotFound and InvalidInput.
         """
         username = self.name_of(username)
         return self._audited(
@@ -117,37 +134,31 @@ class Accounts:
 
         Raises LinkInvalid for a ``token`` that cannot be used, PasswordRefused as :meth:`add` does
         (the link stays), and RevocationPending when the password is set but the end of the sessions
-        is not confirmed.
+        is not confirmed. After StoreUnavailable the password may be set: if the store was asked to,
+        the sessions are ended all the same.
         """
-        username = read_token(token).username
+        username, change = read_token(token).username, Change()
+        procedure = self._directory.use_link(token, password, change)
         # Before a link has proved to be one, it could name anybody.
-        self._audited(
-            "use_link",
-            self._directory.use_link(token, password),
-            username,
-            failure=False,
-            actor=username,
-        )
-        return self._sessions.revoke_all(username)
+        about = {"failure": False, "actor": username}
+        return self._change_and_end("use_link", procedure, change, username, **about)
 
     def disable(self, username: str) -> Ended:
         """Disable a user and end all of the user's sessions.
 
-        Raises UserNotFound, and RevocationPending when the user is disabled but the revocation is
-        not confirmed.
+        Links of the user end, too. Raises UserNotFound, and RevocationPending when the user is
+        disabled but the revocation is not confirmed. After StoreUnavailable the user may be
+        disabled: the sessions are ended all the same.
         """
-        username = self.name_of(username)
-        self._audited(
-            "disable_user", self._directory.set_disabled(username, disabled=True), username
-        )
-        return self._sessions.revoke_all(username)
+        username, change = self.name_of(username), Change()
+        procedure = self._directory.set_disabled(username, change, disabled=True)
+        return self._change_and_end("disable_user", procedure, change, username)
 
     def enable(self, username: str) -> None:
         """Enable a disabled user; raise UserNotFound when there is no such user."""
         username = self.name_of(username)
-        self._audited(
-            "enable_user", self._directory.set_disabled(username, disabled=False), username
-        )
+        procedure = self._directory.set_disabled(username, Change(), disabled=False)
+        self._audited("enable_user", procedure, username)
 
     def delete(self, username: str, *, erase: bool = False) -> Ended:
         """Remove a user, and end all of the user's sessions.
@@ -158,14 +169,14 @@ class Accounts:
         RevocationPending when the end of the sessions is not confirmed: the user is then disabled,
         and the call can be repeated.
         """
-        username = self.name_of(username)
-        self._audited(
-            "disable_user", self._directory.set_disabled(username, disabled=True), username
-        )
-        end = self._sessions.erase if erase else self._sessions.revoke_all
-        ended = end(username)
-        self._audited("delete_user", self._directory.remove(username), username)
-        return ended
+        username, change = self.name_of(username), Change()
+        procedure = self._directory.begin_removal(username, change)
+        end = partial(self._sessions.erase if erase else self._sessions.revoke_all, username)
+        created_at = self._changed("disable_user", procedure, change, username, end)
+        ended = finish(end)
+        removal = self._directory.remove(username, change, created_at=created_at)
+        self._audited("delete_user", removal, username)
+        return as_durable_as(change, ended)
 
     def export(self, username: str) -> dict[str, Any]:
         """Return what the store holds of a user, as plain JSON for the user's own eyes.
@@ -196,6 +207,37 @@ class Accounts:
             if user is not None:
                 found.append(user)
         return found
+
+    def _change_and_end(
+        self, action: str, procedure: Procedure[Any], change: Change, username: str, **about: Any
+    ) -> Ended:
+        """Change the entry of a user, and end all sessions of the user."""
+        end = partial(self._sessions.revoke_all, username)
+        self._changed(action, procedure, change, username, end, **about)
+        return as_durable_as(change, finish(end))
+
+    def _changed(
+        self,
+        action: str,
+        procedure: Procedure[Result],
+        change: Change,
+        username: str,
+        end: Callable[[], Ended],
+        **about: Any,
+    ) -> Result:
+        """Change the entry of a user. Where it may have been changed, also call ``end``.
+
+        That is so where the answer is lost, or not waited for. Whoever repeats the change may be
+        refused then, as the link is over, and would end nothing.
+        """
+        try:
+            return self._audited(action, procedure, username, **about)
+        except BaseException as error:
+            is_answered = isinstance(error, ClusterPassError)
+            if change.is_sent and (isinstance(error, StoreUnavailable) or not is_answered):
+                with suppress(ClusterPassError):
+                    finish(end)
+            raise
 
     def _audited(
         self, action: str, procedure: Procedure[Result], subject: str, **about: Any

@@ -7,6 +7,7 @@
 """
 
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -19,6 +20,8 @@ from clusterpass.model.errors import (
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.sessions.options import SessionOptions
 from clusterpass.users.directory import Proven
+from clusterpass.users.finishing import finish
+from clusterpass.users.procedures import Change
 from clusterpass.users.sync.accounts import Accounts
 
 
@@ -121,23 +124,24 @@ class UserDirectory(Accounts):
         ImpersonationRefused in an impersonation: nothing was changed. Raises
         RevocationPending when the password is replaced but the end of the other sessions is not
         confirmed, and what ``SessionManager.elevate`` raises: the session then keeps its tokens.
+        After StoreUnavailable the password may be replaced: if the store was asked to, the other
+        sessions are ended all the same.
         """
         if session.act is not None:
             raise ImpersonationRefused(
                 "The password cannot be changed in an impersonation.", reason="impersonated"
             )
-        self._audited(
-            "change_password",
-            self._directory.change_password(
-                session.subject, current, new, address=address, known=session.session_id
-            ),
-            session.subject,
-            actor=session.subject,
-            session_id=session.session_id,
-            address=address,
+        subject, change = session.subject, Change()
+        procedure = self._directory.change_password(
+            subject, current, new, change, address=address, known=session.session_id
         )
+        about = {"actor": subject, "session_id": session.session_id, "address": address}
         if end_others:
-            self._sessions.revoke_all(session.subject, keep=session.session_id)
+            end = partial(self._sessions.revoke_all, subject, keep=session.session_id)
+            self._changed("change_password", procedure, change, subject, end, **about)
+            finish(end)
+        else:
+            self._audited("change_password", procedure, subject, **about)
         return self._sessions.elevate(
             session,
             self._sessions.config.levels[0],
