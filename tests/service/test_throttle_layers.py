@@ -113,6 +113,26 @@ def test_all_strangers_have_a_limit_together_and_who_is_known_is_none_of_them(th
     assert admitted(limited, 1, "user8", known="session-1") == 1, "the id counts for its user only"
 
 
+def test_whoever_kept_many_devices_has_no_more_guesses_for_each(throttle):
+    limited = throttle(
+        known_attempts=2,
+        known_total_attempts=5,
+        known_window=40,
+        account_attempts=3,
+        account_window=40,
+    )
+    assert [admitted(limited, 2, "eve", known=f"phone {each}") for each in range(5)] == [
+        2,
+        2,
+        2,  # the second of these counts as a stranger's, as do those that follow
+        2,
+        0,
+    ]
+    assert admitted(limited, 1, "eve") == 0
+    limited.forget("eve", known="phone 0")
+    assert admitted(limited, 2, "eve", known="phone 0") == 1, "a success gives back its own attempt"
+
+
 def test_a_success_gives_back_its_own_attempt_alone(throttle):
     limited = throttle(account_attempts=5, account_window=40, known_attempts=2, known_window=40)
     assert admitted(limited, 3, "dave") == 3

@@ -100,6 +100,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "total_window": 300,
         "known_attempts": 10,
         "known_window": 300,
+        "known_total_attempts": 50,
     },
     ManagerStats: {
         "durability": "",

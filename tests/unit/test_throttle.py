@@ -17,7 +17,8 @@ POLICY = ThrottlePolicy(
         f"{layer}_{what}": 10 * number + ("attempts", "window").index(what)
         for number, layer in enumerate(("account", "address", "network", "total", "known"), 1)
         for what in ("attempts", "window")
-    }
+    },
+    known_total_attempts=60,
 )
 ACCOUNT, TOTAL = KEYSPACE.attempts_by_account("alice"), KEYSPACE.attempts_in_total()
 
@@ -57,13 +58,18 @@ def test_a_stranger_is_counted_by_network_in_total_and_by_account() -> None:
     assert admit(address="2001:db8:1:2::5") == [customer, site, total, account]
 
 
-def test_who_is_known_is_counted_there_alone() -> None:
-    key = KEYSPACE.attempts_by_known("alice", digest("device"))
-    assert admit(name=" Alice", address="192.0.2.1", known="device") == [
-        ("attempt", (key,), (50, 51))
-    ]
+def test_who_is_known_is_counted_there_and_with_all_who_are_known() -> None:
+    by = KEYSPACE.attempts_by_known
+    own, together = by("alice", digest("device")), by("alice", "together")
+    counts = [("attempt", (own,), (50, 51)), ("attempt", (together,), (60, 51))]
+    assert admit(name=" Alice", address="192.0.2.1", known="device") == counts
+    beyond = admit(0, 7, name=" Alice", known="device")
+    assert beyond == [*counts, *admit()], "beyond the common limit as a stranger"
     throttle = Throttle(KEYSPACE, POLICY)
-    assert counted(throttle.forget("ALICE", known="device"))[0][:2] == ("forget_attempts", (key,))
+    assert [each[:2] for each in counted(throttle.forget("ALICE", known="device"))] == [
+        ("forget_attempts", (own,)),
+        ("return_attempt", (together,)),
+    ]
     assert counted(throttle.forget("ALICE"))[0][:2] == ("return_attempt", (ACCOUNT,))
     assert admit(known="\ud800"), "any text may be an id"
     assert len(digest("device")) == 32

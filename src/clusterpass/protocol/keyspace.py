@@ -171,7 +171,7 @@ class Keyspace:
 
     def attempts_by_known(self, username: str, known: str) -> bytes:
         """The key of the counter of recent attempts at an account by ``known``: a digest of the id
-        of a session or of a device of its user."""
+        of a session or of a device of its user, or a word for all of them."""
         return self._tagged(username, f":{known}", kind="attempts-known:")
 
     def attempts_in_total(self) -> bytes:

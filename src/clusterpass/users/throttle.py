@@ -7,7 +7,9 @@ begins with its first attempt and expires, so nobody is locked out permanently.
   An IPv4 address is a network; an IPv6 address belongs to its /64, as a customer has at least one,
   and to its /48, as a customer may have one.
 - An attempt by somebody known, in a live session or on a device that the user has logged in on
-  before, is counted there alone. Guesses by strangers lock nobody out who is known.
+  before, is counted there and with all others who are known at the account, but not with strangers:
+  guesses by strangers lock nobody out who is known. Whoever once had the password may keep many
+  devices; what they try beyond the common limit counts as a stranger's.
 - A success takes back its own attempt, never those of others: whoever guesses a password beside
   its owner's logins has no more attempts for them. Networks and the total keep even that one.
 - The layers are counted one after the other, each atomically, and the account last: who is refused
@@ -35,6 +37,8 @@ from clusterpass.tokens.identifiers import check_subject
 _LONGEST_WINDOW: Final = 86_400
 _MOST_ATTEMPTS: Final = 1_000_000
 _LONGEST_NAME: Final = 255
+_TOGETHER: Final = "together"
+"""In place of the digest of one session or device."""
 _IGNORED: Final = frozenset({"Cf", "Cc"})
 """The categories of characters that nobody sees."""
 
@@ -67,6 +71,9 @@ class ThrottlePolicy(Value):
     1,000,000."""
     known_window: int = 300
     """The length of the window of a live session or a known device in seconds, at most one day."""
+    known_total_attempts: int = 50
+    """The attempts that all live sessions and known devices of a user have together in one
+    ``known_window``, 1 to 1,000,000; further ones count as those of strangers."""
 
     def __post_init__(self) -> None:
         for layer in ("account", "address", "network", "total", "known"):
@@ -75,6 +82,7 @@ class ThrottlePolicy(Value):
                 (f"{layer}_window", _LONGEST_WINDOW),
             ):
                 check_whole(name, getattr(self, name), 1, most)
+        check_whole("known_total_attempts", self.known_total_attempts, 1, _MOST_ATTEMPTS)
 
 
 class Throttle:
@@ -98,9 +106,13 @@ class Throttle:
         check_subject(username)
         keyspace = self._keyspace
         if known is not None:
-            key = keyspace.attempts_by_known(canonical_name(username), _digest(known))
-            yield from self._count("known", key)
-            return
+            name, policy = canonical_name(username), self._policy
+            yield from self._count("known", keyspace.attempts_by_known(name, _digest(known)))
+            together = keyspace.attempts_by_known(name, _TOGETHER)
+            if not (
+                yield from _seconds(together, policy.known_total_attempts, policy.known_window)
+            ):
+                return
         if address is not None:
             customer, site = counted_address(address), counted_site(address)
             key = keyspace.attempts_by_address(customer)
@@ -122,6 +134,7 @@ class Throttle:
         if known is not None:
             key = self._keyspace.attempts_by_known(name, _digest(known))
             yield directory_calls.forget_attempts(key)
+            yield directory_calls.return_attempt(self._keyspace.attempts_by_known(name, _TOGETHER))
         else:
             yield directory_calls.return_attempt(self._keyspace.attempts_by_account(name))
 
@@ -132,14 +145,17 @@ class Throttle:
             return
 
     def _count(self, layer: str, key: bytes) -> Flow[None]:
-        answer: Answer[int] = yield directory_calls.count_attempt(
-            key,
-            most=getattr(self._policy, f"{layer}_attempts"),
-            window_seconds=getattr(self._policy, f"{layer}_window"),
-        )
-        if answer.reply:
+        policy = self._policy
+        most, window = getattr(policy, f"{layer}_attempts"), getattr(policy, f"{layer}_window")
+        if seconds := (yield from _seconds(key, most, window)):
             self._refused[layer] += 1
-            raise TooManyAttempts(retry_after=answer.reply)
+            raise TooManyAttempts(retry_after=seconds)
+
+
+def _seconds(key: bytes, most: int, window: int) -> Flow[int]:
+    """Count an attempt; return 0, or after how many seconds there may be another one."""
+    answer: Answer[int] = yield directory_calls.count_attempt(key, most=most, window_seconds=window)
+    return answer.reply
 
 
 def canonical_name(username: str) -> str:

@@ -177,7 +177,10 @@ def state_of(nonce: str) -> str:
 async def _use(sessions: AsyncSessionManager, code: Code) -> None:
     """Count the one use that a code has, in the slot of its subject. One round trip."""
     once = AsyncLoginThrottle(
-        sessions, ThrottlePolicy(known_attempts=1, known_window=_USED_SECONDS)
+        sessions,
+        ThrottlePolicy(
+            known_attempts=1, known_total_attempts=1_000_000, known_window=_USED_SECONDS
+        ),
     )
     try:
         await once.admit(code.ticket.subject, known=f"hand-over {code.code_id}")

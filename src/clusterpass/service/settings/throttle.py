@@ -75,6 +75,13 @@ class ThrottleSettings(LooksSettings):
         description="Seconds over which the passwords tried in a session or a known browser are"
         " counted.",
     )
+    known_total_attempts: int = Field(
+        default=50,
+        ge=1,
+        le=1_000_000,
+        description="Maximum passwords tried within known_window in all live sessions and known"
+        " browsers of one user together; further ones count as those of strangers.",
+    )
 
     def throttle(self) -> ThrottlePolicy:
         """Return the limits of the login throttle."""
@@ -89,4 +96,5 @@ class ThrottleSettings(LooksSettings):
             total_window=self.total_window,
             known_attempts=self.known_attempts,
             known_window=self.known_window,
+            known_total_attempts=self.known_total_attempts,
         )
