@@ -85,6 +85,8 @@ class SigningKey:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the key as its JWK, private members included; a pickle must be kept secret."""
+        if isinstance(self._signer, _Locked):
+            return type(self).locked, (self._whole(), self._signer.error)
         if self._signer is not None:
             return type(self).with_signer, (self._whole(), self._signer)
         return type(self).from_jwk, (self._whole(),)
@@ -119,6 +121,20 @@ class SigningKey:
         if not key.verify(_TRIAL, key.sign(_TRIAL)):
             raise KeyRejected(f"the signer of key {key.kid!r} signs with another key or algorithm")
         return key
+
+    @classmethod
+    def locked(cls, jwk: Mapping[str, Any], why: ConfigurationError) -> Self:
+        """Return the key of a public JWK whose private half is there, but does not open: to sign
+        with it raises ``why``."""
+        key = cls.from_jwk(jwk)
+        key._signer, key.is_private = _Locked(why), True
+        key._sign = key._signer.sign
+        return key
+
+    def require_open(self) -> None:
+        """Raise ConfigurationError when the private half does not open."""
+        if isinstance(self._signer, _Locked):
+            raise self._signer.error
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
@@ -200,6 +216,22 @@ class SigningKey:
         secret = cast("str", self._key.as_dict(private=True)["k" if self.is_symmetric else "d"])
         info = b"clusterpass " + purpose.encode()
         return HKDF(hashes.SHA256(), 32, None, info).derive(decode_base64url(secret))
+
+
+class _Locked:
+    """Stands for the private half of a key that does not open."""
+
+    def __init__(self, why: ConfigurationError) -> None:
+        self._why: Final = str(why)
+
+    @property
+    def error(self) -> ConfigurationError:
+        """Why it does not open; another object each time, as many callers raise it."""
+        return ConfigurationError(self._why)
+
+    def sign(self, message: bytes) -> bytes:
+        """Raise the error."""
+        raise self.error
 
 
 def _thumbprint(key: JoserfcKey) -> str:
