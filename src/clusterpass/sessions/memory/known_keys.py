@@ -207,9 +207,10 @@ class KnownKeys:
                 return
             ring, failure = self._opened.ring(usable)
             if failure is not None:
+                why = f"{failure} (if it is lost: clusterpass keys revoke {usable[0].kid})"
                 if not self.used:
-                    raise failure
-                self._tell(usable[0].kid, str(failure))
+                    raise ConfigurationError(why)
+                self._tell(usable[0].kid, why)
             had_failed, self._has_failed = self._has_failed, failure is not None
             if had_failed or [key.kid for key in usable] != [key.kid for key in self.used]:
                 self.adopt(ring)

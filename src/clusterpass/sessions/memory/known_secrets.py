@@ -157,11 +157,13 @@ class KnownSecrets:
         secret = refresh_secret(self._random_bytes(32))
         return {_name_of(secret): self._entry(secret.value, self._milliseconds())}
 
-    def retirement(self) -> dict[str, bytes]:
-        """What takes the place of every secret that is known in the store."""
+    def retirement(self, *, besides: str) -> dict[str, bytes]:
+        """What takes the place of every secret that is known in the store, but the one of a name;
+        also of those that do not open here, which others may accept."""
         retired = json.dumps({"retired": self._milliseconds()}).encode()
         with self._lock:
-            return dict.fromkeys(self._read, retired)
+            closed = {each for each in self._told if not _is_retired(self._stored.get(each, b""))}
+            return dict.fromkeys((self._read.keys() | closed) - {besides}, retired)
 
     def learn(self, values: Mapping[str, bytes]) -> None:
         """Take note of a copy.
@@ -199,12 +201,16 @@ class KnownSecrets:
         return self.is_configured or any(name.startswith(KIND) for name in values)
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is known here and not in the copy that ``values`` are; nothing where the
-        configuration has the secrets."""
+        """What is known here and not in the copy that ``values`` are, or retired only here; nothing
+        where the configuration has the secrets."""
         if self.is_configured:
             return {}
         with self._lock:
-            return {name: value for name, value in self._stored.items() if name not in values}
+            return {
+                name: value
+                for name, value in self._stored.items()
+                if name not in values or (_is_retired(value) and not _is_retired(values[name]))
+            }
 
     def rewrapped(self, copy: int, values: Mapping[str, bytes]) -> dict[str, bytes]:
         """The secrets that a copy holds otherwise than the configuration asks for, as it does.
