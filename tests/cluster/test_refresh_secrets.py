@@ -6,7 +6,13 @@ import threading
 
 import pytest
 
-from clusterpass import ConfigurationError, InvalidRefreshToken, KeyRing, SessionManager
+from clusterpass import (
+    ConfigurationError,
+    InvalidRefreshToken,
+    KeyRing,
+    SessionManager,
+    StoreUnavailable,
+)
 from clusterpass.protocol.calls.secrets import add_secrets
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.tokens.key_encryption import new_encryption_key
@@ -253,6 +259,9 @@ def test_secrets_that_do_not_open_are_retired_with_the_others(engine, config, na
         former._flows.context.secrets._known._due_at = 0.0  # a minute later
         with pytest.raises((ConfigurationError, InvalidRefreshToken)):
             former.refresh(pair.refresh_token)
+        with pytest.raises(InvalidRefreshToken) as refusal:
+            manager.refresh(pair.refresh_token)
+        assert refusal.value.reason == "mismatch", "it was retired, so nobody waits for it"
 
 
 def test_what_was_retired_stays_retired(engine, config, namespace):
@@ -274,3 +283,24 @@ def test_what_was_retired_stays_retired(engine, config, namespace):
         with home_of(engine, key) as client:
             client.eval(call.script.source, 1, key, *call.arguments)
         assert copies(engine, namespace) == after
+
+
+def test_a_secret_that_does_not_open_here_ends_no_session(engine, config, namespace):
+    """Where servers got the key that wraps in the wrong order."""
+    old = new_encryption_key()
+    sealed = dataclasses.replace(config, key_encryption_keys=(old,))
+    newer = dataclasses.replace(config, key_encryption_keys=(new_encryption_key(), old))
+    with opened_apart(engine, sealed, namespace) as lacking:
+        pair = lacking.login("alice")
+        with opened_apart(engine, newer, namespace) as manager:
+            manager.keys.rotate_refresh_secret()
+        let_secrets_age(engine, namespace, 100, "created")
+        with opened_apart(engine, newer, namespace) as manager:
+            latest = manager.refresh(pair.refresh_token)
+            lacking._flows.context.secrets._known._due_at = 0.0  # a minute later
+            for token in (latest.refresh_token, pair.refresh_token):
+                with pytest.raises(StoreUnavailable) as failure:
+                    lacking.refresh(token)
+                assert failure.value.reason == "secrets"
+            again = manager.refresh(pair.refresh_token)
+            assert again.refresh_token == latest.refresh_token, "nobody stole it"

@@ -68,7 +68,8 @@ class RefreshSecrets:
 
         Takes and raises what :meth:`tokens` does. A token whose secret is not known here may be of
         a new one, so the store is asked, at most once a second; raises StoreUnavailable where other
-        processes have the secret in their configuration, and this one does not.
+        processes have the secret in their configuration, and this one does not, and where the store
+        has it and it does not open here.
         """
         tokens = None if self._signing else self._known.fresh
         tokens = tokens or (yield from self.tokens())
@@ -79,7 +80,8 @@ class RefreshSecrets:
                 lambda: self._read(all_copies=True),
             )
             tokens = self._latest()
-            self._known.require_open(token.secret_id)
+            if self._known.is_closed(token.secret_id):
+                raise lacking_secrets()  # the log says so since it was read
             if not tokens.knows(token) and self._known.is_elsewhere(token.secret_id):
                 raise self._lacking(token.secret_id)
         return tokens if tokens.is_genuine(token) else None
