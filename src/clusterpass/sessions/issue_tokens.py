@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from clusterpass.config import Config
-from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError, StoreUnavailable
 from clusterpass.model.values import TokenPair
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored
@@ -23,7 +23,8 @@ class Minting:
 
     A manager that has only public keys can verify but not issue tokens. Verbs that issue tokens
     call :meth:`require_private_key`, which raises ConfigurationError, before they send anything,
-    and :meth:`require_open_key` once the keys in the store are known as they are now.
+    and :meth:`require_open_key`, which raises StoreUnavailable, once the keys in the store are
+    known as they are now.
     """
 
     def __init__(self, config: Config, random_bytes: Callable[[int], bytes]) -> None:
@@ -39,7 +40,7 @@ class Minting:
         _ = self._keys.signing_key
 
     def require_open_key(self) -> None:
-        """Raise ConfigurationError when the private half of the key does not open."""
+        """Raise StoreUnavailable when the private half of the key does not open."""
         if self._issuer is None:
             self._make()
 
@@ -105,7 +106,7 @@ class Minting:
         self._keys = keys
         try:
             self._make()
-        except ConfigurationError:  # who issues a token is told
+        except (ConfigurationError, StoreUnavailable):  # who issues a token is told
             self._issuer = None
 
     def new_step_up(self) -> bytes:

@@ -21,13 +21,14 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from clusterpass.model.errors import ConfigurationError, KeyRejected
+from clusterpass.model.errors import ConfigurationError, KeyRejected, StoreUnavailable
 from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_base64url
 from clusterpass.tokens.import_jwk import JoserfcKey, import_jwk
 from clusterpass.tokens.signer import Signer, in_jws_form
 
 _TRIAL: Final = b"clusterpass tries a signer"
+_RETRY_AFTER: Final = 5
 
 
 class SigningKey:
@@ -86,7 +87,7 @@ class SigningKey:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the key as its JWK, private members included; a pickle must be kept secret."""
         if isinstance(self._signer, _Locked):
-            return type(self).locked, (self._whole(), self._signer.error)
+            return type(self).locked, (self._whole(),)
         if self._signer is not None:
             return type(self).with_signer, (self._whole(), self._signer)
         return type(self).from_jwk, (self._whole(),)
@@ -123,18 +124,18 @@ class SigningKey:
         return key
 
     @classmethod
-    def locked(cls, jwk: Mapping[str, Any], why: ConfigurationError) -> Self:
-        """Return the key of a public JWK whose private half is there, but does not open: to sign
-        with it raises ``why``."""
+    def locked(cls, jwk: Mapping[str, Any]) -> Self:
+        """Return the key of a public JWK whose private half does not open here: others sign with
+        it, and this process raises StoreUnavailable where it should."""
         key = cls.from_jwk(jwk)
-        key._signer, key.is_private = _Locked(why), True
+        key._signer, key.is_private = _Locked(), True
         key._sign = key._signer.sign
         return key
 
     def require_open(self) -> None:
-        """Raise ConfigurationError when the private half does not open."""
+        """Raise StoreUnavailable when the private half does not open."""
         if isinstance(self._signer, _Locked):
-            raise self._signer.error
+            self._signer.sign(b"")
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
@@ -221,17 +222,13 @@ class SigningKey:
 class _Locked:
     """Stands for the private half of a key that does not open."""
 
-    def __init__(self, why: ConfigurationError) -> None:
-        self._why: Final = str(why)
-
-    @property
-    def error(self) -> ConfigurationError:
-        """Why it does not open; another object each time, as many callers raise it."""
-        return ConfigurationError(self._why)
-
     def sign(self, message: bytes) -> bytes:
-        """Raise the error."""
-        raise self.error
+        """Raise StoreUnavailable; the log says why it does not open."""
+        raise StoreUnavailable(
+            "This server cannot open the key that signs; nothing was changed. Please try again.",
+            reason="secrets",
+            retry_after=_RETRY_AFTER,
+        )
 
 
 def _thumbprint(key: JoserfcKey) -> str:

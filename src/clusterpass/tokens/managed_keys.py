@@ -236,7 +236,7 @@ class OpenedKeys:
 
         All of them verify, whether their private halves open or not: a ring of before might hold a
         key that was revoked. Where the first one does not open, another one signs, if possible one
-        that has signed already; where none opens, to sign raises the reason.
+        that has signed already; where none opens, to sign raises StoreUnavailable.
         """
         from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
 
@@ -251,8 +251,7 @@ class OpenedKeys:
             except ConfigurationError as error:
                 failure = failure or error
         if signing is None:
-            assert failure is not None
-            signing = SigningKey.locked(first.public, failure)
+            signing = SigningKey.locked(first.public)
         whole = [
             signing if each.kid == signing.kid else SigningKey.from_jwk(each.public)
             for each in (first, *others)
@@ -264,8 +263,7 @@ class OpenedKeys:
         from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
 
         nobodys = SigningKey.generate("EdDSA").jwk(private=False)
-        why = ConfigurationError("all signing keys in the store are revoked or retired")
-        return KeyRing([SigningKey.locked(nobodys, why)], managed=self._how)
+        return KeyRing([SigningKey.locked(nobodys)], managed=self._how)
 
     def _open(self, key: StoredKey) -> "SigningKey":
         from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
