@@ -113,6 +113,8 @@ class SigningKey:
         not a signature of this key.
         """
         key = cls.from_jwk(jwk)
+        if not isinstance(signer, Signer):
+            raise KeyRejected(f"the signer of key {key.kid!r} has no method sign(message)")
         if key.is_private:
             raise KeyRejected(
                 f"key {key.kid!r} has its private half in the JWK; a signer needs the public one"
