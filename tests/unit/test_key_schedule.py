@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from clusterpass.model.errors import StoreFailed
+from clusterpass.model.errors import StoreFailed, StoreUnavailable
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.managed_keys import KeySchedule, ManagedKeys, StoredKey
 
 NOW, LIFE = 1_800_000_000, 900
@@ -95,3 +96,13 @@ def test_a_key_comes_back_as_it_was_stored():
     for value in (b"", b"{}", b"[]", b'{"public": {}}', one.encode().replace(b'"a"', b'"b"')):
         with pytest.raises(StoreFailed, match="'a' in the store cannot be read"):
             StoredKey.decode("a", value)
+
+
+def test_before_the_store_was_read_nothing_is_signed():
+    """A token by a key that nobody accepts would look like a login."""
+    ring = KeyRing.in_store(HOW)
+    assert ring.can_sign
+    assert ring.public_jwks() == {"keys": []}
+    with pytest.raises(StoreUnavailable) as failure:
+        ring.signing_key.sign(b"message")
+    assert failure.value.reason == "secrets"

@@ -259,11 +259,8 @@ class OpenedKeys:
         return KeyRing(whole, managed=self._how), failure
 
     def none(self) -> KeyRing:
-        """Return a ring that neither accepts nor signs anything: no key is left."""
-        from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
-
-        nobodys = SigningKey.generate("EdDSA").jwk(private=False)
-        return KeyRing([SigningKey.locked(nobodys)], managed=self._how)
+        """Return a ring that neither accepts nor signs nor publishes anything: no key is left."""
+        return KeyRing.in_store(self._how)
 
     def _open(self, key: StoredKey) -> "SigningKey":
         from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
