@@ -59,7 +59,10 @@ def shift(engine, namespace: str, seconds: int) -> None:
                 if kid.startswith(b"k:"):
                     key = StoredKey.decode(kid[2:].decode(), value)
                     older = dataclasses.replace(
-                        key, created=key.created - seconds, signs_from=key.signs_from - seconds
+                        key,
+                        created=key.created - seconds,
+                        signs_from=key.signs_from - seconds,
+                        revoked=key.revoked and key.revoked - seconds,
                     )
                     client.hset(name, kid, older.encode())
 
@@ -301,6 +304,22 @@ def test_where_a_new_key_does_not_open_the_one_before_signs(engine, in_store, na
             assert lacking.verify(pair.access_token).subject == "carol"
             assert lacking.config.keys.signing_key.kid == first
             assert owner.verify(lacking.login("dora").access_token).subject == "dora"
+
+
+def test_the_next_key_may_be_revoked(engine, in_store, namespace):
+    with opened_apart(engine, in_store, namespace) as manager:
+        manager.login("alice")
+        manager.keys.rotate()
+        following = manager.keys.list()[1]
+        assert following.state == "next"
+        assert states(manager.keys.revoke(following.kid)) == ["active", "revoked"]
+    shift(engine, namespace, HOW.publish_before + in_store.access_lifetime + 600)
+    with (
+        opened_apart(engine, in_store, namespace) as one,
+        opened_apart(engine, in_store, namespace) as two,
+    ):
+        assert two.verify(one.login("bob").access_token).subject == "bob"
+        assert states(one.keys.list()) == ["active", "revoked"]
 
 
 def test_a_key_is_made_where_all_are_revoked(engine, in_store, namespace):

@@ -65,13 +65,23 @@ def test_a_revoked_key_is_not_used_and_the_next_one_begins():
         ((key("a", NOW - 200_000),), NOW + 10_000),
         ((key("a", NOW - 200_000), key("b", NOW + 1)), None),
         ((key("a", NOW - 100, revoked=NOW),), NOW),
-        ((key("a", NOW + 50, revoked=NOW),), NOW + 51),
+        ((key("a", NOW + 50, revoked=NOW),), NOW),
+        ((key("a", NOW + 50, revoked=NOW + 60),), NOW + 51),
         ((key("a", NOW - 90_000), key("b", NOW + 10_000_000)), NOW + 10_000),
         ((key("a", NOW - 100, revoked=NOW), key("b", NOW + 10_000_000, revoked=NOW)), NOW),
     ],
 )
 def test_when_the_next_key_is_made(keys, begins):
     assert schedule(*keys).next_begins(HOW) == begins
+
+
+def test_a_key_that_was_revoked_before_it_signed_ends_no_other():
+    keys = (key("a", NOW - 100), key("b", NOW + 500, revoked=NOW))
+    for after in (0, 500, 500 + LIFE + 300, 80_000):
+        found = schedule(*keys, now=NOW + after)
+        assert [each.kid for each in found.usable()] == ["a"]
+        assert found.described()[0].signs_until is None
+        assert found.next_begins(HOW) is None
 
 
 def test_a_key_in_place_of_a_revoked_one_lasts_although_a_clock_is_behind():

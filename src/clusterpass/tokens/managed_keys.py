@@ -73,6 +73,11 @@ class StoredKey:
     revoked: int = 0
     """When the key was revoked, in seconds since the epoch; 0: it was not."""
 
+    @property
+    def has_begun_or_may(self) -> bool:
+        """Whether the key ends the one before it: unless it was revoked before it signed."""
+        return not self.revoked or self.revoked > self.signs_from
+
     def encode(self) -> bytes:
         """The key as stored."""
         members = {name: getattr(self, name) for name in self.__slots__ if name != "kid"}
@@ -122,9 +127,12 @@ class KeySchedule:
         """``now``: seconds since the epoch. ``token_seconds``: for which a token is accepted."""
         self._now = now
         in_order = sorted(keys, key=lambda each: (each.signs_from, each.created, each.kid))
-        begins = [each.signs_from for each in in_order]
-        ends: list[int | None] = [*begins[1:], None][: len(in_order)]
-        # Also a key that was revoked has ended the one before it.
+        ends: list[int | None] = []
+        end: int | None = None
+        for each in reversed(in_order):
+            ends.insert(0, end)
+            if each.has_begun_or_may:
+                end = each.signs_from
         self._all: Final = [
             (each, end, None if end is None else end + token_seconds + _MARGIN)
             for each, end in zip(in_order, ends, strict=True)
@@ -203,7 +211,8 @@ class KeySchedule:
         before = [
             each.signs_from + 1
             for each, _, _ in self._all
-            if (each.revoked or each is self.active) and each.signs_from < self._now + _DAY
+            if each is self.active or (each.revoked and each.has_begun_or_may)
+            if each.signs_from < self._now + _DAY
         ]
         return max(int(self._now), *before, 0)
 
