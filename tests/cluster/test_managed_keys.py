@@ -1,6 +1,7 @@
 """Signing keys in the store: made, published, rotated, revoked, and followed by every process."""
 
 import dataclasses
+import pickle
 import time
 
 import pytest
@@ -58,7 +59,10 @@ def shift(engine, namespace: str, seconds: int) -> None:
                 if kid.startswith(b"k:"):
                     key = StoredKey.decode(kid[2:].decode(), value)
                     older = dataclasses.replace(
-                        key, created=key.created - seconds, signs_from=key.signs_from - seconds
+                        key,
+                        created=key.created - seconds,
+                        signs_from=key.signs_from - seconds,
+                        revoked=key.revoked and key.revoked - seconds,
                     )
                     client.hset(name, kid, older.encode())
 
@@ -245,6 +249,97 @@ def test_servers_may_get_another_encryption_key_one_after_the_other(engine, in_s
                 manager.verify(pair.access_token, verification="strict")
             assert copies(engine, namespace) == after, "nobody wraps it back and forth"
         assert before_all[0].keys() == after[0].keys()
+
+
+def test_a_revoked_key_is_refused_where_the_new_one_does_not_open(engine, in_store, namespace):
+    other = new_encryption_key()
+    both = dataclasses.replace(in_store, key_encryption_keys=(other, *in_store.key_encryption_keys))
+    with (
+        opened_apart(engine, in_store, namespace) as lacking,
+        opened_apart(engine, both, namespace) as owner,
+    ):
+        pair = lacking.login("alice")
+        assert lacking.verify(pair.access_token).subject == "alice"
+        leaked = lacking.config.keys.signing_key.kid
+        owner.keys.revoke(leaked)
+        lacking._flows.known_keys.changed()
+        with pytest.raises(TokenKeyUnknown):
+            lacking.verify(pair.access_token)
+        assert leaked not in str(lacking.config.keys.public_jwks())
+        before = [each.session_id for each in owner.sessions("alice")]
+        for act in (lambda: lacking.login("alice"), lambda: lacking.refresh(pair.refresh_token)):
+            with pytest.raises(StoreUnavailable) as failure:
+                act()
+            assert failure.value.reason == "secrets"
+        assert [each.session_id for each in owner.sessions("alice")] == before, (
+            "nothing was opened that nobody has the token of"
+        )
+        newer = owner.refresh(pair.refresh_token)
+        assert lacking.verify(newer.access_token).subject == "alice", "the public half is enough"
+        again = pickle.loads(pickle.dumps(lacking.config.keys))
+        assert again.public_jwks() == lacking.config.keys.public_jwks()
+
+        # Once somebody wraps the key by what the process has, it signs.
+        back = dataclasses.replace(both, key_encryption_keys=both.key_encryption_keys[::-1])
+        with opened_apart(engine, back, namespace) as third:
+            third.keys.list()
+        lacking._flows.known_keys.changed()
+        last = lacking.login("bob")
+        assert owner.verify(last.access_token).subject == "bob"
+
+
+def test_where_a_new_key_does_not_open_the_one_before_signs(engine, in_store, namespace):
+    other = new_encryption_key()
+    both = dataclasses.replace(in_store, key_encryption_keys=(other, *in_store.key_encryption_keys))
+    with opened_apart(engine, in_store, namespace) as lacking:
+        lacking.login("alice")
+        first = lacking.config.keys.signing_key.kid
+        with opened_apart(engine, both, namespace) as owner:
+            owner.keys.rotate()
+        shift(engine, namespace, HOW.publish_before)
+        with opened_apart(engine, both, namespace) as owner:
+            pair = owner.login("carol")
+            assert owner.config.keys.signing_key.kid != first
+            lacking._flows.known_keys.changed()
+            assert lacking.verify(pair.access_token).subject == "carol"
+            assert lacking.config.keys.signing_key.kid == first
+            assert owner.verify(lacking.login("dora").access_token).subject == "dora"
+
+
+def test_the_next_key_may_be_revoked(engine, in_store, namespace):
+    with opened_apart(engine, in_store, namespace) as manager:
+        manager.login("alice")
+        manager.keys.rotate()
+        following = manager.keys.list()[1]
+        assert following.state == "next"
+        assert states(manager.keys.revoke(following.kid)) == ["active", "revoked"]
+    shift(engine, namespace, HOW.publish_before + in_store.access_lifetime + 600)
+    with (
+        opened_apart(engine, in_store, namespace) as one,
+        opened_apart(engine, in_store, namespace) as two,
+    ):
+        assert two.verify(one.login("bob").access_token).subject == "bob"
+        assert states(one.keys.list()) == ["active", "revoked"]
+
+
+def test_a_key_is_made_where_all_are_revoked(engine, in_store, namespace):
+    with opened_apart(engine, in_store, namespace) as manager:
+        pair = manager.login("alice")
+        for slot in SLOTS_WITH_CUTOFF:
+            name = Keyspace(namespace).secrets(slot)
+            with home_of(engine, name) as client:
+                for kid, value in client.hgetall(name).items():
+                    if kid.startswith(b"k:"):
+                        key = StoredKey.decode(kid[2:].decode(), value)
+                        gone = dataclasses.replace(key, revoked=int(time.time()))
+                        client.hset(name, kid, gone.encode())
+        manager._flows.known_keys.changed()
+        with pytest.raises(TokenKeyUnknown):
+            manager.verify(pair.access_token)
+        with opened_apart(engine, in_store, namespace) as newer:
+            token = newer.login("bob").access_token
+            assert manager.verify(token).subject == "bob"
+            assert sorted(states(newer.keys.list())) == ["active", "revoked"]
 
 
 def test_an_unreadable_key_in_one_copy_stops_nothing(engine, in_store, namespace):

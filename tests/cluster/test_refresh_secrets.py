@@ -6,7 +6,14 @@ import threading
 
 import pytest
 
-from clusterpass import ConfigurationError, InvalidRefreshToken, KeyRing, SessionManager
+from clusterpass import (
+    ConfigurationError,
+    InvalidRefreshToken,
+    KeyRing,
+    SessionManager,
+    StoreUnavailable,
+)
+from clusterpass.protocol.calls.secrets import add_secrets
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.tokens.key_encryption import new_encryption_key
 from clusterpass.tokens.refresh_secrets import new_refresh_secret
@@ -231,3 +238,69 @@ def test_secrets_may_move_from_the_store_to_the_configuration(engine, config, na
         newer = manager.refresh(pair.refresh_token)
         assert newer.session_id == pair.session_id
         assert manager.refresh(newer.refresh_token).session_id == pair.session_id
+
+
+def test_secrets_that_do_not_open_are_retired_with_the_others(engine, config, namespace):
+    """Where the key that wraps is lost, or has leaked and is gone from the configuration."""
+    sealed = dataclasses.replace(config, key_encryption_keys=(new_encryption_key(),))
+    anew = dataclasses.replace(config, key_encryption_keys=(new_encryption_key(),))
+    with (
+        opened_apart(engine, sealed, namespace) as former,
+        opened_apart(engine, anew, namespace) as manager,
+    ):
+        pair = former.login("alice")
+        for act in (lambda: manager.login("bob"), manager.keys.rotate_refresh_secret):
+            with pytest.raises(ConfigurationError, match="key encryption key"):
+                act()
+        manager.keys.rotate_refresh_secret(retire_others=True)
+        for held in copies(engine, namespace):
+            assert sorted(b"retired" in value for value in held.values()) == [False, True]
+        assert manager.refresh(manager.login("bob").refresh_token).subject == "bob"
+        former._flows.context.secrets._known._due_at = 0.0  # a minute later
+        with pytest.raises((ConfigurationError, InvalidRefreshToken)):
+            former.refresh(pair.refresh_token)
+        with pytest.raises(InvalidRefreshToken) as refusal:
+            manager.refresh(pair.refresh_token)
+        assert refusal.value.reason == "mismatch", "it was retired, so nobody waits for it"
+
+
+def test_what_was_retired_stays_retired(engine, config, namespace):
+    with opened_apart(engine, config, namespace) as manager:
+        manager.login("alice")
+        (before,) = copies(engine, namespace)[0].items()
+        manager.keys.rotate_refresh_secret(retire_others=True)
+        after = copies(engine, namespace)
+        key = Keyspace(namespace).secrets(SLOTS_WITH_CUTOFF[1])
+        with home_of(engine, key) as client:
+            client.hset(key, *before)  # a failover has lost the write
+        manager._flows.context.secrets._copies._next = 1
+        manager._flows.context.secrets._known._due_at = 0.0
+        manager.login("bob")
+        assert copies(engine, namespace) == after
+
+        # Another process wraps anew what it read a moment before.
+        call = add_secrets(Keyspace(namespace), 1, {before[0].decode(): before[1]}, when="always")
+        with home_of(engine, key) as client:
+            client.eval(call.script.source, 1, key, *call.arguments)
+        assert copies(engine, namespace) == after
+
+
+def test_a_secret_that_does_not_open_here_ends_no_session(engine, config, namespace):
+    """Where servers got the key that wraps in the wrong order."""
+    old = new_encryption_key()
+    sealed = dataclasses.replace(config, key_encryption_keys=(old,))
+    newer = dataclasses.replace(config, key_encryption_keys=(new_encryption_key(), old))
+    with opened_apart(engine, sealed, namespace) as lacking:
+        pair = lacking.login("alice")
+        with opened_apart(engine, newer, namespace) as manager:
+            manager.keys.rotate_refresh_secret()
+        let_secrets_age(engine, namespace, 100, "created")
+        with opened_apart(engine, newer, namespace) as manager:
+            latest = manager.refresh(pair.refresh_token)
+            lacking._flows.context.secrets._known._due_at = 0.0  # a minute later
+            for token in (latest.refresh_token, pair.refresh_token):
+                with pytest.raises(StoreUnavailable) as failure:
+                    lacking.refresh(token)
+                assert failure.value.reason == "secrets"
+            again = manager.refresh(pair.refresh_token)
+            assert again.refresh_token == latest.refresh_token, "nobody stole it"

@@ -136,6 +136,22 @@ def test_a_signer_of_another_key_is_refused_at_once() -> None:
         KeyRing.with_signer(private, one)
 
 
+@pytest.mark.parametrize(("make", "kind"), [(Der, "EC"), (Rsa, "RSA")])
+def test_what_is_no_signer_is_refused_with_a_reason(make: Any, kind: str) -> None:
+    class Awaited:
+        async def sign(self, message: bytes) -> bytes:
+            return message
+
+    class Text:
+        def sign(self, message: bytes) -> str:
+            return "c2lnbmF0dXJl"
+
+    jwk = jwk_of(make(), kind)
+    for unfit, why in ((Awaited(), "coroutine"), (Text(), "bytes, and this one str"), (5, "sign")):
+        with pytest.raises(KeyRejected, match=why):
+            KeyRing.with_signer(jwk, unfit)  # type: ignore[arg-type]
+
+
 def test_what_a_signer_raises_reaches_the_caller() -> None:
     class Down(Der):
         is_down = False

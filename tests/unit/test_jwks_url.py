@@ -1,9 +1,14 @@
 """Verifiers that fetch the keys of their issuer, on both faces, from a server on this machine."""
 
 import asyncio
+import gzip
 import json
 import logging
+import socket
+import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -133,6 +138,11 @@ FAULTS: dict[str, Callable[[JwksIssuer], None]] = {
     "no set": lambda issuer: setattr(issuer, "body", b"{}"),
     "empty": lambda issuer: setattr(issuer, "body", b'{"keys": []}'),
     "too large": lambda issuer: setattr(issuer, "body", b" " * 600_000 + issuer.answer()),
+    "not what it says": lambda issuer: issuer.headers.update({"Content-Encoding": "gzip"}),
+    "another compression": lambda issuer: issuer.headers.update({"Content-Encoding": "br"}),
+    "half of it": lambda issuer: vars(issuer).update(
+        body=gzip.compress(issuer.answer())[:-9], headers={"Content-Encoding": "gzip"}
+    ),
     "only foreign keys": lambda issuer: setattr(
         issuer, "body", b'{"keys": [{"kty": "AKP", "kid": "x"}, 5]}'
     ),
@@ -203,6 +213,52 @@ def test_a_server_that_says_nothing_is_given_up(
     )
     with pytest.raises(KeysUnavailable):
         face.verify(verifier, issuer.token())
+
+
+def test_a_server_that_says_a_little_at_a_time_is_given_up(
+    face: Any, issuer: JwksIssuer, steady: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The timeout is that of the whole request, not of each byte."""
+    may_end = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client, suppress(OSError):
+            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(200):
+                client.sendall(b"X-More: to come\r\n")
+                if may_end.wait(0.05):
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=trickle, args=(listener,))
+        server.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/jwks.json"
+        verifier = face.made(
+            url, timeout=0.3, interval=INTERVAL, ssl_context=None, steady=steady, **OPTIONS
+        )
+        with pytest.raises(KeysUnavailable):
+            face.verify(verifier, issuer.token())
+        assert "it takes too long" in caplog.text
+        may_end.set()
+        server.join()
+
+
+def test_a_compressed_set_is_read_and_a_bomb_is_not_unpacked(
+    verify: Any, issuer: JwksIssuer, steady: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer.headers = {"Content-Encoding": "gzip"}
+    issuer.body = gzip.compress(issuer.answer())
+    assert verify(issuer.token()).subject == "alice"
+    issuer.body = gzip.compress(b" " * 50_000_000)
+    steady.now += 4000
+    tracemalloc.start()
+    try:
+        assert verify(issuer.token()).subject == "alice"
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert "larger than" in caplog.text
 
 
 def test_the_first_verifies_share_one_request(face: Any, verifier: Any, issuer: JwksIssuer) -> None:

@@ -1,10 +1,12 @@
 """Which of the keys in the store is used for what, and when the next one is made."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from clusterpass.model.errors import StoreFailed
+from clusterpass.model.errors import StoreFailed, StoreUnavailable
+from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.managed_keys import KeySchedule, ManagedKeys, StoredKey
 
 NOW, LIFE = 1_800_000_000, 900
@@ -63,10 +65,39 @@ def test_a_revoked_key_is_not_used_and_the_next_one_begins():
         ((key("a", NOW - 200_000),), NOW + 10_000),
         ((key("a", NOW - 200_000), key("b", NOW + 1)), None),
         ((key("a", NOW - 100, revoked=NOW),), NOW),
+        ((key("a", NOW + 50, revoked=NOW),), NOW),
+        ((key("a", NOW + 50, revoked=NOW + 60),), NOW + 51),
+        ((key("a", NOW - 90_000), key("b", NOW + 10_000_000)), NOW + 10_000),
+        ((key("a", NOW - 100, revoked=NOW), key("b", NOW + 10_000_000, revoked=NOW)), NOW),
     ],
 )
 def test_when_the_next_key_is_made(keys, begins):
     assert schedule(*keys).next_begins(HOW) == begins
+
+
+def test_a_key_that_was_revoked_before_it_signed_ends_no_other():
+    keys = (key("a", NOW - 100), key("b", NOW + 500, revoked=NOW))
+    for after in (0, 500, 500 + LIFE + 300, 80_000):
+        found = schedule(*keys, now=NOW + after)
+        assert [each.kid for each in found.usable()] == ["a"]
+        assert found.described()[0].signs_until is None
+        assert found.next_begins(HOW) is None
+
+
+def test_a_key_in_place_of_a_revoked_one_lasts_although_a_clock_is_behind():
+    """Its maker's clock is 100 s behind that of the process which made the one before."""
+    former = key("a", NOW + 100)
+    begins = schedule(former).begins_at_once
+    newer = key("b", begins)
+    for after in (0, 100, 100 + LIFE + 300, 90_000):
+        found = schedule(replace(former, revoked=NOW + 1), newer, now=NOW + after)
+        assert [each.kid for each in found.usable()] == ["b"]
+
+
+def test_a_key_of_a_clock_years_ahead_stops_no_rotation():
+    keys = (key("a", NOW - 90_000), key("b", NOW + 10_000_000))
+    assert not schedule(*keys).has_next(HOW)
+    assert schedule(*keys, key("c", NOW + 10_000)).has_next(HOW)
 
 
 def test_a_key_comes_back_as_it_was_stored():
@@ -75,3 +106,13 @@ def test_a_key_comes_back_as_it_was_stored():
     for value in (b"", b"{}", b"[]", b'{"public": {}}', one.encode().replace(b'"a"', b'"b"')):
         with pytest.raises(StoreFailed, match="'a' in the store cannot be read"):
             StoredKey.decode("a", value)
+
+
+def test_before_the_store_was_read_nothing_is_signed():
+    """A token by a key that nobody accepts would look like a login."""
+    ring = KeyRing.in_store(HOW)
+    assert ring.can_sign
+    assert ring.public_jwks() == {"keys": []}
+    with pytest.raises(StoreUnavailable) as failure:
+        ring.signing_key.sign(b"message")
+    assert failure.value.reason == "secrets"

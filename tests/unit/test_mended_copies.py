@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -193,3 +194,28 @@ def test_a_key_that_begins_to_sign_is_noticed_in_its_second(time: Time, copies: 
     assert not known.is_due
     time.seconds = float(begins)
     assert known.is_due
+
+
+def test_where_every_key_is_revoked_none_is_in_force(time: Time, copies: Copies) -> None:
+    """The key in its place is in no copy that answers, and none can be written."""
+    one = flows(time, OLD, keys=KeyRing.in_store(ManagedKeys()))
+    assert one.known_keys is not None
+    rings: list[KeyRing] = []
+    one.known_keys.adopt = rings.append
+    copies.run(one.context.secrets.tokens())
+    (kid,) = [key.kid for key in rings[-1].all()]
+    key = one.known_keys.find(kid)
+    assert key is not None
+    one.known_keys.learn({f"k:{kid}": replace(key, revoked=int(time.seconds)).encode()})
+    copies.away = set(NAMES)
+    one.known_keys.use()
+    assert rings[-1].find(kid) is None
+    assert rings[-1].public_jwks() == {"keys": []}
+    time.seconds += 2
+    with pytest.raises(StoreUnavailable):
+        copies.run(one.context.secrets.tokens())
+    copies.away = set()
+    time.seconds += 2
+    copies.run(one.context.secrets.tokens())
+    assert rings[-1].find(kid) is None
+    assert rings[-1].signing_key.can_derive, "another one was made"

@@ -324,13 +324,24 @@ WITH_ROUTES = tuple(name for name in MAKERS if name != "starlette")
 """Those that have the routes of a session: Starlette has none of its own."""
 
 
+_made: dict[str, App] = {}
+"""The applications with the usual settings: to build one takes longer than most tests of it."""
+
+
 @asynccontextmanager
 async def running(name: str, **settings: Any) -> AsyncIterator[App]:
-    """The application in the framework of a name."""
+    """The application in the framework of a name; nothing was asked of its sessions yet."""
+    if not settings and (app := _made.get(name)):
+        app.sessions.asked.clear()
+        yield app
+        return
     sessions = Sessions()
     app = MAKERS[name](sessions, {"cookie_secure": False, **settings})
     if not isinstance(app, web.Application):
-        yield App(sessions, app)
+        made_one = App(sessions, app)
+        if not settings:
+            _made[name] = made_one
+        yield made_one
         return
     async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
 

@@ -326,8 +326,7 @@ class StoreUnavailable(ClusterPassError):
     was sent, and nothing came back before the deadline), ``clock`` (the clocks of a server and of
     this machine are too far apart, and no majority of the primaries tells which of them is wrong),
     ``authentication`` (the source of the credentials failed), ``secrets`` (other processes make
-    refresh tokens by a secret of their configuration that this one does not have yet) or
-    ``closed``.
+    tokens by a secret or a key that this one does not have yet, or cannot open) or ``closed``.
 
     For operators, ``cause`` says what has happened (see :data:`StoreCause`), ``node`` which server
     was asked, as ``host:port``, and ``address`` where that was reached, if elsewhere than under its

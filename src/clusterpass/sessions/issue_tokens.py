@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from clusterpass.config import Config
+from clusterpass.model.errors import ConfigurationError, StoreUnavailable
 from clusterpass.model.values import TokenPair
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Stored
@@ -21,7 +22,9 @@ class Minting:
     """Issues the access and refresh tokens of one manager.
 
     A manager that has only public keys can verify but not issue tokens. Verbs that issue tokens
-    call :meth:`require_private_key`, which raises ConfigurationError, before they send anything.
+    call :meth:`require_private_key`, which raises ConfigurationError, before they send anything,
+    and :meth:`require_open_key`, which raises StoreUnavailable, once the keys in the store are
+    known as they are now.
     """
 
     def __init__(self, config: Config, random_bytes: Callable[[int], bytes]) -> None:
@@ -34,6 +37,10 @@ class Minting:
 
     def require_private_key(self) -> None:
         """Raise ConfigurationError when there is no private key."""
+        _ = self._keys.signing_key
+
+    def require_open_key(self) -> None:
+        """Raise StoreUnavailable when the private half of the key does not open."""
         if self._issuer is None:
             self._make()
 
@@ -51,9 +58,7 @@ class Minting:
         ``token``: the refresh token, whose rotation says which step-up applies; ``durable``:
         whether a replica confirmed the write.
         """
-        if self._issuer is None:
-            self._make()
-        assert self._issuer is not None
+        issuer = self._issuer or self._make()
         elevation, step_up = stored.elevation, None
         if elevation is not None and token.rotation >= elevation.first_rotation:
             step_up = name_of_step_up(elevation)
@@ -76,7 +81,7 @@ class Minting:
         # A token must not outlive the authentication that it claims.
         expires_at = min(now + lifetime - jitter, record.ends_at, shown.ends_at)
         claims = {**details.claims, **stored.live_claims} if stored.live_claims else details.claims
-        text = self._issuer.issue(
+        text = issuer.issue(
             token.subject,
             session_id,
             issued_at=now,
@@ -97,21 +102,25 @@ class Minting:
         )
 
     def replace_keys(self, keys: KeyRing) -> None:
-        """Sign with the first private key in ``keys`` from now on, if there is one."""
+        """Sign with the first private key in ``keys`` from now on, if there is one that opens."""
         self._keys = keys
-        if keys.can_sign:
+        try:
             self._make()
+        except (ConfigurationError, StoreUnavailable):  # who issues a token is told
+            self._issuer = None
 
     def new_step_up(self) -> bytes:
         """Return a random id for a step-up."""
         return self._random_bytes(_STEP_UP_BYTES)
 
-    def _make(self) -> None:
-        config = self._config
-        self._issuer = TokenIssuer(
-            self._keys.signing_key,
+    def _make(self) -> TokenIssuer:
+        config, key = self._config, self._keys.signing_key
+        key.require_open()
+        self._issuer = issuer = TokenIssuer(
+            key,
             issuer=config.issuer,
             audience=config.audience,
             client_id=config.client_id,
             random_bytes=self._random_bytes,
         )
+        return issuer

@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from clusterpass.model.errors import ConfigurationError, StoreUnavailable
+from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnavailable
 from clusterpass.protocol.calls.secrets import COPIES, add_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
@@ -68,7 +68,8 @@ class RefreshSecrets:
 
         Takes and raises what :meth:`tokens` does. A token whose secret is not known here may be of
         a new one, so the store is asked, at most once a second; raises StoreUnavailable where other
-        processes have the secret in their configuration, and this one does not.
+        processes have the secret in their configuration, and this one does not, and where the store
+        has it and it does not open here.
         """
         tokens = None if self._signing else self._known.fresh
         tokens = tokens or (yield from self.tokens())
@@ -79,7 +80,8 @@ class RefreshSecrets:
                 lambda: self._read(all_copies=True),
             )
             tokens = self._latest()
-            self._known.require_open(token.secret_id)
+            if self._known.is_closed(token.secret_id):
+                raise lacking_secrets()  # the log says so since it was read
             if not tokens.knows(token) and self._known.is_elsewhere(token.secret_id):
                 raise self._lacking(token.secret_id)
         return tokens if tokens.is_genuine(token) else None
@@ -103,24 +105,31 @@ class RefreshSecrets:
         """Make a new secret in the store; return its id.
 
         ``retires_others``: accept no token of the others any more, which ends their sessions'
-        refreshes. Raises ConfigurationError where the secrets are configured, and StoreUnavailable
-        unless each copy was written.
+        refreshes, also where none of them opens here. Raises ConfigurationError where the secrets
+        are configured, and StoreUnavailable unless each copy was written.
         """
         known = self._known
         if known.is_configured:
             raise ConfigurationError(
                 "the refresh secrets are those of the configuration; change them there"
             )
-        yield from self._read(all_copies=True)
+        try:
+            yield from self._read(all_copies=True)
+        except (ConfigurationError, StoreFailed):
+            if not retires_others:
+                raise
         values = known.proposal()
         (name,) = values
         if retires_others:
-            values |= known.retirement()
-        for copy in range(COPIES):
-            answer: Answer[dict[str, bytes]] = yield add_secrets(
-                self._keyspace, copy, values, when="always", tells=True
-            )
-            known.learn(answer.reply)
+            values |= known.retirement(besides=name)
+        while values:
+            for copy in range(COPIES):
+                answer: Answer[dict[str, bytes]] = yield add_secrets(
+                    self._keyspace, copy, values, when="always", tells=True
+                )
+                known.learn(answer.reply)
+            # What a copy held that was not read before.
+            values = known.retirement(besides=name) if retires_others else {}
         return name.removeprefix(KIND)
 
     def _latest(self) -> RefreshTokens:

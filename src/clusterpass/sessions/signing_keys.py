@@ -78,7 +78,7 @@ class SigningKeys:
         """Make a key that signs after ``publish_before``, unless the next one is there already."""
         known = self._known
         yield from self._read_all()
-        if not any(each.state == "next" for each in known.schedule().described()):
+        if not known.schedule().has_next(known.how):
             yield from self._make(known.now() + known.how.publish_before)
         known.use()
         return tuple(known.schedule().described())
@@ -93,7 +93,7 @@ class SigningKeys:
         if not key.revoked:
             active = known.schedule().active
             if active is not None and active.kid == kid:
-                yield from self._make(known.now())
+                yield from self._make(known.schedule().begins_at_once)
             revoked = replace(key, revoked=known.now())
             yield from self._write({KIND + kid: revoked.encode()}, always=True)
         known.use()
@@ -121,7 +121,7 @@ class SigningKeys:
                 return
             yield from self._make(begins)
         else:  # nobody is waited for: of several first keys, one is taken by all
-            yield from self._make(begins, first=True)
+            yield from self._make(begins, first=not known.schedule().described())
 
     def _read(self, *, all_copies: bool) -> Flow[None]:
         empty = yield from self._copies.read(all_copies=all_copies)

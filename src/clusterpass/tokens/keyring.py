@@ -146,12 +146,13 @@ class KeyRing:
         A manager reads them before it issues or verifies anything, makes the first one, and follows
         their rotation; ``manager.keys`` lists, rotates and revokes them. They need
         ``Config.key_encryption_keys``. ``managed``: when keys are rotated; by default after 90
-        days, published a day before. Until then the ring has a key that nobody accepts.
+        days, published a day before. Until then the ring has a key that signs nothing.
         """
         from clusterpass.tokens.managed_keys import ManagedKeys  # noqa: PLC0415 (it loads this)
 
         how = managed if managed is not None else ManagedKeys()
-        ring = cls([_signing_key().generate(how.algorithm)], managed=how)
+        nobodys = _signing_key().generate(how.algorithm).jwk(private=False)
+        ring = cls([_signing_key().locked(nobodys)], managed=how)
         ring._waits = True
         return ring
 

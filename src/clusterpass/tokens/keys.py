@@ -21,13 +21,14 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from clusterpass.model.errors import ConfigurationError, KeyRejected
+from clusterpass.model.errors import ConfigurationError, KeyRejected, StoreUnavailable
 from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import decode_base64url
 from clusterpass.tokens.import_jwk import JoserfcKey, import_jwk
 from clusterpass.tokens.signer import Signer, in_jws_form
 
 _TRIAL: Final = b"clusterpass tries a signer"
+_RETRY_AFTER: Final = 5
 
 
 class SigningKey:
@@ -85,6 +86,8 @@ class SigningKey:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the key as its JWK, private members included; a pickle must be kept secret."""
+        if isinstance(self._signer, _Locked):
+            return type(self).locked, (self._whole(),)
         if self._signer is not None:
             return type(self).with_signer, (self._whole(), self._signer)
         return type(self).from_jwk, (self._whole(),)
@@ -110,6 +113,8 @@ class SigningKey:
         not a signature of this key.
         """
         key = cls.from_jwk(jwk)
+        if not isinstance(signer, Signer):
+            raise KeyRejected(f"the signer of key {key.kid!r} has no method sign(message)")
         if key.is_private:
             raise KeyRejected(
                 f"key {key.kid!r} has its private half in the JWK; a signer needs the public one"
@@ -119,6 +124,20 @@ class SigningKey:
         if not key.verify(_TRIAL, key.sign(_TRIAL)):
             raise KeyRejected(f"the signer of key {key.kid!r} signs with another key or algorithm")
         return key
+
+    @classmethod
+    def locked(cls, jwk: Mapping[str, Any]) -> Self:
+        """Return the key of a public JWK whose private half does not open here: others sign with
+        it, and this process raises StoreUnavailable where it should."""
+        key = cls.from_jwk(jwk)
+        key._signer, key.is_private = _Locked(), True
+        key._sign = key._signer.sign
+        return key
+
+    def require_open(self) -> None:
+        """Raise StoreUnavailable when the private half does not open."""
+        if isinstance(self._signer, _Locked):
+            self._signer.sign(b"")
 
     @classmethod
     def generate(cls, algorithm: SigningAlgorithm = "EdDSA", *, kid: str | None = None) -> Self:
@@ -200,6 +219,18 @@ class SigningKey:
         secret = cast("str", self._key.as_dict(private=True)["k" if self.is_symmetric else "d"])
         info = b"clusterpass " + purpose.encode()
         return HKDF(hashes.SHA256(), 32, None, info).derive(decode_base64url(secret))
+
+
+class _Locked:
+    """Stands for the private half of a key that does not open."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Raise StoreUnavailable; the log says why it does not open."""
+        raise StoreUnavailable(
+            "This server cannot open the key that signs; nothing was changed. Please try again.",
+            reason="secrets",
+            retry_after=_RETRY_AFTER,
+        )
 
 
 def _thumbprint(key: JoserfcKey) -> str:

@@ -73,6 +73,11 @@ class StoredKey:
     revoked: int = 0
     """When the key was revoked, in seconds since the epoch; 0: it was not."""
 
+    @property
+    def has_begun_or_may(self) -> bool:
+        """Whether the key ends the one before it: unless it was revoked before it signed."""
+        return not self.revoked or self.revoked > self.signs_from
+
     def encode(self) -> bytes:
         """The key as stored."""
         members = {name: getattr(self, name) for name in self.__slots__ if name != "kid"}
@@ -122,9 +127,12 @@ class KeySchedule:
         """``now``: seconds since the epoch. ``token_seconds``: for which a token is accepted."""
         self._now = now
         in_order = sorted(keys, key=lambda each: (each.signs_from, each.created, each.kid))
-        begins = [each.signs_from for each in in_order]
-        ends: list[int | None] = [*begins[1:], None][: len(in_order)]
-        # Also a key that was revoked has ended the one before it.
+        ends: list[int | None] = []
+        end: int | None = None
+        for each in reversed(in_order):
+            ends.insert(0, end)
+            if each.has_begun_or_may:
+                end = each.signs_from
         self._all: Final = [
             (each, end, None if end is None else end + token_seconds + _MARGIN)
             for each, end in zip(in_order, ends, strict=True)
@@ -172,13 +180,41 @@ class KeySchedule:
         """When a key that is made now is to sign; None: no key has to be made now."""
         active = self.active
         if active is None:
-            return int(self._now)
-        if any(each.signs_from > self._now for each, _, _ in self._all if not each.revoked):
-            return None
+            return self.begins_at_once
         due = active.signs_from + how.rotate_after
-        if self._now < due - how.publish_before:
+        if self.has_next(how) or self._now < due - how.publish_before:
             return None
         return int(max(due, self._now + how.publish_before))
+
+    def has_next(self, how: ManagedKeys) -> bool:
+        """Whether a key follows the active one.
+
+        One that a process made whose clock was years ahead is not waited for.
+        """
+        active = self.active
+        if active is None:
+            return False
+        usual = max(active.signs_from + how.rotate_after, self._now + how.publish_before)
+        return any(
+            self._now < each.signs_from <= usual + how.rotate_after
+            for each, _, _ in self._all
+            if not each.revoked and each is not active
+        )
+
+    @property
+    def begins_at_once(self) -> int:
+        """When a key is to sign that takes the place of one that was revoked.
+
+        Also where the clock is behind that of whoever made the other: a key that began before it
+        would be retired with it.
+        """
+        before = [
+            each.signs_from + 1
+            for each, _, _ in self._all
+            if each is self.active or (each.revoked and each.has_begun_or_may)
+            if each.signs_from < self._now + _DAY
+        ]
+        return max(int(self._now), *before, 0)
 
 
 def _described(key: StoredKey, state: KeyState, ends: int | None, until: int | None) -> ManagedKey:
@@ -204,19 +240,44 @@ class OpenedKeys:
         self._wrapping, self._purpose, self._how = wrapping, purpose, how
         self._keys: dict[str, SigningKey] = {}
 
-    def ring(self, keys: Iterable[StoredKey]) -> KeyRing:
-        """Return the ring of ``keys``, the first of which signs.
+    def ring(self, keys: Iterable[StoredKey]) -> tuple[KeyRing, ConfigurationError | None]:
+        """Return the ring of ``keys``, and why the first one does not sign; None: it does.
 
-        Raises ConfigurationError when the private half of that one does not open.
+        All of them verify, whether their private halves open or not: a ring of before might hold a
+        key that was revoked. Where the first one does not open, another one signs, if possible one
+        that has signed already; where none opens, to sign raises StoreUnavailable.
         """
         from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
 
         first, *others = keys
-        if first.kid not in self._keys:
-            opened = self._wrapping.unwrap(first.wrapped, self._purpose + first.kid.encode())
-            self._keys = {first.kid: SigningKey.from_jwk(json.loads(opened))}
-        public = [SigningKey.from_jwk(each.public) for each in others]
-        return KeyRing([self._keys[first.kid], *public], managed=self._how)
+        others.sort(key=lambda each: each.signs_from > first.signs_from)
+        failure: ConfigurationError | None = None
+        signing: SigningKey | None = None
+        for each in (first, *others):
+            try:
+                signing = self._open(each)
+                break
+            except ConfigurationError as error:
+                failure = failure or error
+        if signing is None:
+            signing = SigningKey.locked(first.public)
+        whole = [
+            signing if each.kid == signing.kid else SigningKey.from_jwk(each.public)
+            for each in (first, *others)
+        ]
+        return KeyRing(whole, managed=self._how), failure
+
+    def none(self) -> KeyRing:
+        """Return a ring that neither accepts nor signs nor publishes anything: no key is left."""
+        return KeyRing.in_store(self._how)
+
+    def _open(self, key: StoredKey) -> "SigningKey":
+        from clusterpass.tokens.keys import SigningKey  # noqa: PLC0415 - takes long to load
+
+        if key.kid not in self._keys:
+            opened = self._wrapping.unwrap(key.wrapped, self._purpose + key.kid.encode())
+            self._keys = {key.kid: SigningKey.from_jwk(json.loads(opened))}
+        return self._keys[key.kid]
 
 
 def rewrapped(key: StoredKey, wrapping: KeyEncryptionKeys, purpose: bytes) -> StoredKey | None:

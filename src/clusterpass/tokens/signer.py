@@ -1,5 +1,6 @@
 """Signatures by a private key that this process does not have: in a KMS, an HSM or an agent."""
 
+from inspect import iscoroutine
 from typing import Final, Protocol, runtime_checkable
 
 from clusterpass.model.errors import KeyRejected
@@ -26,11 +27,17 @@ class Signer(Protocol):
         ...
 
 
-def in_jws_form(signature: bytes, algorithm: str) -> bytes:
+def in_jws_form(signature: object, algorithm: str) -> bytes:
     """Return ``signature`` as a JWS has it: that of ES256 may be DER, which is converted.
 
-    Raises KeyRejected when it is neither.
+    Raises KeyRejected when it is neither, and when it is not bytes.
     """
+    if not isinstance(signature, bytes | bytearray | memoryview):
+        if iscoroutine(signature):
+            signature.close()
+            raise KeyRejected("a signer must not be a coroutine; its sign() returns the signature")
+        raise KeyRejected(f"a signer returns bytes, and this one {type(signature).__name__}")
+    signature = bytes(signature)
     if algorithm != "ES256" or len(signature) == 2 * _COORDINATE:
         return signature
     from cryptography.hazmat.primitives.asymmetric.utils import (  # noqa: PLC0415

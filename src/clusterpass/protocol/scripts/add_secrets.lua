@@ -1,6 +1,7 @@
 #!lua
 -- Add secrets to one copy of those of the namespace. What is there stays as it is, unless it has to
--- be replaced.
+-- be replaced. What was retired stays retired, and takes the place of what was not: who wraps a
+-- secret anew may have read it a moment before.
 --
 -- KEYS     1 one copy
 -- ARGV     1 when: '' where the name is new, 'first' where there is no name of its kind, 'always'
@@ -22,10 +23,16 @@ local function has_kind(kind)
     return false
 end
 
+local function is_retired(value)
+    return value and string.find(value, '"retired"', 1, true)
+end
+
 for index = 3, #ARGV, 2 do
     local name, value = ARGV[index], ARGV[index + 1]
-    if when == 'always' or (when == 'first' and not has_kind(string.sub(name, 1, 2)))
-        or (when == '' and not redis.call('HGET', KEYS[1], name)) then
+    local held = redis.call('HGET', KEYS[1], name)
+    if not is_retired(held) and (when == 'always' or is_retired(value)
+        or (when == 'first' and not has_kind(string.sub(name, 1, 2)))
+        or (when == '' and not held)) then
         redis.call('HSET', KEYS[1], name, value)
     end
 end

@@ -52,6 +52,8 @@ class KnownKeys:
         """The keys that are in use, the one that signs first."""
         self._due_at = self._learned_at = -math.inf
         self._told: set[str] = set()
+        self._has_failed = False
+        """Whether the key that signs for others does not open here."""
         self._rewrapped: set[tuple[int, str]] = set()
         self._looked_at = -1
         """The second for which the keys in use are those of the schedule."""
@@ -192,20 +194,25 @@ class KnownKeys:
         """Sign and verify with what is known now.
 
         A key that was opened once stays open, whatever wraps it now. Raises ConfigurationError when
-        the private half of the key that signs does not open, and no other signs here so far.
+        the private half of the key that signs does not open, and no key was in use here so far;
+        later, what is revoked has to be refused here too.
         """
         with self._lock:
             usable = tuple(self.schedule().usable())
-            if not usable or usable == self.used:
+            if usable == self.used:
                 return
-            try:
-                ring = self._opened.ring(usable)
-            except ConfigurationError as error:
+            if not usable:
+                self.adopt(self._opened.none())
+                self.used = ()
+                return
+            ring, failure = self._opened.ring(usable)
+            if failure is not None:
+                why = f"{failure} (if it is lost: clusterpass keys revoke {usable[0].kid})"
                 if not self.used:
-                    raise
-                self._tell(usable[0].kid, str(error))
-                return
-            if [key.kid for key in usable] != [key.kid for key in self.used]:
+                    raise ConfigurationError(why)
+                self._tell(usable[0].kid, why)
+            had_failed, self._has_failed = self._has_failed, failure is not None
+            if had_failed or [key.kid for key in usable] != [key.kid for key in self.used]:
                 self.adopt(ring)
             self.used = usable
 

@@ -112,11 +112,11 @@ class KnownSecrets:
 
     @property
     def knows_all(self) -> bool:
-        """Whether no secret makes tokens elsewhere that this process lacks, as far as it can
-        tell."""
+        """Whether no secret makes tokens elsewhere that this process lacks, or cannot open, as far
+        as it can tell."""
         with self._lock:
             is_old = self._clock.steady() >= self._learned_at + _OLD_AFTER
-            return not is_old and not self._announced.has_others
+            return not (is_old or self._announced.has_others or self._closed())
 
     def is_elsewhere(self, secret_id: bytes) -> bool:
         """Whether the secret of this id is in the configuration of other processes only."""
@@ -139,14 +139,11 @@ class KnownSecrets:
             if self._tokens is not None:
                 self._tokens = self._tokens_of(self._in_order())
 
-    def require_open(self, secret_id: bytes) -> None:
-        """Raise ConfigurationError where the store has a secret of this id that does not open: a
-        token of it is no forgery."""
-        name = KIND + encode_base64url(secret_id)
-        if name in self._told and name not in self._read:
-            raise ConfigurationError(
-                f"the refresh secret {name!r} in the store cannot be used; see the log"
-            )
+    def is_closed(self, secret_id: bytes) -> bool:
+        """Whether the store has a secret of this id that does not open here: a token of it is no
+        forgery."""
+        with self._lock:
+            return KIND + encode_base64url(secret_id) in self._closed()
 
     def put_off(self) -> None:
         """Go on with what is known, and ask again soon: the store was unavailable."""
@@ -157,11 +154,12 @@ class KnownSecrets:
         secret = refresh_secret(self._random_bytes(32))
         return {_name_of(secret): self._entry(secret.value, self._milliseconds())}
 
-    def retirement(self) -> dict[str, bytes]:
-        """What takes the place of every secret that is known in the store."""
+    def retirement(self, *, besides: str) -> dict[str, bytes]:
+        """What takes the place of every secret that is known in the store, but the one of a name;
+        also of those that do not open here, which others may accept."""
         retired = json.dumps({"retired": self._milliseconds()}).encode()
         with self._lock:
-            return dict.fromkeys(self._read, retired)
+            return dict.fromkeys((self._read.keys() | self._closed()) - {besides}, retired)
 
     def learn(self, values: Mapping[str, bytes]) -> None:
         """Take note of a copy.
@@ -199,12 +197,16 @@ class KnownSecrets:
         return self.is_configured or any(name.startswith(KIND) for name in values)
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is known here and not in the copy that ``values`` are; nothing where the
-        configuration has the secrets."""
+        """What is known here and not in the copy that ``values`` are, or retired only here; nothing
+        where the configuration has the secrets."""
         if self.is_configured:
             return {}
         with self._lock:
-            return {name: value for name, value in self._stored.items() if name not in values}
+            return {
+                name: value
+                for name, value in self._stored.items()
+                if name not in values or (_is_retired(value) and not _is_retired(values[name]))
+            }
 
     def rewrapped(self, copy: int, values: Mapping[str, bytes]) -> dict[str, bytes]:
         """The secrets that a copy holds otherwise than the configuration asks for, as it does.
@@ -226,6 +228,14 @@ class KnownSecrets:
         """Take note that a copy has these as the configuration asks for."""
         with self._lock:
             self._wrapped.update((copy, name) for name in names)
+
+    def _closed(self) -> set[str]:
+        """The names of the secrets in the store that do not open here."""
+        return {
+            name
+            for name in self._told - self._read.keys()
+            if not _is_retired(self._stored.get(name, b""))
+        }
 
     def _is_wrapped(self, value: bytes) -> bool:
         """Whether the first key from outside wraps the secret, or it was given up."""

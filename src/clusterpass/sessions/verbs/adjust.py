@@ -62,6 +62,7 @@ class Adjust:
         if session_id is None:
             raise SessionUnknown
         tokens = yield from self._secrets.tokens()
+        self._minting.require_open_key()
         # The script decides the rotation, of which the digest is independent.
         token = tokens.first(session.subject, session_id)
         answer: Answer[adjust_calls.Elevated] = yield adjust_calls.elevate(

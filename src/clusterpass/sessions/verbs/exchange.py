@@ -70,6 +70,7 @@ class Exchange:
         """
         self._minting.require_private_key()
         tokens = yield from self._secrets.tokens()
+        self._minting.require_open_key()
         wanted, event = self._new_sessions.prepare(subject, options)
         wanted.session_id, wanted.operation = _names(old, subject)
         candidates = tokens.first_of(subject, wanted.session_id, old.digest())

@@ -135,6 +135,7 @@ class Login:
         if self._cutoff.is_due():
             yield from read_cutoff(self._keyspace, self._cutoff, self._deadline)
         tokens = yield from self._secrets.tokens()
+        self._minting.require_open_key()
         for _ in range(_MOST_TRIES):
             token = tokens.first(subject, wanted.session_id)
             wanted.refresh_digest = token.digest

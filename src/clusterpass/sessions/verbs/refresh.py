@@ -60,6 +60,7 @@ class Refresh:
         tokens = yield from self._secrets.genuine(token)
         if tokens is None:
             raise InvalidRefreshToken(reason="mismatch")
+        self._minting.require_open_key()
         known = self._memory.denials.of_session(token.session_id)
         if known is not None and known.reason not in {"expired", "idle"}:
             # The store is not asked: if it lost the revocation, it would exchange the token.
