@@ -212,7 +212,7 @@ NOT_CONFIRMED = " (not confirmed by a replica)"
         (
             ["users", "disable", "alice"],
             *("disable", LATE, ("alice",), {}),
-            "disabled alice, ended 1 session",
+            "disabled alice, ended 1 session (not confirmed by a replica)",
         ),
         (["users", "enable", "a\tb"], "enable", None, ("a\tb",), {}, "enabled a\\tb"),
     ],

@@ -361,10 +361,19 @@ def test_who_is_known_is_counted_and_forgotten_there(face: Any) -> None:
     face.run(throttle.forget("alice", known="phone"))
     face.run(opened(face, scene).authenticate("alice", PASSWORD, known="phone"))
     face.run(opened(face, scene).login("alice", PASSWORD, address="10.0.0.1", known="phone"))
-    (key,) = scene.asked[0][1]
-    assert key.startswith(b"app:attempts-known:")
+    (own,), (together,) = scene.asked[0][1], scene.asked[1][1]
+    assert own.startswith(b"app:attempts-known:")
     counted = [asked[:2] for asked in scene.asked if "attempt" in asked[0]]
-    assert counted == [("attempt", (key,)), ("forget_attempts", (key,))] * 3
+    assert (
+        counted
+        == [
+            ("attempt", (own,)),
+            ("attempt", (together,)),
+            ("forget_attempts", (own,)),
+            ("return_attempt", (together,)),
+        ]
+        * 3
+    )
 
 
 @pytest.mark.parametrize("name", ["account_attempts", "address_window"])
@@ -475,9 +484,10 @@ def change(face: Any, scene: Scene, current: str = PASSWORD, new: str = NEW, **o
 def test_a_user_changes_the_password_and_goes_on_with_new_tokens(face: Any) -> None:
     scene = Scene()
     assert change(face, scene, address="10.0.0.1", for_seconds=40) is PAIR
-    steps = ["attempt", "user_find", "user_change", "forget_attempts", "revoke_all", "elevate"]
+    counted, given_back = ["attempt", "attempt"], ["forget_attempts", "return_attempt"]
+    steps = [*counted, "user_find", "user_change", *given_back, "revoke_all", "elevate"]
     assert scene.scripts() == steps
-    asked = {step[0]: step[1:] for step in scene.asked}
+    asked = {step[0]: step[1:] for step in reversed(scene.asked)}
     known = asked["attempt"][0]
     assert known == asked["forget_attempts"][0] != (KEYSPACE.attempts_by_account("alice"),)
     (field, new_hash, expected) = asked["user_change"][1]
@@ -491,7 +501,7 @@ def test_a_user_changes_the_password_and_goes_on_with_new_tokens(face: Any) -> N
 def test_other_sessions_go_on_where_the_user_says_so(face: Any) -> None:
     scene = Scene()
     change(face, scene, end_others=False)
-    assert scene.scripts()[-2:] == ["forget_attempts", "elevate"]
+    assert scene.scripts()[-3:] == ["forget_attempts", "return_attempt", "elevate"]
 
 
 @pytest.mark.parametrize("found", [ALICE, NOBODY, [HASH.encode(), b"1", 1000]])
@@ -499,7 +509,7 @@ def test_a_wrong_current_password_changes_nothing_and_stays_counted(face: Any, f
     scene = Scene(user_find=[found])
     with pytest.raises(InvalidCredentials):
         change(face, scene, "wrong" if found is ALICE else PASSWORD)
-    assert scene.scripts() == ["attempt", "user_find"]
+    assert scene.scripts() == ["attempt", "attempt", "user_find"]
 
 
 def test_a_bad_new_password_is_no_attempt(face: Any) -> None:
