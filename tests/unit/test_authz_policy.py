@@ -141,6 +141,9 @@ def test_the_first_rule_that_matches_decides(method, host, uri, rule, refusal):
         ("/**.css", ["/x.css", "/a/b/x.css"], ["/x.css.map"]),
         ("/**", ["/", "/a", "/a/b\nc"], []),
         ("/a/**", ["/a", "/a/", "/a/b/c"], ["/ab", "/b/a"]),
+        ("/a/**/", ["/a", "/a/", "/a/b/c"], ["/ab", "/b/a"]),
+        ("/**/a**/a*", ["/a/.aa/aaa./", "/a/x/a"], ["/a", "/xa/a/b"]),
+        ("/**/*a*/**b/**", ["/a/bbb/a/a", "/xay/z/b"], ["/a", "/b/b", "/a/bc"]),
         ("/**/b", ["/b", "/a/b", "/a/a/b", "/a/b/"], ["/ab", "/b/a"]),
         ("/a/**/b/**", ["/a/b", "/a/x/b", "/a/x/b/y/z"], ["/a", "/a/xb"]),
         ("/a*z*/**/b", ["/az/b", "/a1z2/x/b"], ["/a/z/b"]),
@@ -152,6 +155,22 @@ def test_what_a_pattern_covers(pattern, covered, others):
     made = path_pattern(pattern)
     assert [path for path in covered if not made.fullmatch(path)] == []
     assert [path for path in others if made.fullmatch(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/**/*a*/*a*/**/b", "/aaaaa" * 1365),
+        ("/**/*a*/*a*/*a*/*a*/**/*a*/b", "/aaaaa" * 1365),
+        ("/**a/*a*/*a*/*a*/**b", "/aaaaaaaaa" * 819),
+        ("/*a*b/*a*/*a*b/*-*b", f"/{'a' * 2700}b/{'a' * 2700}/{'a' * 2700}"),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_no_long_path_takes_longer_than_its_length(pattern, path):
+    made = path_pattern(pattern)
+    for _ in range(50):
+        assert not made.fullmatch(path)
 
 
 def test_every_host_is_a_choice_of_its_own():

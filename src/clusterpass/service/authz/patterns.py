@@ -11,7 +11,12 @@ import unicodedata
 from typing import Final
 
 _WILDCARDS: Final = re.compile(r"(\*{1,2})")
-_MEANINGS: Final = {"*": "[^/]*", "**": ".*"}
+_ANYTHING: Final = ".*?"
+"""For ``**`` as part of a segment."""
+_FOLDERS: Final = "(?:/.*?)??"
+"""For ``**`` as a segment."""
+_END: Final = "(?![^/])"
+"""Of a segment."""
 _LABEL: Final = r"(?:\*|[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\]")
 
@@ -29,19 +34,33 @@ def host_pattern(text: str) -> re.Pattern[str]:
 
 
 def path_pattern(text: str) -> re.Pattern[str]:
-    """Return the expression that a whole path has to match; raise ValueError with the reason."""
+    """Return the expression that a whole path has to match; raise ValueError with the reason.
+
+    How long it takes grows with the length of the path alone, which its client chooses: what
+    stands between two ``**`` is matched where it comes first, and nothing is tried again.
+    """
     if not text.startswith("/"):
         raise ValueError("does not begin with a slash; write /folder/** or /page")
     _require_reachable(text)
-    folder, covers_folder = text.removesuffix("/**"), text.endswith("/**")
-    segments = folder.rstrip("/").split("/")[1:]
+    segments = text.rstrip("/").split("/")[1:]
+    covers_folder = segments[-1:] == ["**"]
+    while segments[-1:] == ["**"]:
+        del segments[-1]
     _require_quick(segments)
-    parts = [
-        "(?:/.*)?" if segment == "**" else f"/{_expression(segment)}" for segment in segments[:-1]
-    ]
-    parts += [f"/{_expression(segment)}" for segment in segments[-1:]]
-    end = "(?:/.*)?" if covers_folder else "/?"
-    return re.compile("".join(parts) + end, re.DOTALL)
+    made, gap, chunk = "", "", ""
+    for segment in segments:
+        before, any_characters, after = segment.partition("**")
+        if segment == "**" and not chunk:
+            gap = _FOLDERS
+        elif not any_characters:
+            chunk += _whole_segment(segment)
+        else:
+            opening = "" if segment == "**" else f"/{_literal(before)}"
+            made += _chunk(gap, chunk + opening)
+            gap, chunk = (_FOLDERS, "") if segment == "**" else (_ANYTHING, _at_end(after))
+    if covers_folder:
+        return re.compile(f"{made}{_chunk(gap, chunk)}(?:/.*)?", re.DOTALL)
+    return re.compile(f"{made}{gap}{chunk}/?", re.DOTALL)
 
 
 def path_expression(text: str) -> re.Pattern[str]:
@@ -52,9 +71,29 @@ def path_expression(text: str) -> re.Pattern[str]:
         raise ValueError(f"is no regular expression ({error})") from None
 
 
-def _expression(segment: str) -> str:
-    text = unicodedata.normalize("NFC", segment)
-    return "".join(_MEANINGS.get(part) or re.escape(part) for part in _WILDCARDS.split(text))
+def _chunk(gap: str, chunk: str) -> str:
+    """Return the expression for what stands behind ``gap`` and before another one.
+
+    Its first occurrence is enough, as anything may follow it.
+    """
+    return f"(?>{gap}{chunk})" if gap else chunk
+
+
+def _whole_segment(segment: str) -> str:
+    first, *others = map(_literal, segment.split("*"))
+    if not others:
+        return f"/{first}{_END}"
+    between = "".join(f"(?>[^/]*?{each})" for each in others[:-1])
+    return f"(?>/{first}{between}[^/]*{others[-1]}{_END})"
+
+
+def _at_end(text: str) -> str:
+    """Return the expression for a segment that ends with ``text``, from there on."""
+    return f"{_literal(text)}{_END}"
+
+
+def _literal(text: str) -> str:
+    return re.escape(unicodedata.normalize("NFC", text))
 
 
 def _require_reachable(text: str) -> None:
