@@ -234,6 +234,7 @@ def test_a_session_that_has_ended_is_refused_and_explained(site, login, manager,
         ("a=1; {}; b=2; c=3", "a=1; b=2; c=3"),
         ("a=1;{};b=2", "a=1;b=2"),
         (f"x{COOKIE}=1; {{}}; {COOKIE}-x=2", f"x{COOKIE}=1; {COOKIE}-x=2"),
+        ("a=1;  {}", "a=1"),
     ],
 )
 def test_the_application_does_not_receive_the_cookie(site, login, sent, received):
@@ -242,6 +243,21 @@ def test_the_application_does_not_receive_the_cookie(site, login, sent, received
         cookies = {"Cookie": sent.format(f"{COOKIE}={value}")}
         seen = Seen.of(client.get("/private", headers={**FETCH, **cookies}))
         assert "".join(seen.values("Cookie")) == received
+
+
+@pytest.mark.parametrize("between", ["; ", "; b=2; "])
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_cookie_that_is_there_several_times_does_not_reach_the_application(
+    site, login, between, times
+):
+    value = site.cookie(login())
+    planted = between.join([f"{COOKIE}={value}"] * times)
+    with browser(site) as client:
+        for sent in (planted, f"a=1; {planted}; c=3"):
+            seen = Seen.of(client.get("/public/page", headers={**FETCH, "Cookie": sent}))
+            assert value not in str(seen.said["headers"]), sent
+            left = "".join(seen.values("Cookie"))
+            assert left in ("", "b=2", "b=2; b=2") or left.startswith("a=1; "), left
 
 
 def test_other_cookies_arrive_as_they_are(site):
