@@ -151,6 +151,16 @@ def test_the_login_and_back(site, user):
         assert client.get("/private", headers=FETCH).status_code == 401
 
 
+def test_a_long_address_and_a_long_name_are_led_to_the_login_and_back(site, manager, subject):
+    name, query = subject + "\N{CYRILLIC SMALL LETTER ZHE}" * 100, "a=b&" * 470
+    UserDirectory(manager).add(name, PASSWORD)
+    with browser(site) as client:
+        page = client.get(f"/private?{query}", headers=NAVIGATION, follow_redirects=True)
+        assert page.request.url.path == "/auth/page/login", page.status_code
+        seen = Seen.of(submit(client, page, username=name, password=PASSWORD))
+        assert (seen.said["path"], seen.said["query"]) == ("/private", query)
+
+
 def test_what_is_no_navigation_is_401(site):
     with browser(site) as client:
         for method in ("GET", "POST", "PUT"):

@@ -111,6 +111,13 @@ def test_an_identity_that_a_client_claims_is_not_believed(alice, anonymous, name
             assert "mallory" not in str(seen.said["headers"]), (spelling, path)
 
 
+def test_an_identity_may_be_as_long_as_claims_are(proxy, login):
+    scope = "%" * 4000
+    with visitor(proxy, login(claims={"scope": scope})) as client:
+        seen = Seen.of(client.get("/private"))
+    assert seen.values("X-Auth-Scope") == ["%25" * len(scope)]
+
+
 def test_an_address_and_a_host_that_a_client_claims_are_not_believed(alice):
     claimed = {
         "X-Forwarded-For": "203.0.113.9",
