@@ -8,6 +8,7 @@ alone for every host. All other characters stand for themselves.
 
 import re
 import unicodedata
+from ipaddress import IPv6Address
 from typing import Final
 
 _WILDCARDS: Final = re.compile(r"(\*{1,2})")
@@ -17,6 +18,8 @@ _FOLDERS: Final = "(?:/.*?)??"
 """For ``**`` as a segment."""
 _END: Final = "(?![^/])"
 """Of a segment."""
+_OTHER_BEGINNING: Final = re.compile(r"(?:\(\?[a-z]+\))?\^?(?:[A-Za-z0-9_-]|\\[^\w/])")
+_ANCHOR_BEFORE: Final = re.compile(r"(?:\(\?[a-z]+\))?(?:\^|\\A)")
 _LABEL: Final = r"(?:\*|[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\]")
 
@@ -28,9 +31,25 @@ def host_pattern(text: str) -> re.Pattern[str]:
     if not _HOST.fullmatch(text):
         raise ValueError(
             "is no host; write it in lower case, without scheme, port and path, such as"
-            " app.example or *.app.example"
+            " app.example or *.app.example, and other scripts as browsers send them (xn--...)"
         )
+    usual = one_spelling(text)
+    if text != usual:
+        raise ValueError(f"has another spelling, by which it is compared; write {usual}")
     return re.compile(re.escape(text).replace(r"\*", r"[^.]+"))
+
+
+def one_spelling(host: str) -> str:
+    """Return ``host``, in lower case; an IPv6 address in the one way that RFC 5952 has for it.
+
+    What is no address is returned as it is.
+    """
+    if not host.startswith("["):
+        return host
+    try:
+        return f"[{IPv6Address(host[1:-1])}]"
+    except ValueError:
+        return host
 
 
 def path_pattern(text: str) -> re.Pattern[str]:
@@ -64,7 +83,19 @@ def path_pattern(text: str) -> re.Pattern[str]:
 
 
 def path_expression(text: str) -> re.Pattern[str]:
-    """Return the regular expression ``text``; raise ValueError with the reason if it is none."""
+    """Return the regular expression ``text``; raise ValueError with the reason if it is none.
+
+    Also for one that was written to be searched for in a path: where it has to match the whole of
+    it, it matches nothing that it was meant for, and a rule that denies would leave it open.
+    """
+    if _OTHER_BEGINNING.match(text):
+        raise ValueError("does not begin with a slash, as every path does; write .* before it")
+    begins, ends = bool(_ANCHOR_BEFORE.match(text)), text.endswith(("$", "\\Z"))
+    if begins != ends and not text.endswith("\\$"):
+        raise ValueError(
+            "has to match the whole path, of which it names one end; write .* for the rest, such as"
+            " /admin.* for ^/admin and .*/admin for /admin$"
+        )
     try:
         return re.compile(text, re.DOTALL)
     except (re.error, RecursionError, OverflowError) as error:
