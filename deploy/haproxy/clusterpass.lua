@@ -1,7 +1,7 @@
 -- http-request lua.clusterpass URL
 -- Asks the authorization endpoint at URL about each request. An answer other than 200 goes to the
 -- client (302, 401, 403, 503); the identity headers of a 200 go to the upstream, and its Set-Cookie
--- into the variable txn.clusterpass_set_cookie.
+-- into the variable txn.clusterpass_set_cookie. The cookie for the proxy stays here.
 
 local TIMEOUT = 5000 -- milliseconds, above those of the backend: HAProxy repeats a question
 local ABOUT = {
@@ -9,6 +9,11 @@ local ABOUT = {
     "accept", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-site",
 }
 local KEPT = { "content-type", "cache-control", "www-authenticate", "retry-after", "location" }
+local OWN = {
+    ["__Host-clusterpass-proxy"] = true,
+    ["__Secure-clusterpass-proxy"] = true,
+    ["clusterpass-proxy"] = true,
+}
 local UNAVAILABLE = '{"type":"about:blank","status":503,'
     .. '"title":"Nobody can tell now whether the session lives; try again."}\n'
 
@@ -29,6 +34,21 @@ local function question(txn)
     headers["x-original-uri"] = { [0] = txn.sf:pathq() }
     headers["x-forwarded-for"] = { [0] = txn.sf:src() }
     return headers
+end
+
+local function remove_own_cookie(http)
+    local sent, kept = http:req_get_headers()["cookie"], {}
+    if not sent then
+        return
+    end
+    for index = 0, #sent do
+        for pair in sent[index]:gmatch("[^;]+") do
+            if not OWN[pair:match("^%s*([^=]-)%s*=")] then
+                kept[#kept + 1] = pair
+            end
+        end
+    end
+    http:req_set_header("cookie", (table.concat(kept, ";"):gsub("^%s+", "")))
 end
 
 local function kept(headers)
@@ -70,6 +90,7 @@ core.register_action("clusterpass", { "http-req" }, function(txn, url)
                 txn:set_var("txn.clusterpass_set_cookie", values[0])
             end
         end
+        remove_own_cookie(txn.http)
     elseif status == 302 or status == 401 or status == 403
         or (status == 503 and answer.headers["retry-after"]) then
         respond(txn, status, kept(answer.headers), answer.body or "")

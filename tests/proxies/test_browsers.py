@@ -151,6 +151,16 @@ def test_the_login_and_back(site, user):
         assert client.get("/private", headers=FETCH).status_code == 401
 
 
+def test_a_long_address_and_a_long_name_are_led_to_the_login_and_back(site, manager, subject):
+    name, query = subject + "\N{CYRILLIC SMALL LETTER ZHE}" * 100, "a=b&" * 470
+    UserDirectory(manager).add(name, PASSWORD)
+    with browser(site) as client:
+        page = client.get(f"/private?{query}", headers=NAVIGATION, follow_redirects=True)
+        assert page.request.url.path == "/auth/page/login", page.status_code
+        seen = Seen.of(submit(client, page, username=name, password=PASSWORD))
+        assert (seen.said["path"], seen.said["query"]) == ("/private", query)
+
+
 def test_what_is_no_navigation_is_401(site):
     with browser(site) as client:
         for method in ("GET", "POST", "PUT"):
@@ -234,6 +244,7 @@ def test_a_session_that_has_ended_is_refused_and_explained(site, login, manager,
         ("a=1; {}; b=2; c=3", "a=1; b=2; c=3"),
         ("a=1;{};b=2", "a=1;b=2"),
         (f"x{COOKIE}=1; {{}}; {COOKIE}-x=2", f"x{COOKIE}=1; {COOKIE}-x=2"),
+        ("a=1;  {}", "a=1"),
     ],
 )
 def test_the_application_does_not_receive_the_cookie(site, login, sent, received):
@@ -242,6 +253,21 @@ def test_the_application_does_not_receive_the_cookie(site, login, sent, received
         cookies = {"Cookie": sent.format(f"{COOKIE}={value}")}
         seen = Seen.of(client.get("/private", headers={**FETCH, **cookies}))
         assert "".join(seen.values("Cookie")) == received
+
+
+@pytest.mark.parametrize("between", ["; ", "; b=2; "])
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_cookie_that_is_there_several_times_does_not_reach_the_application(
+    site, login, between, times
+):
+    value = site.cookie(login())
+    planted = between.join([f"{COOKIE}={value}"] * times)
+    with browser(site) as client:
+        for sent in (planted, f"a=1; {planted}; c=3"):
+            seen = Seen.of(client.get("/public/page", headers={**FETCH, "Cookie": sent}))
+            assert value not in str(seen.said["headers"]), sent
+            left = "".join(seen.values("Cookie"))
+            assert left in ("", "b=2", "b=2; b=2") or left.startswith("a=1; "), left
 
 
 def test_other_cookies_arrive_as_they_are(site):

@@ -111,6 +111,39 @@ def test_an_identity_that_a_client_claims_is_not_believed(alice, anonymous, name
             assert "mallory" not in str(seen.said["headers"]), (spelling, path)
 
 
+def test_an_identity_may_be_as_long_as_claims_are(proxy, login):
+    scope = "%" * 4000
+    with visitor(proxy, login(claims={"scope": scope})) as client:
+        seen = Seen.of(client.get("/private"))
+    assert seen.values("X-Auth-Scope") == ["%25" * len(scope)]
+
+
+def test_an_address_and_a_host_that_a_client_claims_are_not_believed(alice):
+    claimed = {
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Host": "other.example",
+        "X-Forwarded-Proto": "https",
+        "X-Real-IP": "203.0.113.9",
+        "Forwarded": "for=203.0.113.9;host=other.example;proto=https",
+    }
+    seen = Seen.of(alice.get("/private", headers=claimed))
+    (addresses,) = seen.values("X-Forwarded-For")
+    assert addresses.rpartition(",")[2].strip() == VISITOR
+    assert set(seen.values("X-Real-IP")) <= {VISITOR}
+    assert set(seen.values("X-Forwarded-Proto")) <= {"http"}
+    assert "other.example" not in str(seen.said["headers"])
+
+
+@pytest.mark.parametrize("path", ["//public/private", "///public/private"])
+def test_a_host_in_the_place_of_a_path_leads_nowhere(proxy, path):
+    sent = f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+    with connected(proxy) as socket:
+        socket.sendall(sent.encode())
+        answer = b"".join(iter(lambda: socket.recv(65536), b""))
+    # Some proxies send the path on with a single slash.
+    assert answer.startswith(b"HTTP/1.1 403 ") or b'"path": "/public/private"' in answer
+
+
 def test_users_at_the_same_time_keep_their_identities(proxy, manager, new_subject):
     pairs = {name: manager.login(name) for name in (new_subject(), new_subject(), new_subject())}
     pages = range(40)

@@ -108,7 +108,8 @@ def name_of(found: Ruling) -> str | None:
         ("GET", "app.example", "/admin/users", "admin", None),
         ("GET", "app.example", "/admin/", "admin", None),
         ("GET", "app.example", "/%61dmin/users", "admin", None),
-        ("GET", "app.example", "//admin//users", "admin", None),
+        ("GET", "app.example", "/admin//users", "admin", None),
+        ("GET", "app.example", "//admin/users", None, "unsafe_path"),
         ("GET", "app.example", "/admin/a\u000ab", None, "unsafe_path"),
         ("GET", "app.example", "/v2/admin/x", "admin", None),
         ("GET", "app.example", "/v2/administrator", "reading", None),
@@ -141,6 +142,9 @@ def test_the_first_rule_that_matches_decides(method, host, uri, rule, refusal):
         ("/**.css", ["/x.css", "/a/b/x.css"], ["/x.css.map"]),
         ("/**", ["/", "/a", "/a/b\nc"], []),
         ("/a/**", ["/a", "/a/", "/a/b/c"], ["/ab", "/b/a"]),
+        ("/a/**/", ["/a", "/a/", "/a/b/c"], ["/ab", "/b/a"]),
+        ("/**/a**/a*", ["/a/.aa/aaa./", "/a/x/a"], ["/a", "/xa/a/b"]),
+        ("/**/*a*/**b/**", ["/a/bbb/a/a", "/xay/z/b"], ["/a", "/b/b", "/a/bc"]),
         ("/**/b", ["/b", "/a/b", "/a/a/b", "/a/b/"], ["/ab", "/b/a"]),
         ("/a/**/b/**", ["/a/b", "/a/x/b", "/a/x/b/y/z"], ["/a", "/a/xb"]),
         ("/a*z*/**/b", ["/az/b", "/a1z2/x/b"], ["/a/z/b"]),
@@ -152,6 +156,22 @@ def test_what_a_pattern_covers(pattern, covered, others):
     made = path_pattern(pattern)
     assert [path for path in covered if not made.fullmatch(path)] == []
     assert [path for path in others if made.fullmatch(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/**/*a*/*a*/**/b", "/aaaaa" * 1365),
+        ("/**/*a*/*a*/*a*/*a*/**/*a*/b", "/aaaaa" * 1365),
+        ("/**a/*a*/*a*/*a*/**b", "/aaaaaaaaa" * 819),
+        ("/*a*b/*a*/*a*b/*-*b", f"/{'a' * 2700}b/{'a' * 2700}/{'a' * 2700}"),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_no_long_path_takes_longer_than_its_length(pattern, path):
+    made = path_pattern(pattern)
+    for _ in range(50):
+        assert not made.fullmatch(path)
 
 
 def test_every_host_is_a_choice_of_its_own():
@@ -275,6 +295,13 @@ def rule(**members: Any) -> dict[str, Any]:
         (rule(paths="/a**b*"), ["rule 2", "paths", "stars"]),
         (rule(paths="/**/a/**/b/**/c"), ["rule 2", "paths", "stars"]),
         (rule(paths_regex="("), ["rule 2", "paths_regex", "regular expression"]),
+        (rule(paths_regex="^/admin"), ["rule 2", "paths_regex", "/admin.*"]),
+        (rule(paths_regex="(?i)^/admin"), ["rule 2", "paths_regex", "whole path"]),
+        (rule(paths_regex="/admin$"), ["rule 2", "paths_regex", "whole path"]),
+        (rule(paths_regex=r"\.php$"), ["rule 2", "paths_regex", "slash"]),
+        (rule(paths_regex="^admin$"), ["rule 2", "paths_regex", "slash"]),
+        (rule(hosts="bücher.example"), ["rule 2", "hosts", "xn--"]),
+        (rule(hosts="[0:0:0:0:0:0:0:1]"), ["rule 2", "hosts", "write [::1]"]),
         (rule(methods="get"), ["rule 2", "methods", "capitals"]),
         (rule(methods=["GET "]), ["rule 2", "methods", "capitals"]),
         (rule(access="open"), ["rule 2", "access", "'public'"]),

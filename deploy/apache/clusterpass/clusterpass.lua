@@ -20,7 +20,7 @@ local OWN = {
     ["clusterpass-proxy"] = true,
 }
 local IDENTITY = { "^x%-auth%-", "^remote%-" }
-local CLAIMS = { "^x%-auth%-", "^remote%-", "^x%-forwarded%-", "^forwarded$" }
+local CLAIMS = { "^x%-auth%-", "^remote%-", "^x%-forwarded%-", "^forwarded$", "^x%-real%-ip$" }
 local UNAVAILABLE = '{"type":"about:blank","status":503,'
     .. '"title":"Nobody can tell now whether the session lives; try again."}\n'
 -- What else a Connection header names, a proxy drops on the way: identity headers, too.
@@ -75,7 +75,7 @@ local function remove_own_cookie(r)
         return
     end
     for pair in sent:gmatch("[^;]+") do
-        if not OWN[pair:match("^%s*([^=]*)=")] then
+        if not OWN[pair:match("^%s*([^=]-)%s*=")] then
             kept[#kept + 1] = pair
         end
     end

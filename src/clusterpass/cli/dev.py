@@ -119,7 +119,7 @@ ClusterPass is running at {address} (cluster nodes on ports {ports})
     administrator  {_ADMINISTRATOR}
     password       {passwords[_ADMINISTRATOR]}
 
-Open {page} in a browser (as {_ADMINISTRATOR} also {page}/page/online), or paste this
+Open {page}/ in a browser (as {_ADMINISTRATOR} also {page}/page/online), or paste this
 into a shell:
 
     ANSWER=$(curl -s {address}/login -H 'Content-Type: application/json' -d '{login}')

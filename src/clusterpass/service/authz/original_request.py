@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from clusterpass.service.authz.patterns import one_spelling
 from clusterpass.service.authz.request_path import normal_path
 
 Family = Literal["original", "forwarded", "request"]
@@ -131,7 +132,7 @@ def read_original(asked: Asked) -> OriginalRequest:
     return OriginalRequest(
         method=method,
         scheme=_SCHEMES.get((_only(asked.of(proto_name)) or "").lower()),
-        host=named["name"] if named else None,
+        host=one_spelling(named["name"]) if named else None,
         authority=named[0] if named else None,
         path=path,
         uri=(uri or "").partition("?")[0],

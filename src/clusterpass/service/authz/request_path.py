@@ -7,7 +7,10 @@ reading of a path, and what programs are known to read differently is refused:
   character, and a percent sign that begins another escape are refused.
 - Dot segments are refused; browsers resolve them before they send a path.
 - Backslashes, ``#`` and path parameters (``;``), which some servers cut off, are refused.
-- Several slashes count as one, as in most servers, and letters are in their composed form (NFC).
+- Two slashes at the beginning are refused: programs that resolve the path against a URL take what
+  follows for a host, and so ``//public/admin`` for ``/admin``. Elsewhere several slashes count as
+  one, as in most servers.
+- Letters are in their composed form (NFC).
 """
 
 import re
@@ -34,6 +37,7 @@ def normal_path(uri: str) -> str | None:
     if (
         len(path) > LONGEST_PATH
         or not path.startswith("/")
+        or path.startswith("//")
         or _UNSAFE_RAW.search(path)
         or _UNSAFE_ENCODED.search(path)
     ):
