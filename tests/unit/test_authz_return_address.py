@@ -27,7 +27,7 @@ def read(text: object, addresses: ReturnAddresses = ADDRESSES) -> str | None:
         ("https://app.example:443/a", "https://app.example/a"),
         ("HTTPS://App.EXAMPLE/Path", "https://app.example/Path"),
         ("https://other.example:8443/x", "https://other.example:8443/x"),
-        ("https://app.example//evil.example/", "https://app.example//evil.example/"),
+        ("https://app.example/a//evil.example/", "https://app.example/a//evil.example/"),
         ("https://app.example/@evil.example", "https://app.example/@evil.example"),
         ("https://app.example/?u=https://evil", "https://app.example/?u=https://evil"),
         ("https://app.example/a?b?c", "https://app.example/a?b?c"),
@@ -72,6 +72,7 @@ def test_an_address_of_a_listed_host(text: str, url: str) -> None:
         *("https://app.example\\@evil.example/", "https://app.example\\.evil.example/"),
         *("https://evil.example\\@app.example/", "https://app.example/\\evil.example"),
         "https://app.example/\\\\evil.example",
+        "https://app.example//evil.example/",
         # White space, control characters, and what a header or HTML could break on.
         *(" https://app.example/", "https://app.example/ ", "https://app.example/a b"),
         *(
@@ -133,7 +134,7 @@ def original(target: str, authority: str = "app.example", **more: Any) -> Origin
         ("/100%?q=5%&r=%41%4", "https://app.example/100%25?q=5%25&r=%41%254"),
         ('/a?b={1}|[2]^`"<>\\', "https://app.example/a?b=%7B1%7D%7C%5B2%5D%5E%60%22%3C%3E%5C"),
         ("/\xc3\xa9", "https://app.example/%C3%A9"),
-        ("//evil.example/", "https://app.example//evil.example/"),
+        ("//evil.example/", "https://app.example/"),
         ("/a?" + "x" * LONGEST, "https://app.example/a"),
         ("/" + "x" * LONGEST, "https://app.example/"),
     ],

@@ -207,7 +207,7 @@ def test_going_back_from_the_last_step_is_by_way_of_the_one_before(
 
 def test_the_old_release_passes_over_the_variable(previous_code: Path, tmp_path: Path) -> None:
     """Why pods of both releases may share a ConfigMap."""
-    code = "from clusterpass.service.settings.loading import load_settings; load_settings(None, {})"
+    code = "from clusterpass.service.settings.service import load_settings; load_settings(None, {})"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(previous_code), "CLUSTERPASS_COMPATIBILITY": "previous"},

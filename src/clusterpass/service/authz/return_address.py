@@ -2,7 +2,8 @@
 
 A return address comes from the query of a link or the field of a form, so from anybody. What a
 browser and this module could read differently is refused: characters that are not of RFC 3986, user
-names, fragments, relative addresses, and a host or a port that is not listed as it is.
+names, fragments, relative addresses, a path that begins with two slashes, and a host or a port that
+is not listed as it is.
 """
 
 import re
@@ -19,7 +20,7 @@ _PLAIN: Final = r"A-Za-z0-9._~!$&'()*+,;=:@/-"
 _ADDRESS: Final = re.compile(
     r"(?P<origin>(?P<scheme>https?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9-]|\.(?!\.)){0,251}[A-Za-z0-9])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?)"
-    rf"(?P<rest>/(?:[{_PLAIN}]|%[0-9A-Fa-f]{{2}})*(?:\?(?:[?{_PLAIN}]|%[0-9A-Fa-f]{{2}})*)?)",
+    rf"(?P<rest>/(?!/)(?:[{_PLAIN}]|%[0-9A-Fa-f]{{2}})*(?:\?(?:[?{_PLAIN}]|%[0-9A-Fa-f]{{2}})*)?)",
     re.IGNORECASE | re.ASCII,
 )
 _LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
