@@ -11,7 +11,7 @@ from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.errors import RevocationPending
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
 
-HANGING = 40.0
+HANGING = 80.0
 KEYSPACE = Keyspace()
 
 
