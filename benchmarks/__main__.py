@@ -1,6 +1,7 @@
 """``python -m benchmarks`` runs all and writes docs/benchmarks.md; ``... NAME`` runs one.
 
-With ``--write``, a measurement that is named writes its own section, unless it is a quick run.
+With ``--write``, a measurement that is named writes its own section, unless it is a quick run or
+nothing could be measured.
 """
 
 import argparse
@@ -96,7 +97,7 @@ def main() -> None:
         if not options.quick:
             report.draw()
         reports.append(report)
-        if options.write and options.names and not options.quick:
+        if options.write and options.names and not options.quick and report.rows:
             PAGE.write_text(with_section(PAGE.read_text("utf-8"), report), "utf-8")
             print(f"Written: {PAGE}, the section {report.title}")
     if not options.names:
