@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from clusterpass import ConfigurationError, MailFailed, UserDirectory
-from clusterpass.service.mail import LinkMail, make_sender
+from clusterpass.service.mail import LinkMail, make_sender, send_in_time
 from clusterpass.service.settings.loading import load_settings
 from tests.ports import free_port
 
@@ -299,6 +299,17 @@ async def test_senders_that_hang_hold_up_nobody(office, root, alice, monkeypatch
         assert not any(is_waited_for)
     finally:
         hanging.set()
+
+
+async def test_a_mail_that_no_thread_can_send_takes_no_place(monkeypatch):
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(20):  # more than may be under way at once
+        with pytest.raises(MailFailed) as caught:
+            await send_in_time(hang, MAIL)
+        assert caught.value.reason == "RuntimeError"
 
 
 async def test_where_no_mails_are_sent_a_link_is_made_for_nobody(office, root, new_name, directory):

@@ -75,6 +75,14 @@ def test_who_is_known_is_counted_there_and_with_all_who_are_known() -> None:
     assert len(digest("device")) == 32
 
 
+def test_who_is_known_may_have_no_limit_together() -> None:
+    throttle = Throttle(KEYSPACE, ThrottlePolicy(known_total_attempts=None))
+    assert len(counted(throttle.admit("alice", address=None, known="device"))) == 1
+    assert len(counted(throttle.forget("alice", known="device"))) == 1
+    with pytest.raises(ConfigurationError):
+        ThrottlePolicy(known_total_attempts=0)
+
+
 @pytest.mark.parametrize("refused_by", [1, 2, 3, 4])
 def test_whoever_is_refused_is_counted_no_further(refused_by: int) -> None:
     calls = []

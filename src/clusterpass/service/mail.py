@@ -101,9 +101,12 @@ async def send_in_time(send: Sender, mail: LinkMail) -> None:
     if not _places.acquire(blocking=False):
         raise MailFailed(reason="TooManyMails")
     sent = Future[None]()
-    work = (copy_context().run, _send, send, mail, sent)
-    # The process does not wait for it to end.
-    threading.Thread(target=work[0], args=work[1:], name="mail", daemon=True).start()
+    work = (_send, send, mail, sent)
+    try:  # the process does not wait for it to end
+        threading.Thread(target=copy_context().run, args=work, name="mail", daemon=True).start()
+    except RuntimeError as error:  # no thread can be started
+        _places.release()
+        raise MailFailed(reason=type(error).__name__) from error
     try:
         await asyncio.wait_for(asyncio.wrap_future(sent), _DEADLINE)
     except TimeoutError:

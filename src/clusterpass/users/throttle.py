@@ -71,9 +71,10 @@ class ThrottlePolicy(Value):
     1,000,000."""
     known_window: int = 300
     """The length of the window of a live session or a known device in seconds, at most one day."""
-    known_total_attempts: int = 50
+    known_total_attempts: int | None = 50
     """The attempts that all live sessions and known devices of a user have together in one
-    ``known_window``, 1 to 1,000,000; further ones count as those of strangers."""
+    ``known_window``, 1 to 1,000,000; further ones count as those of strangers. None: they have no
+    limit together."""
 
     def __post_init__(self) -> None:
         for layer in ("account", "address", "network", "total", "known"):
@@ -82,7 +83,8 @@ class ThrottlePolicy(Value):
                 (f"{layer}_window", _LONGEST_WINDOW),
             ):
                 check_whole(name, getattr(self, name), 1, most)
-        check_whole("known_total_attempts", self.known_total_attempts, 1, _MOST_ATTEMPTS)
+        if self.known_total_attempts is not None:
+            check_whole("known_total_attempts", self.known_total_attempts, 1, _MOST_ATTEMPTS)
 
 
 class Throttle:
@@ -106,12 +108,9 @@ class Throttle:
         check_subject(username)
         keyspace = self._keyspace
         if known is not None:
-            name, policy = canonical_name(username), self._policy
+            name = canonical_name(username)
             yield from self._count("known", keyspace.attempts_by_known(name, _digest(known)))
-            together = keyspace.attempts_by_known(name, _TOGETHER)
-            if not (
-                yield from _seconds(together, policy.known_total_attempts, policy.known_window)
-            ):
+            if (yield from self._is_within_total(name)):
                 return
         if address is not None:
             customer, site = counted_address(address), counted_site(address)
@@ -134,9 +133,19 @@ class Throttle:
         if known is not None:
             key = self._keyspace.attempts_by_known(name, _digest(known))
             yield directory_calls.forget_attempts(key)
-            yield directory_calls.return_attempt(self._keyspace.attempts_by_known(name, _TOGETHER))
+            if self._policy.known_total_attempts is not None:
+                together = self._keyspace.attempts_by_known(name, _TOGETHER)
+                yield directory_calls.return_attempt(together)
         else:
             yield directory_calls.return_attempt(self._keyspace.attempts_by_account(name))
+
+    def _is_within_total(self, name: str) -> Flow[bool]:
+        """Count an attempt with all who are known at the account, if they have a limit together."""
+        most = self._policy.known_total_attempts
+        if most is None:
+            return True
+        key = self._keyspace.attempts_by_known(name, _TOGETHER)
+        return not (yield from _seconds(key, most, self._policy.known_window))
 
     def _count_in_total(self) -> Flow[None]:
         try:

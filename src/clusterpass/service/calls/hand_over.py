@@ -178,9 +178,7 @@ async def _use(sessions: AsyncSessionManager, code: Code) -> None:
     """Count the one use that a code has, in the slot of its subject. One round trip."""
     once = AsyncLoginThrottle(
         sessions,
-        ThrottlePolicy(
-            known_attempts=1, known_total_attempts=1_000_000, known_window=_USED_SECONDS
-        ),
+        ThrottlePolicy(known_attempts=1, known_total_attempts=None, known_window=_USED_SECONDS),
     )
     try:
         await once.admit(code.ticket.subject, known=f"hand-over {code.code_id}")
