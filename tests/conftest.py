@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
+from httpx._transports import default
 from hypothesis import HealthCheck, settings
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager
@@ -16,6 +18,8 @@ from .ports import keep_to_own_ports
 pytest_plugins = ["tests.selection", "tests.scheduling", "tests.collection", "tests.repeats"]
 
 keep_to_own_ports()
+# A client of httpx reads the authorities of the whole world when it is made, which takes 26 ms.
+default.create_ssl_context = cache(default.create_ssl_context)
 # The machine may be busy: how long an example takes says nothing.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
