@@ -3,6 +3,7 @@
 - A contract test (one that takes the fixture ``engine``) runs on two of the five pairs of an engine
   and a face. The two together always show both engines and both faces.
 - Of a test with the mark ``sampled(count)``, ``count`` of its parameters run.
+- Tests with the mark ``alternating`` take long: of those of a file, every other one runs.
 - A test with the mark ``long`` is the longer form of another one and does not run.
 
 The seed is the number of days since the epoch, so the choice moves on daily and every pair has its
@@ -47,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sampled(count): run a sample of its parameters")
+    config.addinivalue_line("markers", "alternating: run with every other seed")
     config.addinivalue_line("markers", "long: the longer form of another test")
     config.stash[_LEFT_OUT] = Counter()
     given = getattr(config, "workerinput", {}).get(SEED_VARIABLE)
@@ -102,14 +104,16 @@ def _left_out(config: pytest.Config, items: list[pytest.Item]) -> dict[pytest.It
         if item.get_closest_marker("long") and not _is_named(config, item)
     }
     left_out |= dict.fromkeys(other_engines(items, seed), "contract tests on other engines")
+    marked = [item for item in items if item.get_closest_marker("alternating")]
+    resting = [item for item in those_that_rest(marked, seed) if not _is_named(config, item)]
+    left_out |= dict.fromkeys(resting, "long tests that take turns")
     sampled: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if item.get_closest_marker("sampled") and item not in left_out:
             sampled[_function_of(item)].append(item)
     for function, cases in sampled.items():
         mark: Any = cases[0].get_closest_marker("sampled")
-        words = f"of {function.rpartition('::')[2]}"
-        left_out |= dict.fromkeys(beyond_sample(cases, mark.args[0], seed), words)
+        left_out |= dict.fromkeys(beyond_sample(cases, mark.args[0], seed), _of_family(function))
     return left_out
 
 
@@ -137,6 +141,28 @@ def other_engines(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
             chosen = _SAMPLES[(zlib.crc32(name.encode()) + seed) % len(_SAMPLES)]
             others += [item for engine, item in by_engine.items() if engine not in chosen]
     return others
+
+
+def _of_family(function: str) -> str:
+    """The words for cases of a sampled test: broken builds by themselves, others by their folder."""
+    file, _, name = function.partition("::")
+    if file.startswith("tests/campaign/"):
+        return f"of {name}"
+    return f"sampled cases of {'/'.join(file.split('/')[:2])}"
+
+
+def those_that_rest(marked: list[pytest.Item], seed: int) -> list[pytest.Item]:
+    """Every other function of each file; with the next seed, the others."""
+    functions: defaultdict[str, list[str]] = defaultdict(list)
+    for function in dict.fromkeys(_function_of(item) for item in marked):
+        functions[function.partition("::")[0]].append(function)
+    resting = {
+        function
+        for file, those in functions.items()
+        for index, function in enumerate(those)
+        if (zlib.crc32(file.encode()) + index + seed) % 2
+    }
+    return [item for item in marked if _function_of(item) in resting]
 
 
 def beyond_sample(cases: list[pytest.Item], count: int, seed: int) -> list[pytest.Item]:

@@ -44,6 +44,7 @@ def test_a_series_with_few_samples_is_judged_by_those_there_are() -> None:
     assert len(grown) == 1
 
 
+@pytest.mark.alternating
 @pytest.mark.timeout(120)
 def test_a_moment_of_it(tmp_path: Path) -> None:
     said: list[str] = []

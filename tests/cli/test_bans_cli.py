@@ -11,6 +11,7 @@ from clusterpass import SubjectBanned
 from .conftest import IMPATIENT, assert_refused
 
 
+@pytest.mark.alternating
 def test_a_ban_from_everything(process, manager):
     manager.login("alice")
     manager.login("alice")

@@ -8,6 +8,7 @@ import pytest
 from .conftest import IMPATIENT, assert_refused
 
 
+@pytest.mark.alternating
 def test_claims_are_set_shown_and_taken_back(process, manager):
     pair = manager.login("alice", claims={"role": "editor"})
     given = {"plan": "pro", "teams": ["a", {"b": None}], "name": "é\u202e\x1b"}

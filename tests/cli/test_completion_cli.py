@@ -60,6 +60,7 @@ def ask(tmp_path, run):
     return asked
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", SHELLS)
 @pytest.mark.parametrize(
     ("words", "offered"),

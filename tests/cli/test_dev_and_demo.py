@@ -90,6 +90,7 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
             running.process.wait(30)
 
 
+@pytest.mark.alternating
 def test_the_printed_lines_work_and_ctrl_c_leaves_nothing(dev: Dev):
     text = dev.text()
     assert text.startswith("Starting a Valkey cluster of 6 nodes ...\n")
@@ -127,6 +128,7 @@ def test_sigkill_leaves_nothing_running(dev: Dev):
     dev.await_nothing_left()
 
 
+@pytest.mark.alternating
 def test_it_can_be_started_again_after_a_sigkill(dev: Dev):
     dev.process.kill()
     dev.process.wait()
@@ -159,6 +161,7 @@ def test_a_taken_port_is_told_in_one_sentence(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.alternating
 def test_the_demo_holds_and_leaves_nothing(tmp_path: Path):
     folder = tmp_path / "tmp"
     folder.mkdir()

@@ -133,6 +133,7 @@ def test_wrong_use_is_one_sentence_and_ends_nothing(run, manager, arguments, say
     assert manager.verify(pair.access_token)
 
 
+@pytest.mark.alternating
 def test_bytes_that_are_no_text(process):
     assert_refused(process("sessions", "list", b"\xff\xfe"), saying="Unicode")
     assert_refused(process("bans", "check", b"\xff"), saying="Unicode")
@@ -187,6 +188,7 @@ def test_a_time_is_understood_or_shown_before_it_counts(run, when, shown):
     assert outcome.returncode == 0
 
 
+@pytest.mark.alternating
 def test_the_emergency_switch_needs_a_yes(process, manager):
     pair = manager.login("alice")
     for answer in ("", "n\n", "\n"):

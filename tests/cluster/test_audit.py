@@ -279,6 +279,7 @@ def test_what_is_no_head(audited, head):
         audited.audit.check(head=head)
 
 
+@pytest.mark.sampled(1)
 def test_only_so_many_entries_are_kept(engine, config, namespace, stream):
     policy = AuditPolicy(most_entries=1000)
     own = dataclasses.replace(config, audit=policy)

@@ -69,6 +69,7 @@ def test_the_rule_is_applied_to_open_connections(cluster, config, subject, monke
         hold(manager, [tokens[0], *tokens[2:]])
 
 
+@pytest.mark.alternating
 async def test_while_it_is_applied_nothing_is_refused(cluster, config, subject):
     async with AsyncSessionManager.from_url(cluster.url, config) as manager:
         pairs: list[Any] = [await manager.login(f"{subject}-{number}") for number in range(HELD)]

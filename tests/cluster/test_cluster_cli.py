@@ -76,6 +76,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     stop_detached(path)
 
 
+@pytest.mark.alternating
 def test_start_status_stop_and_start_again(folder: Path) -> None:
     first = run("status", "--data", folder)
     assert (first.returncode, first.stdout) == (1, "")
@@ -142,6 +143,7 @@ def test_start_status_stop_and_start_again(folder: Path) -> None:
         assert client.get(KEY_OF_FIRST) == b"kept"
 
 
+@pytest.mark.alternating
 def test_default_folder_and_dead_node(tmp_path: Path) -> None:
     folder = tmp_path / ".clusterpass" / "cluster"
     try:

@@ -59,6 +59,7 @@ def setting(cluster: EmbeddedCluster, name: str, value: str) -> Iterator[None]:
             command(cluster, node, "CONFIG", "SET", name, value)
 
 
+@pytest.mark.sampled(1)
 def test_a_sound_cluster_has_no_problem(patient):
     report = examine(patient.url, DoctorOptions(write=True, durability="primary"))
     assert {each.id for each in report.findings} == EXPECTED_HERE
@@ -88,6 +89,7 @@ def test_without_the_trial_it_says_so_and_writes_nothing(patient):
     assert [command(patient, node, "DBSIZE") for node in patient.nodes] == before
 
 
+@pytest.mark.sampled(22)
 @pytest.mark.parametrize(
     ("name", "value", "identifier", "severity"),
     [
@@ -395,6 +397,7 @@ def test_nobody_there():
         examine("embedded://")
 
 
+@pytest.mark.alternating
 def test_over_tls(tls_files):
     with EmbeddedCluster(nodes=6, server=REDIS_SERVER, tls=tls_files, password=PASSWORD) as cluster:
         report = examine(cluster.url, DoctorOptions(write=True))

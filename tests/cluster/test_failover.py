@@ -252,6 +252,7 @@ def watched(manager: Any, scene: Scene) -> Iterator[tuple[Load, Load, Load]]:
         assert error.status == 503
 
 
+@pytest.mark.sampled(1)
 def test_a_primary_that_is_killed(
     fragile: EmbeddedCluster, manager: Any, new_subject: Callable[[], str]
 ) -> None:
@@ -278,6 +279,7 @@ def test_a_primary_that_is_killed(
         assert (len(near.errors), len(dead_ones.errors)) == failed, "the return was noticed"
 
 
+@pytest.mark.sampled(1)
 def test_a_primary_that_stops_and_goes_on(
     fragile: EmbeddedCluster, manager: Any, new_subject: Callable[[], str]
 ) -> None:
@@ -338,6 +340,7 @@ def test_a_logout_that_no_replica_can_confirm_is_journaled(
     eventually(lambda: bool(manager.login(scene.subject).durable), "confirmed by the replica")
 
 
+@pytest.mark.sampled(1)
 def test_a_replica_that_is_killed_disturbs_nobody(
     fragile: EmbeddedCluster, manager: Any, new_subject: Callable[[], str]
 ) -> None:
@@ -360,6 +363,7 @@ def test_a_replica_that_is_killed_disturbs_nobody(
     assert life.errors == near.errors == dead_ones.errors == []
 
 
+@pytest.mark.sampled(1)
 def test_an_ordered_failover_under_load(
     fragile: EmbeddedCluster, manager: Any, new_subject: Callable[[], str]
 ) -> None:

@@ -204,6 +204,7 @@ def test_a_glance_reads_no_other_session(new_world, keyspace):
         world.run(draw.login(most_per_device=1))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("seed", range(3))
 def test_servers_of_two_releases_share_a_subject(new_world, keyspace, seed):
     """The release before leaves a summary behind as it is: what it did must be noticed.

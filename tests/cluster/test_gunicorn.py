@@ -126,6 +126,7 @@ def test_greenlets_are_refused_when_the_worker_starts(cluster, keys, tmp_path, s
         eventually(lambda: "verification='strict'" in log.read_text(), seconds=60)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("before_fork", [False, True], ids=["unused", "used before the fork"])
 def test_greenlets_that_come_with_a_fork_are_refused(cluster, keys, tmp_path, subject, before_fork):
     config = Config(issuer="https://auth.example", keys=keys)

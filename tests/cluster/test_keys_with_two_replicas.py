@@ -93,6 +93,7 @@ def is_refused(manager: Any, token: str) -> bool:
     return False
 
 
+@pytest.mark.sampled(1)
 def test_a_primary_that_dies_takes_no_key_along(nine, opened, namespace, subject):
     one = opened()
     pair = one.login(subject)

@@ -28,6 +28,7 @@ def whole(
         yield shape
 
 
+@pytest.mark.sampled(6)
 @style
 def test_each_process_hears_once_of_all_others(whole: Shape, style: str, config: Config) -> None:
     url = f"{whole.url}?namespace={new_namespace()}"

@@ -130,6 +130,7 @@ def test_what_moved_is_heard_of_from_its_new_owner(cluster, manager, other, subj
         manager.verify(pair.access_token)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("move", MOVES.values(), ids=MOVES.keys())
 def test_what_moved_there_and_back_is_not_taken_for_what_it_was(
     cluster, manager, other, subject, move

@@ -147,6 +147,7 @@ def opened(running: EmbeddedCluster, keys: Keys, config: Config) -> SessionManag
     return SessionManager.from_url(url, config)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("access_lifetime", [SHORTEST, 100])
 def test_every_key_has_an_end_no_later_than_the_last_token_needs(
     cluster: EmbeddedCluster, keys_of: Callable[[], Keys], keys: KeyRing, access_lifetime: int

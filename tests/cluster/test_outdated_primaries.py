@@ -66,6 +66,7 @@ def without_watch(url: str, config: Config) -> SessionManager:
 FACES["without a watch"] = without_watch
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("face", ["sync", "async", "without a watch"])
 def test_a_strict_manager_does_not_believe_a_replaced_primary(seven, face, config, subject):
     """The primary was paused while it was replaced, and wakes up among nodes it does not hear."""
@@ -139,6 +140,7 @@ def follow(server: EmbeddedCluster, primary: EmbeddedCluster | None) -> None:
         wait_for(lambda: client.info("replication")["master_link_status"] == "up", "no link")
 
 
+@pytest.mark.sampled(3)
 @face
 @mode
 def test_a_name_that_moves_is_followed(two_servers, face, mode, config, subject):

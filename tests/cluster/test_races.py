@@ -233,6 +233,7 @@ def test_an_end_among_refreshes_is_the_end_whatever_came_first(
     assert orders - {(False, True)}, "no refresh ever came before the end: this raced nothing"
 
 
+@pytest.mark.sampled(2)
 def test_who_refreshes_again_and_again_is_stopped_by_the_end(
     racers: Threads | Tasks, new_subject: Callable[[], str]
 ) -> None:

@@ -69,6 +69,7 @@ def is_revoked(cluster: EmbeddedCluster, config: Config, token: str) -> bool:
     return False
 
 
+@pytest.mark.sampled(1)
 @engines
 def test_a_replica_with_old_data_waits_until_it_has_synced(server, config, subject):
     with EmbeddedCluster(nodes=6, node_timeout=1.0, server=server) as cluster:

@@ -240,6 +240,7 @@ def test_a_time_in_the_future_means_now(apart, subject):
     assert is_alive(apart, apart.login(subject)), "who comes afterwards may come in"
 
 
+@pytest.mark.sampled(1)
 def test_who_logs_in_after_it_stays_even_in_the_same_millisecond(apart, new_subject):
     for _ in range(25):
         apart.revoke_before()
@@ -249,6 +250,7 @@ def test_who_logs_in_after_it_stays_even_in_the_same_millisecond(apart, new_subj
         assert len(apart.sessions(pair.subject)) == 1
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("time_given", [None, 2**32 - 1], ids=["now", "future"])
 def test_who_logged_in_before_it_is_out_even_in_the_same_millisecond(
     apart, new_subject, time_given

@@ -60,6 +60,7 @@ def lives(manager: Any, token: str) -> bool:
         return False
 
 
+@pytest.mark.sampled(1)
 def test_after_calls_that_nobody_answers_no_call_waits_for_anybody(cluster, manager, tokens):
     first = next(iter(tokens.values()))
     with frozen(cluster):

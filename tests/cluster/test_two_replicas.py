@@ -104,6 +104,7 @@ def test_a_replica_that_came_after_the_look_up_has_to_confirm(manager, twice):
         assert time.monotonic() < until, "not even when both confirm"
 
 
+@pytest.mark.alternating
 def test_what_a_lost_partition_confirmed_is_not_acknowledged(twice, config):
     """{primary, one replica, a client} on one side, all others and the other replica on the other:
     the other replica is promoted, and knows nothing of what was asked for on the first side."""

@@ -101,6 +101,7 @@ def health_command() -> list[str]:
     return [sys.executable, *command[1:]]
 
 
+@pytest.mark.alternating
 def test_the_health_check_knows_a_service_from_none(serve):
     server = serve()
     environment = {"CLUSTERPASS_PORT": str(server.port)}

@@ -51,6 +51,7 @@ def accepts(port: int) -> bool:
     return True
 
 
+@pytest.mark.alternating
 def test_one_after_the_other_refuses_nobody(serve, token):
     servers = [serve(), serve()]
     headers = {"Authorization": f"Bearer {token}"}

@@ -90,6 +90,7 @@ os.execv(sys.argv[1], sys.argv[1:]) if not refused else sys.exit(77)
 """Memory is never writable and executable, as with MemoryDenyWriteExecute, from Linux 6.3 on."""
 
 
+@pytest.mark.alternating
 def test_the_service_lives_with_what_it_is_allowed(cluster_url, keys_file, tmp_path):
     tracer, trace, port = program("strace"), tmp_path / "trace", free_port()
     command = [tracer, "-f", "-qq", "-e", "signal=none", "-o", str(trace)]

@@ -27,6 +27,7 @@ def blocks(kind: str) -> list[str]:
     return [re.sub(r"^ +", "", block, flags=re.M) if indent else block for indent, block in found]
 
 
+@pytest.mark.alternating
 def test_the_commands(store: str, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -63,6 +63,7 @@ def servers(request, cluster_url, tmp_path) -> Iterator[list[int]]:
             process.wait()
 
 
+@pytest.mark.sampled(1)
 def test_a_login_on_one_is_known_on_the_other(servers):
     (first, second), name = servers
     wrong = ask(first, "POST", "/login", body={"username": name, "password": "wrong wrong"})

@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from clusterpass.cli.local_setup import write_keys
 
 FOLDER = Path(__file__).parents[2] / "examples" / "celery_jobs"
 HANGING = 60.0
 
 
+@pytest.mark.alternating
 def test_the_job_of_a_lost_phone_is_not_run(cluster_url: str, tmp_path: Path) -> None:
     keys_file = tmp_path / "keys.json"
     write_keys(keys_file)

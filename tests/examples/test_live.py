@@ -38,6 +38,7 @@ async def logged_in(browser: Browser, url: str, name: str) -> Page:
     return page
 
 
+@pytest.mark.alternating
 async def test_a_socket_and_a_stream_close_when_the_user_logs_out_elsewhere(url: str) -> None:
     async with launched() as browser:
         laptop = await logged_in(browser, url, "alice")

@@ -88,6 +88,7 @@ def test_a_cluster_of_ipv6_is_like_any_other(form: Form, client, face, place):
     is_served(client(face, cluster.url(cluster.nodes[0])), cluster)
 
 
+@pytest.mark.alternating
 @pytest.mark.parametrize("alive", ["127.0.0.1", "::1"])
 def test_a_family_that_is_silent_is_no_obstacle(
     form: Form, client, names: Path, face: str, alive: str
@@ -99,6 +100,7 @@ def test_a_family_that_is_silent_is_no_obstacle(
     is_served(client(face, url), cluster)
 
 
+@pytest.mark.alternating
 def test_nodes_of_ipv6_may_change_their_addresses(form: Form, client, names: Path, face: str):
     cluster = form(at_own_address)
     names.write_text(f"{NAME} {cluster.nodes[0].host}\n")

@@ -33,6 +33,7 @@ async def become(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.sampled(1)
 async def test_each_change_of_the_store_is_logged_once(started: Servers, tmp_path: Path):
     keys = tmp_path / "keys.json"
     KeyRing.generate().save(keys)

@@ -133,6 +133,7 @@ def asked(socket: ClientConnection, text: str) -> str:
     return answer
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("path", ["/echo", "/sync-echo"])
 def test_a_consumer_is_disconnected_when_its_session_ends(site, pair, path):
     with site.open(path, **by_token(pair)) as socket:
@@ -261,6 +262,7 @@ def test_a_login_of_django_ends_with_its_session(site):
         assert browser.get("/who").json() == {"user": ""}, "Django's session has ended too"
 
 
+@pytest.mark.alternating
 def test_in_an_outage_a_consumer_stays_unless_it_is_to_be_disconnected(tmp_path, subject):
     with EmbeddedCluster(nodes=1) as cluster:
         for site in start("uvicorn", cluster.url, tmp_path):

@@ -76,11 +76,13 @@ def test_guesses_are_limited_and_the_answer_says_for_how_long(visit, subject) ->
     assert log_in(visit(), f"other-{subject}").status_code == 200
 
 
+@pytest.mark.sampled(3)
 def test_logins_that_succeed_are_given_back(visit, subject) -> None:
     assert [log_in(visit(), subject).status_code for _ in range(5)] == [200] * 5
     assert log_in(visit(), subject, "wrong").status_code == 401
 
 
+@pytest.mark.sampled(3)
 def test_guesses_by_strangers_keep_nobody_out_who_is_known(visit, subject) -> None:
     browser, stranger = visit(), visit()
     answer = log_in(browser, subject, X_Client="web")

@@ -137,6 +137,7 @@ def test_workers_share_sessions(case, cluster_url, tmp_path):
         visit(servers)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "case",
     [(f"{GUNICORN} --threads 4", "flask_shop"), (UVICORN, "fastapi_shop")],
@@ -150,6 +151,7 @@ def test_workers_share_an_embedded_cluster_in_a_folder_and_stop_it(case, tmp_pat
     eventually(lambda: not processes_of(data))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("options", ["", " --preload"])
 def test_what_greenlets_do_not_allow_is_logged(options, cluster_url, tmp_path):
     # One worker, which has started when it answers: gunicorn waits for one that it stops too early.

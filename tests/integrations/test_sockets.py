@@ -253,6 +253,7 @@ def test_nothing_is_left_of_events_whose_client_has_left(sockets, pair):
     assert comes_true(lambda: sockets.seen.watched() == 0), "the session is still watched"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", APPS)
 def test_events_end_in_an_outage_and_say_when_to_come_back(name, config, subject):
     with EmbeddedCluster(nodes=1) as lonely, SessionManager.from_url(lonely.url, config) as own:

@@ -34,6 +34,7 @@ def back_up(cluster, folder: Path) -> list[Path]:
     return files
 
 
+@pytest.mark.alternating
 def test_a_backup_is_restored_into_another_cluster(cluster_of, open_manager, command, tmp_path):
     old = cluster_of(3)
     manager = open_manager(old.url)
@@ -64,6 +65,7 @@ def test_a_backup_is_restored_into_another_cluster(cluster_of, open_manager, com
     assert UserDirectory(restored).login("alice", "correct horse battery").session_id
 
 
+@pytest.mark.alternating
 def test_a_cutoff_of_after_the_backup_is_not_in_it(cluster_of, open_manager, command, tmp_path):
     """So the restore asks for another one, whatever was revoked before."""
     old = cluster_of(3)
@@ -82,6 +84,7 @@ def test_a_cutoff_of_after_the_backup_is_not_in_it(cluster_of, open_manager, com
     assert restored.login("alice").session_id
 
 
+@pytest.mark.alternating
 def test_a_key_that_was_revoked_after_the_backup_counts_again(cluster_of, command, tmp_path):
     """Until it is revoked anew, by the command that the page names."""
     wrapping = new_encryption_key()

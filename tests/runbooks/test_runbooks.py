@@ -28,6 +28,7 @@ def subject_on(cluster, node, *, not_on=False):
     raise AssertionError("no such subject")
 
 
+@pytest.mark.alternating
 def test_a_node_is_lost_and_comes_back(cluster_of, open_manager, findings):
     cluster = cluster_of(6)
     manager = open_manager(cluster.url)
@@ -45,6 +46,7 @@ def test_a_node_is_lost_and_comes_back(cluster_of, open_manager, findings):
     assert manager.verify(pair.access_token, verification="strict").subject == subject
 
 
+@pytest.mark.alternating
 def test_a_shard_is_lost_for_good_and_its_slots_are_given_to_others(
     cluster_of, open_manager, findings
 ):
@@ -87,6 +89,7 @@ def test_a_shard_is_lost_for_good_and_its_slots_are_given_to_others(
     assert manager.verify(others.access_token, verification="strict").subject == spared
 
 
+@pytest.mark.alternating
 def test_a_key_has_leaked(cluster_of, open_manager, command, keys_path, tmp_path):
     url = cluster_of(3).url
     before = open_manager(url)
@@ -120,6 +123,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.alternating
 def test_all_sessions_are_revoked_at_once(cluster_of, open_manager, command):
     url = cluster_of(6).url
     here, there = open_manager(url), open_manager(url)
@@ -137,6 +141,7 @@ def test_all_sessions_are_revoked_at_once(cluster_of, open_manager, command):
     assert here.verify(again.access_token).subject == "user-1"
 
 
+@pytest.mark.alternating
 def test_the_memory_of_a_node_is_full(cluster_of, open_manager, findings):
     cluster = cluster_of(6)
     manager = open_manager(f"{cluster.url}?deadline=1")

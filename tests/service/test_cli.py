@@ -110,6 +110,7 @@ def test_a_key_file_that_others_can_read_is_refused(run, tmp_path):
     assert run("keys", "public", "keys.json", "--access", "any").returncode == 0
 
 
+@pytest.mark.alternating
 def test_users_from_adding_to_enabling(run, new_name):
     name = new_name()
     added = run("users", "add", name, "--password-stdin", text_in=PASSWORD + "\n")

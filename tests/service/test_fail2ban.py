@@ -93,6 +93,7 @@ async def test_nobody_else_is_found(service, banned, alice, monkeypatch):
     assert banned() == []
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "name",
     [

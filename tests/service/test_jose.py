@@ -75,6 +75,7 @@ def test_jose_verifies_the_tokens_of_the_service(serve, alice, tmp_path, verifie
     assert elsewhere(token) == {"code": "ERR_JWT_CLAIM_VALIDATION_FAILED", "claim": "aud"}
 
 
+@pytest.mark.alternating
 def test_jose_and_pyjwt_follow_a_rotation(serve, alice, tmp_path, verifier):
     old, new, file = KeyRing.generate(), KeyRing.generate("ES256"), tmp_path / "keys.json"
 
@@ -104,6 +105,7 @@ def test_jose_and_pyjwt_follow_a_rotation(serve, alice, tmp_path, verifier):
     assert by_python(second) == by_python(first) == alice
 
 
+@pytest.mark.alternating
 def test_jose_takes_no_key_that_is_not_published(serve, alice, tmp_path, verifier):
     server = serve()
     verify = verifier(jwks_url(server))

@@ -28,6 +28,7 @@ def jwks_url(server) -> str:
     return f"{server.url}/.well-known/jwks.json"
 
 
+@pytest.mark.alternating
 def test_the_keys_of_the_service_verify_its_tokens(serve, alice):
     server = serve()
     token = login(server.url, alice)
@@ -40,6 +41,7 @@ def test_the_keys_of_the_service_verify_its_tokens(serve, alice):
     assert verifier.verify(token) == claims, "as the set is fresh"
 
 
+@pytest.mark.alternating
 def test_pyjwt_verifies_the_tokens_of_the_service(serve, alice):
     server = serve()
     token = login(server.url, alice)

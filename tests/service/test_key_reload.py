@@ -141,6 +141,7 @@ def server(
     yield serve("--workers", "2", CLUSTERPASS_KEYS_FILE=str(file))
 
 
+@pytest.mark.alternating
 def test_keys_are_rotated_without_a_restart(
     server: ServerProcess, file: Path, alice: str, old: KeyRing, new: KeyRing
 ) -> None:
@@ -175,6 +176,7 @@ def test_keys_are_rotated_without_a_restart(
     assert told[-1]["signing"] == added
 
 
+@pytest.mark.alternating
 def test_a_broken_file_changes_nothing_and_is_told_once(
     server: ServerProcess, file: Path, alice: str, old: KeyRing, new: KeyRing
 ) -> None:
@@ -224,6 +226,7 @@ def test_a_worker_that_is_replaced_has_the_keys_of_the_others(
     assert "Traceback" not in server.log_file.read_text()
 
 
+@pytest.mark.alternating
 def test_a_hangup_while_the_file_is_broken_goes_on_with_the_last_keys(
     server: ServerProcess, file: Path, alice: str, old: KeyRing, new: KeyRing
 ) -> None:

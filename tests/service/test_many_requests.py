@@ -81,6 +81,7 @@ async def ask_all(port, requests, count):
     return seen
 
 
+@pytest.mark.alternating
 @pytest.mark.timeout(180 + COUNT // 20)
 def test_no_request_is_answered_with_a_5xx_but_503_and_none_leaves_a_secret_in_the_log(serve, url):
     server = serve(

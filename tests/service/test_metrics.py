@@ -37,6 +37,7 @@ def watched(serve: Callable[..., ServerProcess]) -> Iterator[Watched]:
     yield Watched(server, address)
 
 
+@pytest.mark.alternating
 def test_what_both_workers_do_is_added(watched: Watched, alice: str) -> None:
     assert watched.login(alice, "wrong password").status_code == 401
     tokens = watched.login(alice).json()
@@ -86,6 +87,7 @@ def test_what_both_workers_do_is_added(watched: Watched, alice: str) -> None:
     assert exported == {family.name for family in FAMILIES}, "the reference is made of these"
 
 
+@pytest.mark.alternating
 def test_no_label_has_what_a_client_has_chosen(watched: Watched) -> None:
     url = watched.server.url
     httpx.request("PROPFIND", f"{url}/verify")
@@ -104,6 +106,7 @@ def test_no_label_has_what_a_client_has_chosen(watched: Watched) -> None:
     assert "chosen-by-me" not in str(values)
 
 
+@pytest.mark.alternating
 def test_another_worker_takes_the_address_over_and_no_counter_falls(
     watched: Watched, alice: str
 ) -> None:
@@ -133,6 +136,7 @@ def test_the_folder_is_private_and_leaves_with_the_service(watched: Watched) -> 
     assert not folder.exists()
 
 
+@pytest.mark.alternating
 def test_the_address_has_to_be_free(serve: Callable[..., ServerProcess], watched: Watched) -> None:
     with pytest.raises(AssertionError, match=r"in use by another process; .* metrics_address"):
         serve(CLUSTERPASS_METRICS_ADDRESS=watched.metrics)

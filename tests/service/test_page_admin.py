@@ -50,6 +50,7 @@ async def test_only_administrators_are_led_there(service, browser, alice):
     assert "Online users" not in await other.text()
 
 
+@pytest.mark.alternating
 async def test_everybody_who_is_online_is_on_one_of_the_pages(browser, service, alice):
     for device in ("first", "second"):
         await service.login(alice, device=device)
@@ -96,6 +97,7 @@ async def test_what_cannot_be_a_subject(browser, name):
     assert (await browser.get("/page/subject")).status_code == 400
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["a b", "ä&name=x", "a/b?c#d", "'\"><b>", " x ", "%2e"])
 async def test_any_name_finds_its_page_again(browser, service, sessions, new_name, name):
     subject = name + new_name()
@@ -189,6 +191,7 @@ async def test_nobody_bans_themselves_by_mistake(browser, sessions, root):
     assert await sessions.bans.list(root) == ()
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize(
     ("act", "fields"),
     [

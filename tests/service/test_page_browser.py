@@ -80,6 +80,7 @@ async def fits(page) -> bool:
     return width <= page.viewport_size["width"]
 
 
+@pytest.mark.alternating
 async def test_one_browser_logs_out_another(new_page, alice):
     async with new_page() as one, new_page() as two:
         await log_in(one, alice, "wrong password")
@@ -154,6 +155,7 @@ async def test_no_script_can_read_the_cookies(new_page, alice):
         ], "until the browser is closed"
 
 
+@pytest.mark.alternating
 async def test_host_cookies_work_where_the_browser_trusts_the_host(serve, chromium, alice):
     server = serve(**SETTINGS)
     context = await chromium.new_context(extra_http_headers=HEADERS)
@@ -193,6 +195,7 @@ async def test_another_site_can_neither_send_a_form_nor_frame_the_page(new_page,
         await page.get_by_text("You are not logged in anywhere else.").wait_for()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("scheme", "locale"), [("light", "en-GB"), ("dark", "de-DE"), ("light", "fr"), ("light", "es")]
 )

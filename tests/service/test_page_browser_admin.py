@@ -64,6 +64,7 @@ async def stale(page, manager) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_one_device_too_many(new_page, alice, sessions_of, scheme):
     sessions_of(alice, ["w" * 128, "Safari on iPhone", "Kitchen radio"])
@@ -82,6 +83,7 @@ async def test_one_device_too_many(new_page, alice, sessions_of, scheme):
         assert await is_fit(page)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_an_administrator_acts_after_a_confirmation(
     new_page, alice, sessions_of, manager, scheme

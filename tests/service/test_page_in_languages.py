@@ -60,6 +60,7 @@ def english_left(answer, tag: str) -> set[str]:
     return {text for text in shown if catalogue.get(text, text) != text}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("tag", TRANSLATED)
 async def test_a_reader_finds_every_page_in_the_own_language(service, alice, root, tag):
     say = partial(said, tag)

@@ -56,6 +56,7 @@ def visit(url: str, name: str) -> None:
         assert client.get("/verify", headers=authorization).status_code == 401
 
 
+@pytest.mark.alternating
 @pytest.mark.timeout(300)
 def test_every_expression_finds_something(
     serve: Callable[..., ServerProcess], tmp_path: Path, alice: str

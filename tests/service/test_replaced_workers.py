@@ -38,6 +38,7 @@ def connect(server: ServerProcess, stack: ExitStack, count: int) -> list[socket.
     return made
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("is_killed", [True, False])
 def test_connections_that_wait_for_a_worker_go_to_its_replacement(serve, is_killed):
     server = serve("--workers", "2")
@@ -115,6 +116,7 @@ class Clients:
             return word[1].decode() if len(word) > 1 else ""
 
 
+@pytest.mark.alternating
 def test_busy_clients_lose_nothing_while_workers_are_replaced(serve):
     server = serve("--workers", "2")
     with Clients(server) as clients:
@@ -130,6 +132,7 @@ def test_busy_clients_lose_nothing_while_workers_are_replaced(serve):
     assert server.stop() == 0
 
 
+@pytest.mark.alternating
 def test_a_worker_that_has_no_handler_yet_lives(serve):
     server = serve("--workers", "1")
     server.process.send_signal(signal.SIGHUP)

@@ -52,6 +52,7 @@ def test_no_body_follows_head_and_no_software_is_named(serve):
     assert head.lower().count(b"\r\nserver:") == 1 and b"granian" not in head.lower()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_server_and_all_its_workers(serve, number):
     server = serve("--workers", "2")
@@ -63,6 +64,7 @@ def test_a_signal_stops_the_server_and_all_its_workers(serve, number):
         httpx.get(f"{server.url}/healthz")
 
 
+@pytest.mark.alternating
 def test_a_killed_worker_is_replaced(serve):
     server = serve("--workers", "1")
     (worker,) = server.children()
@@ -104,6 +106,7 @@ def command_line(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+@pytest.mark.alternating
 def test_one_killed_worker_of_two_is_replaced_and_the_other_stays(serve):
     server = serve("--workers", "2")
     killed, other = server.children()
@@ -116,6 +119,7 @@ def test_one_killed_worker_of_two_is_replaced_and_the_other_stays(serve):
     assert server.stop() == 0
 
 
+@pytest.mark.alternating
 def test_a_worker_is_replaced_with_the_settings_that_the_service_began_with(serve, tmp_path):
     file = tmp_path / "service.toml"
     file.write_text('issuer = "https://first.example"\n')
@@ -126,6 +130,7 @@ def test_a_worker_is_replaced_with_the_settings_that_the_service_began_with(serv
     await_that(lambda: set(server.children()) - {worker} and answers(server))
 
 
+@pytest.mark.alternating
 def test_a_worker_that_dies_again_at_once_ends_the_service(serve):
     server = serve("--workers", "2")
     killed, other = server.children()
@@ -138,6 +143,7 @@ def test_a_worker_that_dies_again_at_once_ends_the_service(serve):
     assert "crash loop" in server.log_file.read_text()
 
 
+@pytest.mark.alternating
 def test_a_hangup_replaces_every_worker_while_the_service_answers(serve):
     server = serve("--workers", "2")
     before = set(server.children())
@@ -149,6 +155,7 @@ def test_a_hangup_replaces_every_worker_while_the_service_answers(serve):
     assert server.stop() == 0
 
 
+@pytest.mark.alternating
 def test_requests_in_flight_and_odd_bytes_do_not_harm(serve):
     server = serve()
     port = int(server.url.rsplit(":", 1)[1])
@@ -194,6 +201,7 @@ def test_a_port_that_is_taken_is_one_sentence(cluster_url, keys_file):
     )
 
 
+@pytest.mark.alternating
 def test_missing_weak_and_public_keys_are_refused(cluster_url, keys_file, tmp_path):
     from clusterpass import KeyRing
 

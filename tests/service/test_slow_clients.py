@@ -50,6 +50,7 @@ def exchanged(server: ServerProcess, sent: bytes) -> tuple[int, dict[str, str], 
         return received(connection)
 
 
+@pytest.mark.alternating
 def test_three_hundred_slow_bodies_and_another_client_is_answered(serve, alice):
     server = serve(CLUSTERPASS_SLOW_BODIES="20", CLUSTERPASS_BODY_TIMEOUT="3")
     with connected(server, 300, address=ADDRESSES[0]) as slow:
@@ -71,6 +72,7 @@ def test_three_hundred_slow_bodies_and_another_client_is_answered(serve, alice):
         assert tokens.status_code == 200
 
 
+@pytest.mark.alternating
 def test_a_slow_form_and_a_slow_call_of_the_framework_have_a_deadline_too(serve):
     server = serve(CLUSTERPASS_BODY_TIMEOUT="0.3")
     form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\na="
@@ -151,6 +153,7 @@ def test_two_hosts_and_an_encoded_slash_are_refused_on_every_path(shared):
             assert headers["x-request-id"]
 
 
+@pytest.mark.alternating
 def test_only_configured_hosts_and_no_secret_of_the_others_in_the_log(serve):
     server = serve(CLUSTERPASS_HOSTS="auth.example")
     for path in (b"/verify", b"/", b"/x"):

@@ -58,6 +58,7 @@ def log_lines(server: ServerProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+@pytest.mark.alternating
 def test_a_login_is_one_trace_from_the_client_to_the_store(
     traced: ServerProcess, collector: Collector, alice: str
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_login_is_one_trace_from_the_client_to_the_store(
     assert (line["trace_id"], line["span_id"]) == (TRACE, request.id)
 
 
+@pytest.mark.alternating
 def test_a_trace_tells_the_session_and_no_secret(
     traced: ServerProcess, collector: Collector, alice: str
 ) -> None:
@@ -146,6 +148,7 @@ def test_a_line_of_the_log_has_no_trace_where_there_is_none(
     assert not {"trace_id", "span_id"} & line.keys()
 
 
+@pytest.mark.alternating
 def test_an_endpoint_that_is_away_delays_neither_requests_nor_the_end(
     serve: Callable[..., ServerProcess], alice: str
 ) -> None:
@@ -192,6 +195,7 @@ def created(settings: Settings, before: str = "", **environment: str) -> Any:
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "environment",
     [
@@ -216,6 +220,7 @@ def test_what_is_asked_for_is_loaded_before_workers_are_forked(settings: Setting
     assert "prometheus_client" in modules
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("package", "environment", "extra"),
     [

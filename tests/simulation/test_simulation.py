@@ -128,6 +128,7 @@ def test_loading_everything_again_at_once_is_found_out() -> None:
     assert found.times > bounds("failover")[0], in_a_line(found)
 
 
+@pytest.mark.alternating
 def test_a_seed_repeats_a_run() -> None:
     first, again = small("failover"), small.__wrapped__("failover")
     other = small("failover", seed=2)
@@ -135,6 +136,7 @@ def test_a_seed_repeats_a_run() -> None:
     assert first.events != other.events
 
 
+@pytest.mark.alternating
 @pytest.mark.parametrize("name", ["moved-20"])
 def test_a_process_that_stands_for_others_costs_as_much_as_they(name: str) -> None:
     whole = run(name, Setup(40, sampled=40, endings=0.1), 4)

@@ -56,6 +56,7 @@ def test_the_promise_is_kept(campaign: Campaign, name: str) -> None:
     assert result.from_memory > result.verifies / 2, "this is about memory"
 
 
+@pytest.mark.alternating
 def test_without_leases_the_promise_breaks(torn: EmbeddedCluster) -> None:
     """Or else the tests above would say nothing."""
     with Campaign(torn, bound=BOUND, sizes=SIZES, lease_off=True) as careless:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.selection import ENGINES, beyond_sample, other_engines
+from tests.selection import ENGINES, beyond_sample, other_engines, those_that_rest
 
 NAMES = [f"test_{number}" for number in range(60)]
 
@@ -62,3 +62,23 @@ def test_every_case_of_a_sample_has_its_turn(cases, count):
         assert left_out == beyond_sample(items, count, 20782 + seed)
         seen += chosen
     assert set(seen) == {item.name for item in items}
+
+
+@pytest.mark.parametrize("functions", [1, 2, 5])
+def test_long_tests_of_a_file_take_turns(functions):
+    items: list[Any] = [
+        SimpleNamespace(
+            nodeid=f"tests/x/test_{file}.py::test_{number}[{case}]",
+            name=f"test_{number}[{case}]",
+            originalname=f"test_{number}",
+        )
+        for file in range(9)
+        for number in range(functions)
+        for case in ("sync", "async")
+    ]
+    rests = [those_that_rest(items, 20783 + day) for day in range(3)]
+    assert rests[0] == rests[2]
+    assert [item for item in items if item not in rests[0]] == rests[1]
+    run_on_a_day = [sum(f"_{file}.py" in item.nodeid for item in rests[1]) for file in range(9)]
+    assert set(run_on_a_day) <= {functions // 2 * 2, -(-functions // 2) * 2}
+    assert 0 < sum(run_on_a_day) < len(items), "files do not rest together"

@@ -157,6 +157,7 @@ def commands(title: str) -> list[str]:
     return [re.sub(r"^   ", "", block, flags=re.M) if indent else block for indent, block in found]
 
 
+@pytest.mark.alternating
 def test_the_steps_there_and_back(machine: Machine, user: str) -> None:
     install, prepare, judge, replace, current, kubernetes = commands("Upgrade")
     (back,) = commands("Go back")

@@ -101,6 +101,7 @@ def test_revoke_all_on_a_promoted_replica_minutes_behind(
     assert record.created_milliseconds > generation
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("behind", [5 * MINUTES, 9 * MINUTES])
 def test_the_time_of_a_subject_never_goes_back(
     alone: EmbeddedCluster, open_one: Any, subject: str, behind: int

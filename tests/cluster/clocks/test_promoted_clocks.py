@@ -132,6 +132,7 @@ def test_a_promoted_replica_hours_off_ends_and_prolongs_nothing(
     assert manager.verify(again.access_token).session_id == kept.session_id
 
 
+@pytest.mark.alternating
 def test_a_session_is_over_at_its_end_on_a_promoted_replica_hours_behind(
     fragile: EmbeddedCluster, open_one: Any, subject: str
 ) -> None:

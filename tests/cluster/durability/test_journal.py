@@ -109,6 +109,7 @@ BEFORE_A_PROMOTION: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("ending", BEFORE_A_PROMOTION)
 def test_what_journals_hold_survives_the_promotion_of_a_replica_that_never_had_it(
     fragile: EmbeddedCluster, manager: Any, other: Any, subject: str, ending: str
@@ -160,6 +161,7 @@ def test_a_process_that_starts_knows_what_the_journals_hold(
     assert not answered(lambda: is_accepted(later, pair.access_token))
 
 
+@pytest.mark.sampled(1)
 def test_a_journaled_revocation_spares_who_logs_in_later(
     fragile: EmbeddedCluster, manager: Any, other: Any, subject: str
 ) -> None:

@@ -50,6 +50,7 @@ def test_the_primary_alone_is_enough_where_that_was_chosen(
     assert manager.stats().durability == "primary"
 
 
+@pytest.mark.sampled(1)
 def test_a_write_may_wait_for_the_disk(open_one: Any, config: Config, subject: str) -> None:
     chosen = replace(config, durability="fsync")
     # The primary's file and that of a replica are written about once a second.

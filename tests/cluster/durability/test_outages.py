@@ -14,6 +14,7 @@ from .shards import HANGING, eventually, key_of, without_primary
 pytestmark = pytest.mark.timeout(240)
 
 
+@pytest.mark.sampled(1)
 def test_without_grace_an_outage_is_no_answer(
     fragile: EmbeddedCluster, manager: Any, other: Any, subject: str
 ) -> None:
@@ -50,6 +51,7 @@ def verifies(manager: Any, pair: Any) -> bool:
         return False
 
 
+@pytest.mark.sampled(1)
 def test_grace_by_configuration(
     fragile: EmbeddedCluster, open_one: Any, config: Config, subject: str
 ) -> None:
@@ -75,6 +77,7 @@ def test_what_is_no_grace(manager: Any, subject: str, grace: Any) -> None:
         manager.verify(pair.access_token, outage_grace=grace)
 
 
+@pytest.mark.sampled(1)
 def test_other_shards_do_not_notice_an_outage(
     fragile: EmbeddedCluster, manager: Any, subject: str, new_subject: Callable[[], str]
 ) -> None:

@@ -162,6 +162,7 @@ def test_an_impersonation_ends_with_what_is_known_of_its_actor(
     eventually(lambda: manager.stats().rollbacks >= 1, "the lost logout is counted")
 
 
+@pytest.mark.sampled(1)
 def test_an_impersonation_ends_while_its_actors_logout_is_pending(
     fragile: EmbeddedCluster, manager: Any, new_subject: Any
 ) -> None:

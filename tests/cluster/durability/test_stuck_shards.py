@@ -129,6 +129,7 @@ def seconds_until(condition: Callable[[], bool]) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("node", ["replica", "primary"])
 def test_a_stuck_shard_delays_no_revocation_of_another(manager, shards, node):
     stuck, healthy = shards
@@ -145,6 +146,7 @@ def test_a_stuck_shard_delays_no_revocation_of_another(manager, shards, node):
     assert seconds_until(lambda: manager.stats().pending.waiting == 0) < SOON
 
 
+@pytest.mark.sampled(1)
 def test_closing_confirms_what_can_be_confirmed_and_logs_the_rest(open_one, shards, caplog):
     stuck, healthy = shards
     manager, other = open_one(), open_one()
@@ -172,6 +174,7 @@ def test_closing_confirms_what_can_be_confirmed_and_logs_the_rest(open_one, shar
     assert not any(pair.subject in text or pair.access_token in text for pair in there)
 
 
+@pytest.mark.sampled(1)
 def test_logouts_that_insist_refuse_no_verify_of_another_shard(cluster, manager, shards):
     """Each node has a budget of retries: what one shard uses up, no other lacks."""
     stuck, healthy = shards

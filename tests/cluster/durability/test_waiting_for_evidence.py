@@ -52,6 +52,7 @@ def accepted_after(parted: SessionManager, other: Any, subject: str) -> int:
     return accepted
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("waits", [True, False])
 def test_who_asks_the_owner_refuses_what_only_the_journals_know(
     parted: SessionManager,

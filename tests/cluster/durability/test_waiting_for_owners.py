@@ -84,6 +84,7 @@ def is_durable(manager: SessionManager, subject: str) -> bool:
         return False
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("waits", [True, False])
 def test_who_asks_the_replaced_primary_refuses_what_its_successor_has_ended(
     seven: EmbeddedCluster,

@@ -82,6 +82,7 @@ def start(folder: Path) -> Iterator[Callable[..., Process]]:
     stop_detached(folder)
 
 
+@pytest.mark.alternating
 def test_who_starts_at_once_shares_one_cluster(start, folder):
     processes = [start() for _ in range(4)]
     assert len({process.answer() for process in processes}) == 1

@@ -19,6 +19,7 @@ from .conftest import HANGING, Opener
 from .lives import life_of
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("most", [1, 64])
 def test_many_threads_share_a_manager(
     open_url: Opener, cluster_url: str, most: int, subject: str

@@ -8,6 +8,7 @@ from ..conftest import PASSWORD
 from .calls import ACTS, READS, Administrator
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize(("method", "path", "body"), ACTS + READS)
 async def test_who_is_no_administrator_is_refused(office, alice, method, path, body):
     stranger = Administrator(office, await office.login(alice))

@@ -51,6 +51,7 @@ def listeners(port):
     return sum(row[1].endswith(f":{port:04X}") and row[3] == listening for row in rows)
 
 
+@pytest.mark.alternating
 def test_every_worker_listens_and_one_that_dies_is_replaced(serve, policy, cluster_url, keys_file):
     address = grpc_address()
     port = int(address.rpartition(":")[2])
@@ -72,6 +73,7 @@ def test_every_worker_listens_and_one_that_dies_is_replaced(serve, policy, clust
     assert listeners(port) == 0
 
 
+@pytest.mark.alternating
 def test_a_connection_that_is_open_does_not_hold_up_the_end(serve, policy):
     address = grpc_address()
     server = serve(**environment(policy, address))
@@ -136,6 +138,7 @@ def test_a_port_that_is_taken_is_one_sentence(cluster_url, keys_file):
     )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("missing", ["grpc", "envoy.service", "google.protobuf"])
 def test_an_extra_that_is_missing_is_named(cluster_url, keys_file, missing):
     hidden = f"import sys; sys.modules[{missing!r}] = None; from clusterpass.cli import main; "

@@ -131,6 +131,7 @@ def test_what_cannot_work_does_not_start(make, policy, tmp_path):
         create_app(make(keys_file=secret, authz_assertion=True))
 
 
+@pytest.mark.alternating
 def test_the_server_passes_paths_bodies_and_empty_headers(
     cluster_url, keys_file, tmp_path, policy, alice
 ):
@@ -175,6 +176,7 @@ def test_the_server_passes_paths_bodies_and_empty_headers(
     assert json.dumps(tokens["access_token"])[1:-1] not in serve_log(tmp_path)
 
 
+@pytest.mark.alternating
 def test_a_worker_is_replaced_although_the_file_is_broken(serve, policy):
     server = serve(CLUSTERPASS_AUTHZ_POLICY=str(policy), CLUSTERPASS_TRUSTED_PROXIES=PROXY)
 
