@@ -144,7 +144,7 @@ def other_engines(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
 
 
 def _of_family(function: str) -> str:
-    """The words for cases of a sampled test: broken builds by themselves, others by their folder."""
+    """The words for cases of a sampled test: by itself in a campaign, otherwise by the folder."""
     file, _, name = function.partition("::")
     if file.startswith("tests/campaign/"):
         return f"of {name}"
