@@ -1,7 +1,7 @@
 """``python -m benchmarks`` runs all and writes docs/benchmarks.md; ``... NAME`` runs one.
 
-With ``--write``, a measurement that is named writes its own section, unless it is a quick run or
-nothing could be measured.
+Each section is written as soon as it is measured, where ``NAME`` is given only with ``--write``.
+A quick run writes nothing, and what could not be measured keeps its section.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from benchmarks import (
     warm_verify,
     watched_sockets,
 )
-from benchmarks.report import Report, as_json, page, versions, with_section
+from benchmarks.report import Report, as_json, versions, with_head, with_section
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -91,18 +91,18 @@ def main() -> None:
         )
     print(versions(), "\n")
     reports = []
+    writes = not options.quick and (options.write or not options.names)
+    if writes and not options.names:
+        PAGE.write_text(with_head(PAGE.read_text("utf-8")), "utf-8")
     for name in options.names or measurements:
         report = measurements[name](options)
         print(report.plain(), flush=True)
         if not options.quick:
             report.draw()
         reports.append(report)
-        if options.write and options.names and not options.quick and report.rows:
+        if writes and report.rows:
             PAGE.write_text(with_section(PAGE.read_text("utf-8"), report), "utf-8")
             print(f"Written: {PAGE}, the section {report.title}")
-    if not options.names:
-        PAGE.write_text(page(reports), "utf-8")
-        print(f"Written: {PAGE}")
     if options.json is not None:
         options.json.write_text(as_json(reports), "utf-8")
 

@@ -109,9 +109,10 @@ class Report:
         return data
 
 
-def page(reports: Iterable[Report]) -> str:
-    """docs/benchmarks.md."""
-    head = f"""# Measurements
+def with_head(page: str) -> str:
+    """``page``, docs/benchmarks.md, with its sections, and with a head that says what is at work."""
+    _, heading, sections = page.partition("\n## ")
+    return f"""# Measurements
 
 <!-- Made by: python -m benchmarks -->
 
@@ -122,8 +123,7 @@ nothing**: compare the ratios. These were measured on a shared two-core machine,
 clients on the same cores.
 
 {versions()}.
-"""
-    return "\n".join([head, *[report.markdown() for report in reports]])
+{heading}{sections}"""
 
 
 def with_section(page: str, report: Report) -> str:

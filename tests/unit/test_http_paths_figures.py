@@ -1,6 +1,7 @@
 """What a measurement over HTTP makes of its numbers: by hand, without a load."""
 
 import asyncio
+import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from benchmarks.http_paths.wrk import (
     parse,
 )
 from benchmarks.open_loop import Call
-from benchmarks.report import Report, with_section
+from benchmarks.report import Report, with_head, with_section
 
 OUTPUT = """Running 1s test @ http://127.0.0.1:47747/verify
   1 threads and 32 connections
@@ -186,6 +187,16 @@ def test_requests_as_bytes() -> None:
         b"POST /refresh HTTP/1.1\r\nHost: 127.0.0.1:80\r\nContent-Type: application/json\r\n"
         b'Content-Length: 25\r\n\r\n{"refresh_token":"cpr_1"}'
     )
+
+
+def test_a_new_head_leaves_the_sections_as_they_are() -> None:
+    sections = "\n## One\n\nold\n\n## Two\n\nkept\n"
+    page = with_head(f"# Page\n\nof long ago\n{sections}")
+    head = page.removesuffix(sections)
+    assert head != page
+    assert "of long ago" not in head
+    assert f"Python {platform.python_version()}" in head
+    assert with_head(page) == page
 
 
 def test_a_section_takes_the_place_of_the_one_of_its_title() -> None:
