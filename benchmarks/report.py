@@ -110,7 +110,7 @@ class Report:
 
 
 def with_head(page: str) -> str:
-    """``page``, docs/benchmarks.md, with its sections, and with a head that says what is at work."""
+    """``page``, docs/benchmarks.md, with a head that says what is at work."""
     _, heading, sections = page.partition("\n## ")
     return f"""# Measurements
 
