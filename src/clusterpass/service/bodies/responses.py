@@ -29,7 +29,7 @@ def pair_json(pair: TokenPair) -> dict[str, Any]:
     }
 
 
-class TokenResponse(BaseModel):
+class TokenResponse(BaseModel, defer_build=True):
     """A pair of tokens (RFC 6749 section 5.1)."""
 
     access_token: str
@@ -49,7 +49,7 @@ class TokenResponse(BaseModel):
         return cls(**pair_json(pair))
 
 
-class ActorResponse(BaseModel):
+class ActorResponse(BaseModel, defer_build=True):
     """The administrator behind an impersonation (RFC 8693 section 4.1)."""
 
     subject: str
@@ -57,7 +57,7 @@ class ActorResponse(BaseModel):
     reason: str
 
 
-class BanResponse(BaseModel):
+class BanResponse(BaseModel, defer_build=True):
     """An active ban. Times are seconds since the epoch."""
 
     scope: str = Field(description="What the ban forbids; empty: everything.")
@@ -72,7 +72,7 @@ class BanResponse(BaseModel):
         return cls(**ban_json(ban))
 
 
-class SessionResponse(BaseModel):
+class SessionResponse(BaseModel, defer_build=True):
     """A live session. Times are seconds since the epoch."""
 
     subject: str
@@ -111,13 +111,13 @@ class ListedSession(SessionResponse):
         return cls(**session_json(session), current=current)
 
 
-class SessionsResponse(BaseModel):
+class SessionsResponse(BaseModel, defer_build=True):
     """The caller's live sessions, newest first."""
 
     sessions: list[ListedSession]
 
 
-class HistoryLine(BaseModel):
+class HistoryLine(BaseModel, defer_build=True):
     """One entry of a subject's history."""
 
     kind: str = Field(examples=["login"])
@@ -129,7 +129,7 @@ class HistoryLine(BaseModel):
     by: str | None = Field(description="Who ended the session, if that is known; may be cut.")
 
 
-class HistoryResponse(BaseModel):
+class HistoryResponse(BaseModel, defer_build=True):
     """What happened to a subject's sessions, newest first."""
 
     entries: list[HistoryLine]
@@ -153,7 +153,7 @@ class HistoryResponse(BaseModel):
         )
 
 
-class RevokedResponse(BaseModel):
+class RevokedResponse(BaseModel, defer_build=True):
     """How many sessions were revoked."""
 
     revoked: int
@@ -172,20 +172,20 @@ class RevokedResponse(BaseModel):
         return cls(revoked=ended.count, durable=ended.durable, journaled=ended.journaled)
 
 
-class StateResponse(BaseModel):
+class StateResponse(BaseModel, defer_build=True):
     """The state of the service."""
 
     status: Literal["ok"] = "ok"
 
 
-class WrongField(BaseModel):
+class WrongField(BaseModel, defer_build=True):
     """An invalid field of the request."""
 
     field: str
     message: str
 
 
-class ProblemResponse(BaseModel):
+class ProblemResponse(BaseModel, defer_build=True):
     """Problem details (RFC 9457)."""
 
     type: str = Field(examples=["urn:clusterpass:error:token_expired"])

@@ -57,7 +57,11 @@ class StoreSettings(StoreAccess):
     """Where sessions are stored."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+        defer_build=True,  # of all that inherits from this only the last is ever used
     )
 
     store_url: SecretStr = Field(
