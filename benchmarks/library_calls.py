@@ -80,8 +80,8 @@ def run(*, rounds: int = 15, calls: int = 2000) -> Report:
             "by itself); and of the script alone (`INFO commandstats`). The whole is the time from "
             "the call to its result, divided by the number of tasks. A first verify is that of a "
             "token that a manager has never seen. The sessions that are refreshed and logged out "
-            "are in the memory of the manager that does it. The last rows are logins of one subject, "
-            "of as many sessions as are allowed, one at a time."
+            "are in the memory of the manager that does it. The last rows are logins of one "
+            "subject, of as many sessions as are allowed, one at a time."
         ),
         columns=("call", "client", "client : signature", "store", "script", "whole"),
         rows=[["one signature", f"{signature:.0f}", "1", "", "", ""], *rows],
