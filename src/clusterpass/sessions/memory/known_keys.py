@@ -42,7 +42,7 @@ class KnownKeys:
         """``lock``: creates a reentrant lock."""
         self.how: Final = config.keys.managed or ManagedKeys()
         self._clock = clock
-        self._purpose: Final = f"clusterpass signing key {keyspace.namespace} ".encode()
+        self._purpose: Final = purpose(keyspace.namespace)
         self._wrapping: Final = KeyEncryptionKeys(config.key_encryption_keys)
         self._opened: Final = OpenedKeys(self._wrapping, self._purpose, self.how)
         self._token_seconds = config.access_lifetime + config.expiry_leeway
@@ -220,6 +220,11 @@ class KnownKeys:
         if name not in self._told:
             self._told.add(name)
             logger.error("a signing key in the store cannot be used: %s", why)
+
+
+def purpose(namespace: str) -> bytes:
+    """What a key of a namespace is wrapped for; its id follows."""
+    return f"clusterpass signing key {namespace} ".encode()
 
 
 def _is_revoked(kid: str, value: bytes) -> bool:

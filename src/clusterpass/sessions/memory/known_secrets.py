@@ -67,7 +67,7 @@ class KnownSecrets:
         """``random_bytes``: returns n unpredictable bytes. ``lock``: creates a reentrant lock."""
         self._config, self._clock, self._random_bytes = config, clock, random_bytes
         self._keys = config.keys
-        self._purpose = f"clusterpass refresh secret {keyspace.namespace}".encode()
+        self._purpose = purpose(keyspace.namespace)
         self._wrapping: Final = KeyEncryptionKeys(config.key_encryption_keys)
         self._stored: dict[str, bytes] = {}
         self._read: dict[str, tuple[int, RefreshSecret]] = {}
@@ -305,6 +305,11 @@ class KnownSecrets:
             older_keys=[key for key in self._keys.all() if key.can_derive],
             for_previous=config.compatibility == "previous",
         )
+
+
+def purpose(namespace: str) -> bytes:
+    """What a secret of a namespace is wrapped for."""
+    return f"clusterpass refresh secret {namespace}".encode()
 
 
 def _name_of(secret: RefreshSecret) -> str:
