@@ -7,7 +7,8 @@ from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnava
 from clusterpass.protocol.calls.secrets import COPIES, add_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.sessions.copies import Copies
+from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.copies import MARKER, Copies, note_pruned
 from clusterpass.sessions.memory.known_secrets import KIND, KnownSecrets
 from clusterpass.sessions.search import search
 from clusterpass.sessions.signing_keys import SigningKeys
@@ -28,14 +29,24 @@ class RefreshSecrets:
         keyspace: Keyspace,
         deadline: float,
         signing: SigningKeys | None = None,
+        trail: AuditTrail | None = None,
     ) -> None:
         """``deadline``: seconds after which the store gives up on a call. ``signing``: the signing
-        keys, where the store has them; whoever makes a token needs them too.
+        keys, where the store has them; whoever makes a token needs them too. ``trail``: is told
+        what was removed.
         """
         self._known = known
         self._signing = signing
         self._keyspace = keyspace
-        self._copies: Final = Copies(known, keyspace, deadline, fills="", tells=False)
+        self._copies: Final = Copies(
+            known,
+            keyspace,
+            deadline,
+            fills="",
+            tells=False,
+            marker=MARKER + KIND,
+            on_pruned=note_pruned(trail, "prune_refresh_secrets"),
+        )
         self._told: set[bytes] = set()
 
     def replace_keys(self, keys: KeyRing) -> None:

@@ -26,6 +26,8 @@ logger: Final = logging.getLogger("clusterpass.keys")
 KIND: Final = "k:"
 _ASK_AGAIN_AFTER: Final = 1.0
 _OLD_AFTER: Final = 60.0
+_SOON: Final = 86_400
+"""Seconds by which clocks may differ of whoever removes a key, and whoever might put it back."""
 
 
 class KnownKeys:
@@ -140,14 +142,29 @@ class KnownKeys:
                 raise failure
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is known here and not in the copy that ``values`` are, or revoked only here."""
+        """What is known here and not in the copy that ``values`` are, or revoked only here; but
+        nothing that can no longer matter, or may soon not: others remove it."""
         found = {}
         with self._lock:
+            now = self._clock.wall() + _SOON
+            stale = KeySchedule(self._stored.values(), now, self._token_seconds).stale()
             for name, key in self._stored.items():
+                if key.kid in stale:
+                    continue
                 value = values.get(name)
                 if value is None or (key.revoked and not _is_revoked(key.kid, value)):
                     found[name] = key.encode()
         return found
+
+    def stale(self, values: Mapping[str, bytes]) -> dict[str, tuple[bytes, int]]:
+        """The keys in a copy that can no longer matter, and since when."""
+        with self._lock:
+            stale = self.schedule().stale()
+        return {
+            KIND + kid: (values[KIND + kid], due)
+            for kid, due in stale.items()
+            if KIND + kid in values
+        }
 
     def is_in(self, values: Mapping[str, bytes]) -> bool:
         """Whether a copy has a key."""
