@@ -107,11 +107,18 @@ def test_a_key_that_verifies_no_more_is_removed_once(engine, in_store, namespace
 
 
 def test_a_retired_secret_is_removed_and_stays_away(engine, in_store, namespace):
+    in_store = dataclasses.replace(
+        in_store,
+        absolute_lifetime=3600,
+        idle_lifetime=3600,
+        remember_lifetime=7200,
+        remember_idle_lifetime=7200,
+    )
     with opened_apart(engine, in_store, namespace) as one:
         before = one.login("alice")
         (leaked,) = copies(engine, namespace, b"r:")[0]
         one.keys.rotate_refresh_secret(retire_others=True)
-        old = json.dumps({"retired": (time.time() - 20 * YEAR) * 1000}).encode()
+        old = json.dumps({"retired": (time.time() - 31 * 86_400) * 1000}).encode()
         change(engine, namespace, b"r:", lambda name, value: old if name == leaked else value)
         with opened_apart(engine, in_store, namespace) as fresh:
             fresh.login("bob")

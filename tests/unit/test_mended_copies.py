@@ -60,9 +60,11 @@ class Copies:
             for name, value in zip(pairs[::2], pairs[1::2], strict=True):
                 assert isinstance(name, bytes)
                 assert isinstance(value, bytes)
-                kinds = {each[:2] for each in values}
+                kinds = {each[:2] for each, held in values.items() if b'"retired"' not in held}
                 is_new = name not in values and (when == b"" or name[:2] not in kinds)
-                if when == b"always" or is_new:
+                if b'"retired"' in values.get(name, b""):
+                    continue
+                if when == b"always" or is_new or b'"retired"' in value:
                     values[name] = value
         return call.read([part for pair in values.items() for part in pair])
 
@@ -231,6 +233,43 @@ def test_where_every_key_is_revoked_none_is_in_force(time: Time, copies: Copies)
     copies.run(one.context.secrets.tokens())
     assert rings[-1].find(kid) is None
     assert rings[-1].signing_key.can_derive, "another one was made"
+
+
+def test_where_all_secrets_were_retired_another_one_is_made(time: Time, copies: Copies) -> None:
+    """As by two administrators who retire each other's at once."""
+    before = flows(time)
+    tokens = copies.run(before.context.secrets.tokens())
+    (name,) = copies.held[NAMES[0]]
+    for each in NAMES:
+        copies.held[each][name] = b'{"retired": 1}'
+    fresh = copies.run(flows(time).context.secrets.tokens())
+    time.seconds += 61
+    again = copies.run(before.context.secrets.tokens())
+    assert again is not tokens
+    assert fresh is not None
+    live = [[n for n, v in copies.held[each].items() if b"retired" not in v] for each in NAMES]
+    assert live[0] == live[1] == live[2]
+    assert len(live[0]) == 1
+    assert name not in live[0]
+
+
+def test_a_copy_that_lacks_a_retirement_gives_no_secret_back(time: Time, copies: Copies) -> None:
+    one = flows(time)
+    copies.run(one.context.secrets.tokens())
+    (name,) = copies.held[NAMES[0]]
+    whole = copies.held[NAMES[1]][name]
+    for each in NAMES:
+        copies.held[each][name] = b'{"retired": 1}'
+    for _ in range(3):
+        time.seconds += 61
+        copies.run(one.context.secrets.tokens())
+    for each in NAMES:  # a failover has lost the retirement, and what came after it
+        copies.held[each] = {name: whole}
+    time.seconds += 61
+    assert copies.run(one.context.secrets.tokens()) is not None
+    time.seconds += 61
+    copies.run(one.context.secrets.tokens())
+    assert {copies.held[each][name] for each in NAMES} == {b'{"retired": 1}'}
 
 
 DAY = 86_400

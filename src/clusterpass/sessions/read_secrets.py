@@ -145,7 +145,8 @@ class RefreshSecrets:
 
     def _latest(self) -> RefreshTokens:
         latest = self._known.latest
-        assert latest is not None  # each way of reading them ends with one, or raises
+        if latest is None:  # all were retired, and another process makes one at this moment
+            raise lacking_secrets()
         return latest
 
     def _read(self, *, all_copies: bool) -> Flow[None]:
@@ -153,7 +154,11 @@ class RefreshSecrets:
         announce those of the configuration."""
         known = self._known
         empty = yield from self._copies.read(all_copies=all_copies)
+        if known.latest is None and not empty:  # a copy says that what another has was retired
+            empty = yield from self._copies.read(all_copies=True)
         if known.latest is None and empty:
+            # Where one was retired that a copy still has, it would be taken for the first.
+            yield from self._copies.fill(empty)
             answer: Answer[dict[str, bytes]] = yield add_secrets(
                 self._keyspace, empty[0], known.proposal(), when="first"
             )

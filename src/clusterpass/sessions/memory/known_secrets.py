@@ -50,6 +50,8 @@ process has read a copy by then. One that had not would take a token for stolen 
 secret has derived."""
 _KEPT: Final = 30 * 86_400
 """Seconds for which the name of a retired secret stays, beyond the life of a session."""
+_CLOCKS_ARE_SET: Final = 1_767_225_600.0
+"""The first second of 2026: no process of this release has run before."""
 _SOON: Final = 86_400
 """Seconds by which clocks may differ of whoever removes a name, and whoever might put it back."""
 _OLD_AFTER: Final = 80.0
@@ -201,6 +203,8 @@ class KnownSecrets:
             self._due_at = self._learned_at + seconds
             if self._read or self.is_configured:
                 self._tokens = self._tokens_of(self._in_order())
+            elif not self._closed():
+                self._tokens = None  # all were retired: nothing is made or accepted by them
 
     def stale(self, values: Mapping[str, bytes]) -> dict[str, tuple[bytes, int]]:
         """The names of retired secrets in a copy that can no longer matter, and since when; also of
@@ -214,8 +218,13 @@ class KnownSecrets:
         return found
 
     def is_in(self, values: Mapping[str, bytes]) -> bool:
-        """Whether a copy has a secret, or none is needed."""
-        return self.is_configured or any(name.startswith(KIND) for name in values)
+        """Whether a copy has a secret that was not retired, or none is needed."""
+        with self._lock:
+            return self.is_configured or any(
+                name.startswith(KIND) and not _is_retired(value)
+                for name, value in values.items()
+                if not _is_retired(self._stored.get(name, b""))
+            )
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
         """What is known here and not in the copy that ``values`` are, or retired only here; nothing
@@ -228,7 +237,7 @@ class KnownSecrets:
                 name: value
                 for name, value in self._stored.items()
                 if name not in values or (_is_retired(value) and not _is_retired(values[name]))
-                if (given_up_at(value) or soon) + self._kept > soon
+                if (given_up_at(value) or math.inf) + self._kept > soon
             }
 
     def rewrapped(self, copy: int, values: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -352,11 +361,12 @@ def _name_of(secret: RefreshSecret) -> str:
 
 def given_up_at(value: bytes) -> float | None:
     """When a secret was retired, in seconds since the epoch; None: it was not, as far as this
-    release can tell."""
+    release can tell, or by a process whose clock was not set."""
     try:
-        return float(json.loads(value)["retired"]) / 1000
+        at = float(json.loads(value)["retired"]) / 1000
     except (ValueError, TypeError, KeyError):
         return None
+    return at if at > _CLOCKS_ARE_SET else None
 
 
 def _is_retired(value: bytes) -> bool:
