@@ -122,3 +122,35 @@ def test_a_store_that_is_away_is_told_soon_and_is_no_ban(run, command):
     saying = "cannot be reached" if command == "add" else "temporarily unavailable"
     assert_refused(outcome, saying=saying)
     assert time.monotonic() - began < 10
+
+
+def test_a_name_means_whoever_logs_in_by_it(run, manager):
+    kept, typed = "Zo\u00eb", "Zoe\u0308"
+    run("users", "add", typed, "--password-stdin", text_in="correct horse battery\n")
+    manager.login(kept)
+    added = json.loads(run("bans", "add", typed, "--json").stdout)
+    assert (added["subject"], added["known"], added["ended"]) == (kept, True, 1)
+    with pytest.raises(SubjectBanned):
+        manager.login(kept)
+    assert run("bans", "check", typed).returncode == 3
+    assert len(json.loads(run("bans", "list", typed, "--json").stdout)) == 1
+    noted = run("audit", "tail", "--json", "--action", "ban", "--subject", typed).stdout
+    assert json.loads(noted)["subject"] == kept
+    assert run("bans", "lift", typed).stdout.startswith("lifted the ban")
+    manager.login(kept)
+    assert json.loads(run("claims", "set", typed, '{"a": 1}', "--json").stdout)["updated"] == 1
+    assert json.loads(run("claims", "get", typed).stdout) == {"a": 1}
+    assert len(json.loads(run("sessions", "list", typed, "--json").stdout)["sessions"]) == 1
+    assert json.loads(run("sessions", "show", typed, "--json").stdout)["subject"] == kept
+    assert json.loads(run("sessions", "history", typed, "--json").stdout)
+    assert run("sessions", "revoke", typed, "--all").stdout.startswith("ended 1 session")
+
+
+def test_a_ban_of_nobody_says_so(run, manager):
+    run("users", "add", "alice", "--password-stdin", text_in="correct horse battery\n")
+    assert "the directory has no user" in run("bans", "add", "Alice").stderr
+    assert run("bans", "add", "alice").stderr == ""
+    assert json.loads(run("bans", "add", "alice ", "--json").stdout)["known"] is False
+    checks = {"CLUSTERPASS_PASSWORD_CHECK": "os:getcwd"}
+    unasked = run("bans", "add", "Alice", "--json", **checks)
+    assert (json.loads(unasked.stdout)["known"], unasked.stderr) == (None, "")

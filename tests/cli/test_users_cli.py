@@ -8,6 +8,8 @@ import pytest
 
 from clusterpass import InvalidCredentials, UserDirectory
 
+from .conftest import assert_refused
+
 PASSWORD = "correct horse battery\n"
 
 
@@ -122,3 +124,11 @@ def test_links_are_printed_alone(run, manager):
     assert "?token=cpl_" in again["link"]
     for verb, name in (("reset-link", "nobody"), ("invite", "alice")):
         assert run("users", verb, name).returncode == 1
+
+
+def test_no_link_is_made_where_the_page_is_turned_off(run, manager):
+    run("users", "add", "alice", "--password-stdin", text_in="correct horse battery\n")
+    for verb, name in (("reset-link", "alice"), ("invite", "bob")):
+        refused = run("users", verb, name, CLUSTERPASS_LOGIN_ENABLED="false")
+        assert_refused(refused, saying="login_enabled is off")
+    assert [each["name"] for each in json.loads(run("users", "list", "--json").stdout)] == ["alice"]

@@ -304,3 +304,20 @@ def test_a_secret_that_does_not_open_here_ends_no_session(engine, config, namesp
                 assert failure.value.reason == "secrets"
             again = manager.refresh(pair.refresh_token)
             assert again.refresh_token == latest.refresh_token, "nobody stole it"
+
+
+def test_where_all_secrets_were_retired_another_one_is_made(engine, config, namespace):
+    """As by two administrators who retire each other's at the same moment."""
+    with opened_apart(engine, config, namespace) as before:
+        pair = before.login("alice")
+        for number, held in enumerate(copies(engine, namespace)):
+            key = Keyspace(namespace).secrets(SLOTS_WITH_CUTOFF[number])
+            with home_of(engine, key) as client:
+                client.hset(key, mapping=dict.fromkeys(held, b'{"retired": 1800000000000}'))
+        with opened_apart(engine, config, namespace) as fresh:
+            newer = fresh.login("bob")
+            before._flows.context.secrets._known._due_at = 0.0  # a minute later
+            assert before.refresh(newer.refresh_token).session_id == newer.session_id
+            for manager in (before, fresh):
+                with pytest.raises(InvalidRefreshToken):
+                    manager.refresh(pair.refresh_token)

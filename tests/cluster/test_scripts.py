@@ -66,6 +66,7 @@ SCRIPTS = [
     "read_secrets",
     "add_secrets",
     "take_lease",
+    "prune_secrets",
 ]
 
 

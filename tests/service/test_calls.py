@@ -272,6 +272,27 @@ async def test_login_can_be_turned_off(start, settings):
     assert "/admin/sessions" in paths
 
 
+async def test_no_link_leads_to_a_page_that_is_turned_off(start, settings, directory, new_name):
+    root, name = new_name(), new_name()
+    directory.add(root, PASSWORD)
+    update = {"administrators": (root,), "login_enabled": False, "mail_sender": "os:getcwd"}
+    service = await start(settings.model_copy(update=update))
+    tokens = directory.login(root, PASSWORD)
+    headers = {"Authorization": f"Bearer {tokens.access_token}"}
+
+    async def asked(call, **more):
+        body = {"subject": name, **more}
+        return await service.client.post(f"/admin/{call}", json=body, headers=headers)
+
+    refused = await asked("invite", send_to="bob@example.org")
+    assert (refused.status_code, "login_enabled" in refused.json()["detail"]) == (400, True)
+    assert directory.find(name) is None  # nothing was changed
+    for call in ("invite", "reset-link"):
+        made = (await asked(call)).json()
+        assert (made["link"], made["subject"]) == (None, name)
+        assert directory.user_of_link(made["token"]) == name
+
+
 async def test_every_answer_has_safe_headers_and_an_id(service):
     for path in ("/healthz", "/verify", "/nix", "/openapi.json"):
         headers = (await service.client.get(path)).headers

@@ -357,3 +357,22 @@ async def test_too_many_confirmations(start, administration, root, alice):
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) > 0
     assert "Too many attempts. Try again in " in words(answers[-1])
+
+
+async def test_a_name_that_nobody_has_is_told_so_and_other_spellings_mean_the_user(
+    browser, service, sessions, directory, new_name, alice
+):
+    nobody = "There is no account of this name."
+    assert nobody not in await browser.text(page_of(alice))
+    assert nobody in await browser.text(page_of(alice.upper()))
+    name = f"{new_name()}-zo\u00eb"
+    directory.add(name, PASSWORD)
+    await service.login(name)
+    typed = name.replace("\u00eb", "e\u0308")
+    page = await browser.get(page_of(typed))
+    assert nobody not in words(page)
+    assert f"<h1><bdi>{name}</bdi></h1>" in page.text
+    token = dict(await browser.forms(page_of(typed)))["/page/subject/ban"]
+    form = {"subject": typed, "duration": "hour", "form_token": token}
+    await browser.post("/page/subject/ban", form)
+    assert [ban.scope for ban in await sessions.bans.list(name)] == [""]

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from clusterpass.cli.doctor import doctor
 from clusterpass.doctor import DoctorOptions, Finding, Report
+from clusterpass.doctor.stored_secrets import SecretSettings
 from clusterpass.model.errors import StoreUnavailable
 
 from .test_doctor import members, seen_by, sound
@@ -165,10 +166,12 @@ def test_the_settings_say_what_to_examine_unless_an_option_does(
     more = ("--only", "skew", "--only", "hosts", "--ignore", "tls")
     run(*options, "--write", "--user", "app", *more)
     whole = DoctorOptions(durability="primary", write=True, user="app")
+    own = SecretSettings(token_seconds=900)
+    others = SecretSettings(token_seconds=900, is_of_service=False)
     assert examined.asked == [
-        (STORE, DoctorOptions(durability="fsync"), (), ()),
-        (STORE, DoctorOptions(durability="primary"), (), ()),
-        ("redis://10.0.0.9", DoctorOptions(durability="fsync"), (), ()),
+        (STORE, DoctorOptions(durability="fsync", secrets=own), (), ()),
+        (STORE, DoctorOptions(durability="primary", secrets=own), (), ()),
+        ("redis://10.0.0.9", DoctorOptions(durability="fsync", secrets=others), (), ()),
         ("redis://10.0.0.9", whole, ("skew", "hosts"), ("tls",)),
     ]
 

@@ -13,6 +13,7 @@ from clusterpass.doctor import CHECKS, Check, checks, judge
 from clusterpass.doctor.collect import SETTINGS
 from clusterpass.doctor.findings import SEVERITIES
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, is_loopback
+from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret
 from clusterpass.model.errors import InvalidInput
 from clusterpass.store.address import Address
 from clusterpass.store.patience import Patience
@@ -185,6 +186,21 @@ def test_a_sound_deployment():
         (sound(node={"info": INFO | {"valkey_version": "8.0.1"}}), ("versions", "warning")),
         (sound(node={"clock": Clock(1.5, 0.01)}), ("clocks", "problem")),
         (sound(node={"round_trip": 0.2}), ("round-trip", "warning")),
+        # Secrets.
+        (
+            sound(
+                node={"secrets": (StoredSecret(name="x", is_key=False, why_closed="no key"),)},
+                secret_settings=SecretSettings(),
+            ),
+            ("secrets", "problem"),
+        ),
+        (
+            sound(
+                node={"secrets": (StoredSecret(name="x", is_key=True, why_closed="no key"),)},
+                secret_settings=SecretSettings(is_managed=True),
+            ),
+            ("secrets", "warning"),
+        ),
         # Clients and access.
         (
             sound(node={"info": INFO | {"client_output_buffer_limit_disconnections": "2"}}),

@@ -33,7 +33,9 @@ PAIRS = [
     (Claims, AsyncClaims),
     (OnlineSubjects, AsyncOnlineSubjects),
 ]
-WAIT_FOR_NOTHING = {"from_url", "off", "on", "recall", "replace_keys", "stats", "watch"}
+WAIT_FOR_NOTHING = {"from_url", "off", "on", "prepared_name", "recall", "replace_keys", "stats"} | {
+    "watch"
+}
 
 
 def verbs(kind: type) -> set[str]:

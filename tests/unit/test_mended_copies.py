@@ -53,16 +53,30 @@ class Copies:
         if call.script.name == "take_lease":
             return True
         values = self.held[call.keys[0]]
+        if call.script.name == "prune_secrets":
+            return self._pruned(values, *call.arguments[1:])
         if call.script.name == "add_secrets":
             when, _, *pairs = call.arguments
             for name, value in zip(pairs[::2], pairs[1::2], strict=True):
                 assert isinstance(name, bytes)
                 assert isinstance(value, bytes)
-                kinds = {each[:2] for each in values}
+                kinds = {each[:2] for each, held in values.items() if b'"retired"' not in held}
                 is_new = name not in values and (when == b"" or name[:2] not in kinds)
-                if when == b"always" or is_new:
+                if b'"retired"' in values.get(name, b""):
+                    continue
+                if when == b"always" or is_new or b'"retired"' in value:
                     values[name] = value
         return call.read([part for pair in values.items() for part in pair])
+
+    def _pruned(self, values: dict[bytes, bytes], *stale: Any) -> list[str]:
+        found = [
+            name
+            for name, value in zip(stale[::3], stale[1::3], strict=True)
+            if values.get(name) == value
+        ]
+        for name in found:
+            del values[name]
+        return [name.decode() for name in found]
 
     def wrapped_by(self, kind: bytes) -> list[str]:
         """Which key wraps what each copy holds."""
@@ -219,3 +233,88 @@ def test_where_every_key_is_revoked_none_is_in_force(time: Time, copies: Copies)
     copies.run(one.context.secrets.tokens())
     assert rings[-1].find(kid) is None
     assert rings[-1].signing_key.can_derive, "another one was made"
+
+
+def test_where_all_secrets_were_retired_another_one_is_made(time: Time, copies: Copies) -> None:
+    """As by two administrators who retire each other's at once."""
+    before = flows(time)
+    tokens = copies.run(before.context.secrets.tokens())
+    (name,) = copies.held[NAMES[0]]
+    for each in NAMES:
+        copies.held[each][name] = b'{"retired": 1}'
+    fresh = copies.run(flows(time).context.secrets.tokens())
+    time.seconds += 61
+    again = copies.run(before.context.secrets.tokens())
+    assert again is not tokens
+    assert fresh is not None
+    live = [[n for n, v in copies.held[each].items() if b"retired" not in v] for each in NAMES]
+    assert live[0] == live[1] == live[2]
+    assert len(live[0]) == 1
+    assert name not in live[0]
+
+
+def test_a_copy_that_lacks_a_retirement_gives_no_secret_back(time: Time, copies: Copies) -> None:
+    one = flows(time)
+    copies.run(one.context.secrets.tokens())
+    (name,) = copies.held[NAMES[0]]
+    whole = copies.held[NAMES[1]][name]
+    for each in NAMES:
+        copies.held[each][name] = b'{"retired": 1}'
+    for _ in range(3):
+        time.seconds += 61
+        copies.run(one.context.secrets.tokens())
+    for each in NAMES:  # a failover has lost the retirement, and what came after it
+        copies.held[each] = {name: whole}
+    time.seconds += 61
+    assert copies.run(one.context.secrets.tokens()) is not None
+    time.seconds += 61
+    copies.run(one.context.secrets.tokens())
+    assert {copies.held[each][name] for each in NAMES} == {b'{"retired": 1}'}
+
+
+DAY = 86_400
+
+
+def test_who_was_away_brings_no_secret_back_whose_name_was_removed(
+    time: Time, copies: Copies
+) -> None:
+    first, second = flows(time), flows(time)
+    for each in (first, second):
+        copies.run(each.context.secrets.tokens())
+    (leaked,) = copies.held[NAMES[0]]
+    copies.run(first.context.secrets.rotate(retires_others=True))
+    for _ in range(3 * 370):  # one goes on, the other sleeps
+        time.seconds += DAY
+        copies.run(first.context.secrets.tokens())
+    assert all(leaked not in copies.held[name] for name in NAMES)
+    for _ in range(4):
+        copies.run(second.context.secrets.tokens())
+        copies.run(first.context.secrets.tokens())
+        time.seconds += 61
+    assert all(leaked not in copies.held[name] for name in NAMES)
+    assert [len(copies.held[name]) for name in NAMES] == [1, 1, 1]
+
+
+def test_a_name_is_kept_for_as_long_as_a_session_lasts(time: Time, copies: Copies) -> None:
+    one = flows(time)
+    copies.run(one.context.secrets.tokens())
+    copies.run(one.context.secrets.rotate(retires_others=True))
+    time.seconds += 30 * DAY
+    for _ in range(3):
+        time.seconds += 61
+        copies.run(one.context.secrets.tokens())
+    assert [len(copies.held[name]) for name in NAMES] == [2, 2, 2]
+
+
+def test_keys_that_verify_no_more_are_removed_after_a_month(time: Time, copies: Copies) -> None:
+    one = flows(time, OLD, keys=KeyRing.in_store(ManagedKeys(rotate_after=10 * DAY)))
+    copies.run(one.context.secrets.tokens())
+    (first,) = [name for name in copies.held[NAMES[0]] if name.startswith(b"k:")]
+    counts = set()
+    for day in range(120):
+        time.seconds += DAY
+        copies.run(one.context.secrets.tokens())
+        keys = [name for name in copies.held[NAMES[0]] if name.startswith(b"k:")]
+        counts.add(len(keys))
+        assert (first in keys) == (day < 40), day
+    assert max(counts) <= 6

@@ -178,12 +178,21 @@ def check(context: click.Context, head: str | None, as_json: bool) -> None:
 
 def _test(wanted: dict[str, str | None]) -> Wanted:
     """Return the function that says whether an entry has what the options ask for."""
-    asked = {name: value for name, value in wanted.items() if value is not None}
+    asked = {name: _spelt(name, value) for name, value in wanted.items() if value is not None}
 
     def is_wanted(entry: "AuditEntry") -> bool:
-        return all(getattr(entry, name) == value for name, value in asked.items())
+        return all(_spelt(name, getattr(entry, name)) == value for name, value in asked.items())
 
     return is_wanted
+
+
+def _spelt(name: str, value: str | None) -> str | None:
+    """The value of a member, names of users in one spelling."""
+    if not value or name not in {"actor", "subject"} or value.isascii():
+        return value
+    from clusterpass.users.names import prepare_name  # noqa: PLC0415 - quick --help
+
+    return prepare_name(value)
 
 
 def _latest(

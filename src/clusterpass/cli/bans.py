@@ -18,7 +18,7 @@ from clusterpass.cli.output import (
     print_table,
     printable,
 )
-from clusterpass.cli.store_connection import config_option, open_sessions
+from clusterpass.cli.store_connection import config_option, open_about
 from clusterpass.cli.time_arguments import parse_duration
 from clusterpass.cli.value_types import TEXT
 from clusterpass.model.errors import SubjectBanned
@@ -32,6 +32,9 @@ def bans(context: click.Context, config: Path | None) -> None:
 
     A ban from everything refuses the subject's logins and ends its sessions. A ban from a scope
     leaves the sessions alone; the application checks for it where that scope matters.
+
+    SUBJECT is the user who logs in by that name, however its letters are composed; capital letters
+    and spaces count. A ban of a name that the user directory does not have says so.
     """
     context.obj = config
 
@@ -79,14 +82,28 @@ def add(
     the same scope replaces the first.
     """
     seconds = None if duration is None else parse_duration(duration)
-    with open_sessions(config) as manager:
+    with open_about(config, subject) as (manager, named):
+        subject = named.subject
         ended = manager.bans.add(
             subject, reason=reason, for_seconds=seconds, scope=scope or "", level=level
+        )
+        is_known = None if ended.journaled else named.is_known()
+    if is_known is False and not ended.count:
+        click.echo(
+            f"note: the directory has no user {printable(subject)}, and nobody of that name was"
+            " logged in; capital letters and spaces count",
+            err=True,
         )
     print_outcome(
         f"banned {printable(subject)}{_from(scope)}, ended"
         f" {counted(ended.count, 'session')}{confirmed(durable=ended.durable)}",
-        {"subject": subject, "scope": scope or "", "ended": ended.count, "durable": ended.durable},
+        {
+            "subject": subject,
+            "known": is_known,
+            "scope": scope or "",
+            "ended": ended.count,
+            "durable": ended.durable,
+        },
         as_json=as_json,
     )
 
@@ -102,8 +119,12 @@ def add(
 @click.pass_obj
 def lift(config: Path | None, subject: str, scope: str | None, as_json: bool) -> None:
     """Lift the ban of SUBJECT from everything, or from one scope."""
-    with open_sessions(config) as manager:
-        lifted = manager.bans.lift(subject, scope=scope or "")
+    with open_about(config, subject) as (manager, named):
+        lifted = manager.bans.lift(named.subject, scope=scope or "")
+        if not lifted.count and named.subject != subject:
+            # A ban of before, when names were taken as they were spelt.
+            lifted = manager.bans.lift(subject, scope=scope or "")
+        subject = named.subject
     ban = f"ban of {printable(subject)}{_from(scope)}"
     sentence = f"there is no {ban}"
     if lifted.count:
@@ -126,8 +147,8 @@ def lift(config: Path | None, subject: str, scope: str | None, as_json: bool) ->
 @click.pass_obj
 def list_bans(config: Path | None, subject: str, as_json: bool) -> None:
     """List the bans of SUBJECT that are in force."""
-    with open_sessions(config) as manager:
-        found = manager.bans.list(subject)
+    with open_about(config, subject) as (manager, named):
+        found = manager.bans.list(named.subject)
     if as_json:
         print_json([dataclasses.asdict(ban) for ban in found])
         return
@@ -168,7 +189,8 @@ def check(config: Path | None, subject: str, scope: str | None, level: int, as_j
 
     The exit status is 0 if SUBJECT is not banned, 3 if it is, and 1 if that cannot be determined.
     """
-    with open_sessions(config) as manager:
+    with open_about(config, subject) as (manager, named):
+        subject = named.subject
         try:
             manager.bans.check(subject, scope or "", level=level)
         except SubjectBanned as refusal:

@@ -15,7 +15,7 @@ from clusterpass.cli.output import (
     print_outcome,
     printable,
 )
-from clusterpass.cli.store_connection import config_option, open_sessions
+from clusterpass.cli.store_connection import config_option, open_about
 from clusterpass.model.errors import InvalidInput
 
 
@@ -37,8 +37,8 @@ def claims(context: click.Context, config: Path | None) -> None:
 @click.pass_obj
 def get(config: Path | None, subject: str) -> None:
     """Print the live claims of SUBJECT as a JSON object."""
-    with open_sessions(config) as manager:
-        print_json(dict(manager.claims.get(subject)))
+    with open_about(config, subject) as (manager, named):
+        print_json(dict(manager.claims.get(named.subject)))
 
 
 @claims.command(
@@ -65,7 +65,8 @@ def set_claims(config: Path | None, subject: str, text: str, as_json: bool) -> N
         raise InvalidInput("the claims are not valid JSON") from None
     if not isinstance(members, dict):
         raise InvalidInput('the claims must be a JSON object, such as {"plan": "pro"}')
-    with open_sessions(config) as manager:
+    with open_about(config, subject) as (manager, named):
+        subject = named.subject
         applied = manager.claims.set(subject, members)
     sentence = f"updated {counted(applied.count, 'session')}{confirmed(durable=applied.durable)}"
     if applied.count == 0 and members:

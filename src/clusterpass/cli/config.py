@@ -59,25 +59,58 @@ def check(context: click.Context, config: Path | None, as_json: bool) -> None:
     """Check all that "clusterpass serve" checks before it starts, without starting.
 
     That is the settings, the signing keys, the password check and the rules of authz_policy. The
-    port may be in use, as by the service that runs now. The store is not asked; "clusterpass
-    doctor" inspects it.
+    port may be in use, as by the service that runs now. Of the store it is asked whether the keys
+    and secrets in it open with key_encryption_keys, and standard error says if it does not answer;
+    "clusterpass doctor" inspects all else.
 
-    The exit status is 0 if the service would start, and 1 if it would not.
+    The exit status is 0 if the service would start and issue tokens, and 1 if it would not.
     """
     try:
-        _would_start(config)
+        settings = _would_start(config)
+        unasked = _would_open(settings)
     except ConfigurationError as error:
         if not as_json:
             raise
         print_json({"valid": False, "problem": error.message})
         context.exit(ExitStatus.FAILED)
+    if unasked:
+        click.echo(f"note: whether what the store holds opens is not known: {unasked}", err=True)
     if as_json:
         print_json({"valid": True, "problem": None})
     else:
         click.echo("The settings are valid.")
 
 
-def _would_start(file: Path | None) -> None:
+def _would_open(settings: "Settings") -> str:
+    """Return why the store could not be asked; empty: it was.
+
+    Raises ConfigurationError for keys and secrets in it that do not open.
+    """
+    from clusterpass import ClusterPassError, KeyRing, SessionManager  # noqa: PLC0415
+    from clusterpass.doctor.checks.secrets import secrets  # noqa: PLC0415 - quick --help
+    from clusterpass.doctor.see_secrets import see_secrets  # noqa: PLC0415 - quick --help
+    from clusterpass.doctor.stored_secrets import SecretSettings  # noqa: PLC0415 - quick --help
+    from clusterpass.store.store_url import parse_store_url  # noqa: PLC0415
+
+    url = settings.full_store_url()
+    if parse_store_url(url).is_embedded:
+        return ""  # its store begins with it
+    keys = settings.key_ring() if settings.managed_keys else KeyRing.generate()
+    config = settings.session_config(keys)
+    try:
+        with SessionManager.from_url(url, config) as sessions:
+            seen = see_secrets(sessions.store, SecretSettings.of(config))
+    except ConfigurationError:
+        raise
+    except ClusterPassError as error:
+        return error.message
+    problems = [each for each in secrets.judge(seen) if each.severity == "problem"]
+    if problems:
+        raise ConfigurationError(f"{problems[0].found} {problems[0].remedy}")
+    return ""
+
+
+def _would_start(file: Path | None) -> "Settings":
     import sys  # noqa: PLC0415 - its path is changed
 
     from clusterpass.service.app import create_app  # noqa: PLC0415 - quick --help
@@ -87,6 +120,7 @@ def _would_start(file: Path | None) -> None:
     if settings.password_check:
         sys.path.insert(0, str(Path.cwd()))  # as "serve" does
     create_app(settings)
+    return settings
 
 
 def _without_secrets(settings: "Settings") -> dict[str, Any]:

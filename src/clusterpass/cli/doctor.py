@@ -20,9 +20,12 @@ from clusterpass.cli.store_connection import config_option
 from clusterpass.cli.value_types import TEXT, FiniteRange
 from clusterpass.config import Durability
 from clusterpass.doctor import CHECKS, DoctorOptions, Finding, Report, examine
+from clusterpass.doctor.stored_secrets import SecretSettings
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.service.settings.loading import load_settings
+from clusterpass.service.settings.service import Settings
 from clusterpass.store.store_url import redact_store_url
+from clusterpass.tokens.keyring import KeyRing
 
 _FEW: Final = 4
 _MARKS: Final = {
@@ -132,11 +135,13 @@ def doctor(
     CLUSTERPASS_STORE_URL instead. docs/reference/doctor.md explains every check.
     """
     try:
+        secrets = None
         if store is None or durability is None:
             settings = load_settings(config)
+            secrets = _secrets_of(settings, is_of_service=store is None)
             store = store or settings.full_store_url()
             durability = durability or settings.durability
-        options = DoctorOptions(durability=durability, write=write, user=user)
+        options = DoctorOptions(durability=durability, write=write, user=user, secrets=secrets)
         look = partial(examine, store, options, only=only, ignore=ignore)
         status_of = partial(_status_of, strict=strict)
         if is_watch:
@@ -149,6 +154,12 @@ def doctor(
     else:
         _print(report, store)
     context.exit(status_of(report))
+
+
+def _secrets_of(settings: Settings, *, is_of_service: bool) -> SecretSettings:
+    """What the settings say of the store's secrets; the file of the signing keys is not read."""
+    keys = settings.key_ring() if settings.managed_keys else KeyRing.generate()
+    return SecretSettings.of(settings.session_config(keys), is_of_service=is_of_service)
 
 
 def _status_of(report: Report, *, strict: bool) -> int:

@@ -26,7 +26,7 @@ from clusterpass.cli.session_output import (
     session_facts,
     table_row,
 )
-from clusterpass.cli.store_connection import config_option, open_sessions
+from clusterpass.cli.store_connection import config_option, open_about, open_sessions
 from clusterpass.cli.time_arguments import parse_time
 from clusterpass.cli.value_types import TEXT
 from clusterpass.model.errors import InvalidInput, SessionNotFound
@@ -85,10 +85,11 @@ def list_sessions(
         )
     found: list[Session] = []
     following: str | None = None
-    with open_sessions(config) as manager:
-        if subject is not None:
-            found = manager.sessions(subject)
-        else:
+    if subject is not None:
+        with open_about(config, subject) as (manager, named):
+            found = manager.sessions(named.subject)
+    else:
+        with open_sessions(config) as manager:
             while True:
                 page = manager.online.page(cursor, limit=limit)
                 found += page.sessions
@@ -127,7 +128,8 @@ def show(config: Path | None, subject: str, session_id: str | None, as_json: boo
     Bans and live claims of SUBJECT are shown as well. SESSION_ID is in the output of "sessions
     list".
     """
-    with open_sessions(config) as manager:
+    with open_about(config, subject) as (manager, named):
+        subject = named.subject
         found = [
             each
             for each in manager.sessions(subject)
@@ -165,8 +167,8 @@ def show(config: Path | None, subject: str, session_id: str | None, as_json: boo
 @click.pass_obj
 def history(config: Path | None, subject: str, as_json: bool) -> None:
     """Show the history of SUBJECT's sessions, newest entry first."""
-    with open_sessions(config) as manager:
-        entries = manager.history(subject)
+    with open_about(config, subject) as (manager, named):
+        entries = manager.history(named.subject)
     if as_json:
         print_json([dataclasses.asdict(entry) for entry in entries])
         return
@@ -219,7 +221,8 @@ def revoke(
     """
     if [session_id is not None, device_type is not None, every].count(True) != 1:
         raise InvalidInput("give exactly one of SESSION_ID, --device-type and --all")
-    with open_sessions(config) as manager:
+    with open_about(config, subject) as (manager, named):
+        subject = named.subject
         if session_id is not None:
             ended = manager.revoke(subject, session_id, reason=reason)
         else:

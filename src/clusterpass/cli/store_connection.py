@@ -7,6 +7,7 @@ keys file of the service.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -43,6 +44,41 @@ def open_sessions(config: Path | None) -> "Iterator[SessionManager]":
 
     with open_manager(SessionManager, config) as sessions:
         yield sessions
+
+
+@contextmanager
+def open_about(config: Path | None, name: str) -> "Iterator[tuple[SessionManager, Named]]":
+    """Open a session manager, as :func:`open_sessions` does; also whom ``name`` means."""
+    from clusterpass import StoreUnavailable, UserDirectory  # noqa: PLC0415 - quick --help
+    from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
+
+    has_directory = load_settings(config).password_check is None
+    with open_sessions(config) as sessions:
+        if not has_directory:
+            yield sessions, Named(name)
+            return
+        with UserDirectory(sessions) as users:
+            subject = users.subject_of(name)
+
+            def is_known() -> bool | None:
+                try:
+                    found = users.find(subject)
+                except StoreUnavailable:
+                    return None
+                return found is not None and found.name == subject
+
+            yield sessions, Named(subject, is_known)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom a name on the command line means."""
+
+    subject: str
+    """The subject, as logins by that name have it."""
+    is_known: Callable[[], bool | None] = lambda: None
+    """Whether the user directory has the user, which asks the store; None: there is no directory,
+    or it cannot be asked."""
 
 
 @contextmanager

@@ -149,6 +149,7 @@ def reset_link(config: Path | None, *, name: str, send_to: str | None, as_json: 
     Whoever has the link can set the password: give it to the user alone.
     """
     settings = _settings(config)
+    _require_page(settings)
     send = _sender(settings, send_to)
     with _directory(config) as directory:
         made = directory.make_link(name, for_seconds=settings.reset_link_lifetime)
@@ -163,6 +164,7 @@ def reset_link(config: Path | None, *, name: str, send_to: str | None, as_json: 
 def invite(config: Path | None, *, name: str, send_to: str | None, as_json: bool) -> None:
     """Add the user NAME, and print a link by which the user sets the first password."""
     settings = _settings(config)
+    _require_page(settings)
     send = _sender(settings, send_to)
     with _directory(config) as directory:
         made = directory.invite(name, for_seconds=settings.invitation_lifetime)
@@ -221,6 +223,12 @@ def _settings(config: Path | None) -> "Settings":
     from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415 - quick --help
 
     return load_settings(config)
+
+
+def _require_page(settings: "Settings") -> None:
+    from clusterpass.service.calls.links import require_page  # noqa: PLC0415 - quick --help
+
+    require_page(settings)
 
 
 def _sender(settings: "Settings", send_to: str | None) -> "Sender | None":

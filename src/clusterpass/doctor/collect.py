@@ -16,9 +16,10 @@ from clusterpass.config import Durability
 from clusterpass.doctor.behind_sentinels import find_servers
 from clusterpass.doctor.node_connection import CONNECTION_FAILURES, NodeConnection, describe_failure
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot
+from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret, describe_secrets
 from clusterpass.doctor.trial_write import write_on_trial
 from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
-from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.store.acl import (
     ALWAYS,
     FOR_AUDIT,
@@ -77,6 +78,8 @@ class DoctorOptions:
     """The durability that the application is configured with."""
     write: bool = False
     """Whether to write a key on each primary; it expires after ten seconds."""
+    secrets: SecretSettings | None = None
+    """What is configured of the keys and secrets in the store; None: these are not read."""
     user: str | None = None
     """The ACL user whose permissions are checked; None for the user of the store URL."""
 
@@ -122,6 +125,7 @@ def collect_snapshot(location: StoreLocation, options: DoctorOptions) -> Snapsho
         durability=options.durability,
         patience=location.patience,
         has_tried=options.write,
+        secret_settings=options.secrets,
         taken_at=time.time(),
     )
 
@@ -200,6 +204,7 @@ def _query_all(
         allowed_beyond=tuple(sorted(TOO_WIDE.keys() & (allowed or ()))),
         certificate_expires_at=_expiry(node),
         tracking=_tracking(node, location.keyspace),
+        secrets=_secrets(node, location.keyspace, options.secrets),
     )
 
 
@@ -305,6 +310,24 @@ def _is_open(location: StoreLocation, context: ssl.SSLContext | None, address: A
             return not isinstance(node.ask("PING"), ServerError)
     except CONNECTION_FAILURES:
         return False
+
+
+def _secrets(
+    node: NodeConnection, keyspace: Keyspace, settings: SecretSettings | None
+) -> tuple[StoredSecret, ...] | None:
+    """What the copies hold that the node serves; None where it serves none, or does not tell."""
+    if settings is None:
+        return None
+    keys = [keyspace.secrets(slot) for slot in SLOTS_WITH_CUTOFF]
+    replies = node.ask_together(*(("HGETALL", key) for key in keys))
+    found: list[StoredSecret] = []
+    for reply in replies:
+        if isinstance(reply, list):  # RESP2
+            reply = dict(zip(reply[::2], reply[1::2], strict=True))  # noqa: PLW2901
+        if isinstance(reply, dict):
+            values = {_text(name): value for name, value in reply.items()}
+            found += describe_secrets(values, keyspace.namespace, settings)
+    return None if all(isinstance(each, ServerError) for each in replies) else tuple(found)
 
 
 def _tracking(node: NodeConnection, keyspace: Keyspace) -> str:

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Final, Literal
 
 from clusterpass.config import Durability
+from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret
 from clusterpass.store.address import Address
 from clusterpass.store.patience import Patience
 from clusterpass.store.topology.members import Member
@@ -69,6 +70,8 @@ class NodeSnapshot:
     certificate_expires_at: float | None = None
     """When the certificate expires, as a Unix time; None without TLS."""
     trial: Trial | None = None
+    secrets: tuple[StoredSecret, ...] | None = None
+    """What the copies of the secrets that this node serves hold; None where it serves none."""
 
     @property
     def answered(self) -> bool:
@@ -135,6 +138,8 @@ class Snapshot:
     patience: Patience = _PATIENCE
     has_tried: bool = False
     """Whether a trial write was requested."""
+    secret_settings: SecretSettings | None = None
+    """What is configured of the secrets in the store; None: that is not known."""
     taken_at: float = 0.0
     """When the snapshot was taken, as a Unix time."""
 
@@ -157,6 +162,22 @@ class Snapshot:
     def is_local(self) -> bool:
         """Whether every node is on this machine."""
         return bool(self.nodes) and all(is_loopback(node.address.host) for node in self.nodes)
+
+    @property
+    def secrets(self) -> tuple[StoredSecret, ...] | None:
+        """The keys and secrets in the store, each once; None where no copy could be read.
+
+        Of one that copies hold differently, that which was given up, or opens: others take it over.
+        """
+        told = [node.secrets for node in self.answering if node.secrets is not None]
+        by_name: dict[tuple[bool, str], StoredSecret] = {}
+        for each in (secret for secrets in told for secret in secrets):
+            name = each.is_key, each.name
+            known = by_name.get(name)
+            is_open = not each.why_closed
+            if known is None or each.is_given_up or (is_open and not known.is_given_up):
+                by_name[name] = each
+        return tuple(by_name.values()) if told else None
 
     def host_of(self, member: Member) -> str:
         """The host at which clients reach ``member``."""

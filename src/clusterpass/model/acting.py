@@ -40,6 +40,16 @@ def who_acts() -> Acting:
 
 
 @contextmanager
+def nobody_acts() -> Iterator[None]:
+    """In the block the library itself acts, in whosever call."""
+    token = _current.set(_NOBODY)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
 def acting(
     actor: str | None = None,
     *,

@@ -7,8 +7,6 @@
 """
 
 import asyncio
-import hashlib
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from clusterpass import (
     AsyncSessionManager,
     KeyRing,
-    __version__,
 )
 from clusterpass.service.asgi.door import Door
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
@@ -36,6 +33,7 @@ from clusterpass.service.calls.password_check import load_check, make_authentica
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
 from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
+from clusterpass.service.change_notes import ChangeNotes
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.key_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
@@ -51,7 +49,6 @@ if TYPE_CHECKING:
     from clusterpass.service.monitoring.tracing import Tracing
 
 _FRAMEWORK: Final = "fastapi"
-_MOST_KIDS: Final = 20
 
 
 def create_app(
@@ -124,7 +121,7 @@ class Application:
         self._hot: Mapping[str, App] = {}
         self._authorize: App = self._pass_on
         self._framework: asyncio.Future[App] | None = None
-        self._noting: set[asyncio.Future[None]] = set()
+        self._changes: ChangeNotes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -190,16 +187,16 @@ class Application:
                 HandOvers.of(settings, config),
             )
             self._service = service
-            if settings.audit:
-                await manager.audit.note("worker_started", details=self._describe(config.keys))
+            changes = await self._note_changes(service, config.keys)
             front_door = self._authorizing.open(service, self._logger)
             self._authorize = front_door
             if self._has_hot_paths:
                 self._hot = hot_routes(service, self._logger, self._pass_on)
-            if self._keys is not None:
-                self._keys.catch_up(self._replace_keys)
             keys = self._keys or followed
             assert keys is not None
+            keys.told = changes.keys_kept
+            if self._keys is not None:
+                self._keys.catch_up(self._replace_keys)
             tasks = [
                 asyncio.create_task(StoreState(manager, self._logger).watch()),
                 asyncio.create_task(keys.watch(self._replace_keys)),
@@ -220,29 +217,25 @@ class Application:
                     with suppress(Exception):  # who needed the framework was told
                         await self._framework
                     self._framework = None
-                if self._noting:
-                    await asyncio.wait(self._noting)
+                await changes.wait()
                 await authenticator.close()
                 if self._tracing is not None:
                     await self._tracing.close()
+
+    async def _note_changes(self, service: Service, keys: KeyRing) -> ChangeNotes:
+        """Note how this worker begins, and from now on what changes; return what notes it."""
+        self._changes = changes = ChangeNotes(service)
+        await changes.started(keys, self._authorizing.loaded)
+        self._authorizing.tell(changes.policy_read)
+        return changes
 
     def _replace_keys(self, keys: KeyRing) -> None:
         """Go on with ``keys``; raise ConfigurationError, and change nothing, if they are unfit."""
         config = self._settings.session_config(keys)
         self._authorizing.replace_keys(keys)
         self.service.replace_keys(config)
-        if self._settings.audit:
-            note = self.service.sessions.audit.note("keys_changed", details=_of_keys(keys))
-            self._noting.add(task := asyncio.ensure_future(note))
-            task.add_done_callback(self._noting.discard)
-
-    def _describe(self, keys: KeyRing) -> dict[str, Any]:
-        """What the audit trail says of this worker: which settings and keys it works with."""
-        settings = json.dumps(
-            self._settings.model_dump(mode="json", warnings=False), sort_keys=True
-        )
-        digest = hashlib.sha256(settings.encode()).hexdigest()[:16]  # secrets are not in it
-        return {"version": __version__, "settings": digest, **_of_keys(keys)}
+        if self._changes is not None:
+            self._changes.keys_changed(keys)
 
     def _body_reader(self, gate: PageGate) -> BodyReader:
         def client_of(scope: Scope) -> str:
@@ -268,11 +261,6 @@ class Application:
             self._framework = asyncio.ensure_future(loading)
         framework = await asyncio.shield(self._framework)
         await framework(scope, receive, send)
-
-
-def _of_keys(keys: KeyRing) -> dict[str, Any]:
-    kids = [key.kid for key in keys.all()]
-    return {"signing": keys.signing_key.kid if keys.can_sign else None, "kids": kids[:_MOST_KIDS]}
 
 
 def _check_page(settings: Settings) -> None:

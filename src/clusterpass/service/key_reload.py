@@ -39,6 +39,8 @@ class ReloadedKeys:
         self._file: Final = file
         self._logger: Final = logger
         self._last: Final = last
+        self.told: Callable[[ConfigurationError], None] = _nobody
+        """Takes what is wrong with a changed file, whose keys are not used."""
         try:
             self.ring = file.load()
             check(self.ring)
@@ -103,6 +105,11 @@ class ReloadedKeys:
         self._logger.error(
             "keys_kept", file=str(self._file.path), problem=error.message, kids=_kids(self.ring)
         )
+        self.told(error)
+
+
+def _nobody(error: ConfigurationError) -> None:
+    """Nobody wants to know."""
 
 
 def _kids(ring: KeyRing) -> list[str]:

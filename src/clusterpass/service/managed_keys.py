@@ -10,7 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from clusterpass import AsyncSessionManager, ClusterPassError, KeyRing, StoreUnavailable
+from clusterpass import (
+    AsyncSessionManager,
+    ClusterPassError,
+    ConfigurationError,
+    KeyRing,
+    StoreUnavailable,
+)
 
 INTERVAL: Final = 1.0
 """Seconds between two looks at the keys."""
@@ -23,6 +29,8 @@ class FollowedKeys:
         self._manager: Final = manager
         self._logger: Final = logger
         self._seen: KeyRing = manager.config.keys
+        self.told: Callable[[ConfigurationError], None] = lambda _: None
+        """Takes what is wrong with changed keys, which are not used."""
 
     async def begin(self) -> KeyRing:
         """Return the keys as they are now; those that wait for the store while it is away."""
@@ -53,4 +61,6 @@ class FollowedKeys:
             except ClusterPassError as error:
                 if not is_told:
                     self._logger.error("keys_kept", error=str(error))  # noqa: TRY400
+                    if isinstance(error, ConfigurationError):
+                        self.told(error)
                 is_told = True

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from clusterpass.config import Config
-from clusterpass.model.acting import who_acts
+from clusterpass.model.acting import nobody_acts, who_acts
 from clusterpass.model.audit import AuditOutcome, AuditPolicy
 from clusterpass.model.authentication_errors import RefreshTokenReused
 from clusterpass.model.clock import Clock
@@ -32,6 +32,7 @@ from clusterpass.sessions.audit_entry import encode_entry
 from clusterpass.sessions.memory.audit_queue import AuditQueue, Entry
 from clusterpass.sessions.present import pack_address, reduce_address, unpack_address
 from clusterpass.sessions.token_subject import claimed_by
+from clusterpass.tokens.managed_keys import ManagedKey
 
 Result = TypeVar("Result")
 About = Mapping[str, Any]
@@ -49,6 +50,7 @@ _DEADLINE: Final = 0.5
 """Seconds for which a verb waits for its entry."""
 _SECONDS_BETWEEN_ALIKE: Final = 10.0
 _MOST_ALIKE: Final = 1000
+_OF_KEYS: Final = frozenset({"rotate_key", "revoke_key", "rotate_refresh_secret"})
 _STORE_IS_AWAY: Final = frozenset({"store_unavailable", "revocation_pending"})
 
 
@@ -110,6 +112,8 @@ class AuditTrail:
         if action == "refresh":
             return
         told = {**_told(about), **_of_result(result)}
+        if action in _OF_KEYS:
+            told["details"] = _of_keys(result)
         details = {**(about.get("details") or {}), **(told.get("details") or {})}
         yield from self.note(action, "done", {**told, "details": details})
 
@@ -148,6 +152,11 @@ class AuditTrail:
             self.queue.put(entry)
         else:
             yield from self.queue.write_now(entry, _DEADLINE)
+
+    def note_of_itself(self, action: str, details: Mapping[str, Any]) -> None:
+        """Note what the library did because it was time, in whosever call; nothing waits for it."""
+        with nobody_acts():
+            self.queue.put(self._entry(action, "done", None, {"details": details}))
 
     def _sparing(self, key: tuple[object, ...], about: About) -> About | None:
         """What to note of one of many refusals; None: it is counted with the next."""
@@ -219,6 +228,15 @@ def _outcome_of(error: ClusterPassError) -> AuditOutcome:
     if isinstance(error, RevocationPending):
         return "pending" if error.is_retried else "failed"
     return "failed" if error.status >= 500 else "refused"
+
+
+def _of_keys(result: object) -> dict[str, Any]:
+    """What a change of the keys adds to its entry: the id of the secret, or of the keys."""
+    if isinstance(result, str):
+        return {"id": result}
+    keys = result if isinstance(result, tuple) else ()
+    known = [each for each in keys if isinstance(each, ManagedKey)]
+    return {each.state: each.kid for each in known if each.state in {"active", "next"}}
 
 
 def _of_result(result: object) -> dict[str, Any]:

@@ -4,16 +4,30 @@ What is in one copy and not in another is put there by whoever notices, and so i
 from outside wraps there. A copy that cannot be reached is mended when it is read the next time.
 """
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from clusterpass.model.errors import StoreUnavailable
-from clusterpass.protocol.calls.secrets import COPIES, When, add_secrets, read_secrets
+from clusterpass.protocol.calls.secrets import (
+    COPIES,
+    When,
+    add_secrets,
+    prune_secrets,
+    read_secrets,
+)
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
+from clusterpass.sessions.audit_trail import AuditTrail
 
+logger: Final = logging.getLogger("clusterpass.keys")
+_MOST_SHOWN: Final = 20
 _SHARE_OF_A_COPY: Final = 0.3
 """Of the deadline, for each copy but the last one that is tried."""
+
+
+MARKER: Final = "p:"
+"""Begins the names under which a copy keeps when it was pruned."""
 
 
 class Known(Protocol):
@@ -34,15 +48,31 @@ class Known(Protocol):
     def has_rewrapped(self, copy: int, names: Iterable[str]) -> None:
         """Take note that the copy has these, so that they are not wrapped by us again."""
 
+    def stale(self, values: Mapping[str, bytes]) -> dict[str, tuple[bytes, int]]:
+        """What a copy holds that can no longer matter: its value, and the second from which on it
+        may go."""
+
 
 class Copies:
     """The copies, read in turn by one process."""
 
     def __init__(
-        self, known: Known, keyspace: Keyspace, deadline: float, *, fills: When, tells: bool
+        self,
+        known: Known,
+        keyspace: Keyspace,
+        deadline: float,
+        *,
+        fills: When,
+        tells: bool,
+        marker: str,
+        on_pruned: Callable[[list[str]], None],
     ) -> None:
         """``deadline``: seconds after which the store gives up on a call. ``fills``: when what a
-        copy lacks is put there. ``tells``: whether all processes hear of that."""
+        copy lacks is put there. ``tells``: whether all processes hear of that. ``marker``: the name
+        under which a copy keeps when it was pruned. ``on_pruned``: takes the names that were."""
+        self._marker = marker
+        self._on_pruned = on_pruned
+        self._pruned: set[tuple[int, str]] = set()
         self._known = known
         self._keyspace = keyspace
         self._deadline = deadline
@@ -102,6 +132,7 @@ class Copies:
                 self._keyspace, copy, lacking, when=self._fills, tells=self._tells
             )
             self._known.learn(answer.reply)
+        yield from self._prune(copy, values)
         if not (yield from self._rewrap(copy, values)):
             return
         for other in range(COPIES):
@@ -125,6 +156,29 @@ class Copies:
             self._known.learn(answer.reply)
         return bool(newer)
 
+    def _prune(self, copy: int, values: dict[str, bytes]) -> Flow[None]:
+        """Remove from every copy what can no longer matter, which this process does once: another
+        of the release before puts it back."""
+        stale = self._known.stale(values)
+        if not {(copy, name) for name in stale} - self._pruned:
+            return
+        removed: set[str] = set()
+        for number in range(COPIES):
+            self._pruned.update((number, name) for name in stale)
+            try:
+                answer: Answer[list[str]] = yield prune_secrets(
+                    self._keyspace,
+                    number,
+                    stale,
+                    marker=self._marker,
+                    deadline=self._deadline * _SHARE_OF_A_COPY,
+                )
+            except StoreUnavailable:
+                continue
+            removed.update(answer.reply)
+        if removed:
+            self._on_pruned(sorted(removed))
+
     def _read_one(self, copy: int, *, is_last: bool = False) -> Flow[dict[str, bytes]]:
         deadline = None if is_last else self._deadline * _SHARE_OF_A_COPY
         answer: Answer[dict[str, bytes]] = yield read_secrets(
@@ -145,3 +199,15 @@ class Copies:
             return False
         self._known.learn(answer.reply)
         return True
+
+
+def note_pruned(trail: AuditTrail | None, action: str) -> Callable[[list[str]], None]:
+    """Return what tells ``trail`` the names that were removed."""
+
+    def note(names: list[str]) -> None:
+        logger.info("removed from the store, as it can no longer matter: %s", ", ".join(names))
+        if trail is not None:
+            shown = [name.partition(":")[2] for name in names[:_MOST_SHOWN]]
+            trail.note_of_itself(action, {"count": len(names), "ids": shown})
+
+    return note

@@ -84,8 +84,15 @@ class Flows:
             None if config.keys.managed is None else KnownKeys(config, keyspace, clock, lock=lock)
         )
         self.known_secrets: Final = KnownSecrets(config, keyspace, clock, random_bytes, lock=lock)
+        self.trail: Final = (
+            None
+            if config.audit is None
+            else AuditTrail(config.audit, config, keyspace, clock, random_bytes(WRITER_BYTES))
+        )
         signing = (
-            None if self.known_keys is None else SigningKeys(self.known_keys, keyspace, deadline)
+            None
+            if self.known_keys is None
+            else SigningKeys(self.known_keys, keyspace, deadline, self.trail)
         )
         self.memory.near.counters = self.counters
         count = self.counters.events
@@ -103,17 +110,12 @@ class Flows:
             deadline=deadline,
             memory=self.memory,
             minting=Minting(config, random_bytes),
-            secrets=RefreshSecrets(self.known_secrets, keyspace, deadline, signing),
+            secrets=RefreshSecrets(self.known_secrets, keyspace, deadline, signing, self.trail),
             signing=signing,
             counters=self.counters,
         )
         self.context: Final = context
         self.memory.near.on_secrets = self._forget_secrets
-        self.trail: Final = (
-            None
-            if config.audit is None
-            else AuditTrail(config.audit, config, keyspace, clock, random_bytes(WRITER_BYTES))
-        )
         self.audit: Final = AuditFlows(context, self.trail)
         confirm = Confirm(context)
         self.login: Final = Login(context, confirm)

@@ -7,7 +7,8 @@ from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnava
 from clusterpass.protocol.calls.secrets import COPIES, add_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.sessions.copies import Copies
+from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.copies import MARKER, Copies, note_pruned
 from clusterpass.sessions.memory.known_secrets import KIND, KnownSecrets
 from clusterpass.sessions.search import search
 from clusterpass.sessions.signing_keys import SigningKeys
@@ -28,14 +29,24 @@ class RefreshSecrets:
         keyspace: Keyspace,
         deadline: float,
         signing: SigningKeys | None = None,
+        trail: AuditTrail | None = None,
     ) -> None:
         """``deadline``: seconds after which the store gives up on a call. ``signing``: the signing
-        keys, where the store has them; whoever makes a token needs them too.
+        keys, where the store has them; whoever makes a token needs them too. ``trail``: is told
+        what was removed.
         """
         self._known = known
         self._signing = signing
         self._keyspace = keyspace
-        self._copies: Final = Copies(known, keyspace, deadline, fills="", tells=False)
+        self._copies: Final = Copies(
+            known,
+            keyspace,
+            deadline,
+            fills="",
+            tells=False,
+            marker=MARKER + KIND,
+            on_pruned=note_pruned(trail, "prune_refresh_secrets"),
+        )
         self._told: set[bytes] = set()
 
     def replace_keys(self, keys: KeyRing) -> None:
@@ -134,7 +145,8 @@ class RefreshSecrets:
 
     def _latest(self) -> RefreshTokens:
         latest = self._known.latest
-        assert latest is not None  # each way of reading them ends with one, or raises
+        if latest is None:  # all were retired, and another process makes one at this moment
+            raise lacking_secrets()
         return latest
 
     def _read(self, *, all_copies: bool) -> Flow[None]:
@@ -142,7 +154,11 @@ class RefreshSecrets:
         announce those of the configuration."""
         known = self._known
         empty = yield from self._copies.read(all_copies=all_copies)
+        if known.latest is None and not empty:  # a copy says that what another has was retired
+            empty = yield from self._copies.read(all_copies=True)
         if known.latest is None and empty:
+            # Where one was retired that a copy still has, it would be taken for the first.
+            yield from self._copies.fill(empty)
             answer: Answer[dict[str, bytes]] = yield add_secrets(
                 self._keyspace, empty[0], known.proposal(), when="first"
             )

@@ -8,7 +8,8 @@ from clusterpass.model.errors import InvalidInput, StoreUnavailable
 from clusterpass.protocol.calls.secrets import COPIES, When, add_secrets, take_lease
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow, Work
-from clusterpass.sessions.copies import Copies
+from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.copies import MARKER, Copies, note_pruned
 from clusterpass.sessions.memory.known_keys import KIND, KnownKeys
 from clusterpass.sessions.search import search
 from clusterpass.tokens.managed_keys import ManagedKey
@@ -19,11 +20,27 @@ _LEASE_SECONDS: Final = 10
 class SigningKeys:
     """The keys of the store, for the verbs of one manager."""
 
-    def __init__(self, known: KnownKeys, keyspace: Keyspace, deadline: float) -> None:
-        """``deadline``: seconds after which the store gives up on a call."""
+    def __init__(
+        self,
+        known: KnownKeys,
+        keyspace: Keyspace,
+        deadline: float,
+        trail: AuditTrail | None = None,
+    ) -> None:
+        """``deadline``: seconds after which the store gives up on a call. ``trail``: is told of the
+        keys that are made and removed because it is time."""
         self._known = known
+        self._trail = trail
         self._keyspace = keyspace
-        self._copies: Final = Copies(known, keyspace, deadline, fills="always", tells=True)
+        self._copies: Final = Copies(
+            known,
+            keyspace,
+            deadline,
+            fills="always",
+            tells=True,
+            marker=MARKER + KIND,
+            on_pruned=note_pruned(trail, "prune_keys"),
+        )
         self._owner = secrets.token_bytes(8)
 
     def ensure(self) -> Flow[None]:
@@ -119,18 +136,24 @@ class SigningKeys:
             begins = known.schedule().next_begins(known.how)
             if begins is None:
                 return
-            yield from self._make(begins)
+            made = yield from self._make(begins)
         else:  # nobody is waited for: of several first keys, one is taken by all
-            yield from self._make(begins, first=not known.schedule().described())
+            made = yield from self._make(begins, first=not known.schedule().described())
+        if self._trail is not None and known.find(made) is not None:
+            details = {"next": made, "signs_from": begins, "scheduled": True}
+            self._trail.note_of_itself("rotate_key", details)
 
     def _read(self, *, all_copies: bool) -> Flow[None]:
         empty = yield from self._copies.read(all_copies=all_copies)
         yield from self._copies.fill(empty)
 
-    def _make(self, signs_from: int, *, first: bool = False) -> Flow[None]:
-        """Make a key that signs from a second on, and write it; ``first``: as below."""
+    def _make(self, signs_from: int, *, first: bool = False) -> Flow[str]:
+        """Make a key that signs from a second on, and write it; return its id. ``first``: as
+        below."""
         values: dict[str, bytes] = yield Work(lambda: self._known.made(signs_from))
+        (name,) = values
         yield from self._write(values, first=first)
+        return name.removeprefix(KIND)
 
     def _write(
         self, values: dict[str, bytes], *, always: bool = False, first: bool = False

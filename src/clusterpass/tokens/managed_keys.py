@@ -23,6 +23,8 @@ KeyState = Literal["next", "active", "passive", "retired", "revoked"]
 _MARGIN: Final = 300
 """Seconds for which a key verifies beyond the lifetime of its last token, as clocks differ."""
 _DAY: Final = 86_400
+_KEPT: Final = 30 * _DAY
+"""Seconds for which a key that verifies no more stays in the store."""
 _TEN_YEARS: Final = 3660 * _DAY
 
 
@@ -125,7 +127,7 @@ class KeySchedule:
 
     def __init__(self, keys: Iterable[StoredKey], now: float, token_seconds: int) -> None:
         """``now``: seconds since the epoch. ``token_seconds``: for which a token is accepted."""
-        self._now = now
+        self._now, self._token_seconds = now, token_seconds
         in_order = sorted(keys, key=lambda each: (each.signs_from, each.created, each.kid))
         ends: list[int | None] = []
         end: int | None = None
@@ -159,6 +161,22 @@ class KeySchedule:
             if not each.revoked and each is not active and (until is None or until > self._now)
         ]
         return [] if active is None else [active, *reversed(others)]
+
+    def stale(self) -> dict[str, int]:
+        """The ids of the keys that can no longer matter, and since when: a month after the last
+        token of each has expired, even if it had not been revoked.
+
+        Whoever knows one of them still, and puts it back, changes nothing: a later key has long
+        ended it.
+        """
+        found: dict[str, int] = {}
+        due: int | None = None
+        for each, _, _ in reversed(self._all):
+            if due is not None and due <= self._now:
+                found[each.kid] = due
+            if each.has_begun_or_may and each.signs_from <= self._now:
+                due = each.signs_from + self._token_seconds + _MARGIN + _KEPT
+        return found
 
     def described(self) -> list[ManagedKey]:
         """All keys, the oldest first."""

@@ -14,12 +14,13 @@ async def test_a_ban_comes_and_goes(admin, alice):
     answer = await admin.ask("POST", "/admin/bans", scoped)
     assert (answer.status_code, answer.json()) == (
         200,
-        {"revoked": 0, "durable": True, "journaled": False},
+        {"revoked": 0, "durable": True, "journaled": False, "subject": alice, "known": True},
     )
     assert (await client.get("/verify", headers=bearer(tokens))).status_code == 200
     body = {"subject": alice, "for_seconds": 60, "reason": "fraud"}
     answer = await admin.ask("POST", "/admin/bans", body)
-    assert answer.json() == {"revoked": 1, "durable": True, "journaled": False}
+    told = {"revoked": 1, "durable": True, "journaled": False, "subject": alice, "known": True}
+    assert answer.json() == told
     assert (await client.get("/verify", headers=bearer(tokens))).json()["reason"] == "banned"
     bans = (await admin.get("/admin/bans", subject=alice))["bans"]
     assert {(each["scope"], each["level"], each["reason"]) for each in bans} == {

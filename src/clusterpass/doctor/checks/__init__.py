@@ -6,6 +6,7 @@
 - ``memory``: eviction and free memory.
 - ``operation``: failover settings, versions, clocks and latency.
 - ``replication``: replicas, persistence and durability.
+- ``secrets``: keys and secrets in the store that do not open.
 - ``shape``: members, slots and primaries of the cluster.
 """
 
@@ -18,6 +19,7 @@ from clusterpass.doctor.checks import (
     memory,
     operation,
     replication,
+    secrets,
     shape,
 )
 from clusterpass.doctor.findings import Check
@@ -60,4 +62,5 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
     copies.replicas,
     copies.hosts,
     copies.cutoff_copies,
+    secrets.secrets,
 )

@@ -56,6 +56,32 @@ def add_secrets(
     )
 
 
+def prune_secrets(
+    keyspace: Keyspace,
+    copy: int,
+    stale: Mapping[str, tuple[bytes, int]],
+    *,
+    marker: str,
+    deadline: float | None = None,
+) -> ScriptCall[list[str]]:
+    """Remove values from the copy of a number, at most once a day; the reply is the names of those
+    that were.
+
+    ``stale``: by name the value as it was read, and the second from which on it may go. ``marker``:
+    the name under which the copy keeps when that was done. ``deadline``: as for
+    :func:`read_secrets`. The script is ``scripts/prune_secrets.lua``.
+    """
+    slot = SLOTS_WITH_CUTOFF[copy % COPIES]
+    parts = [part for name, (value, due) in stale.items() for part in (name.encode(), value, due)]
+    return ScriptCall(
+        load_script("prune_secrets"),
+        (keyspace.secrets(slot),),
+        (marker.encode(), *parts),
+        lambda raw: [name.decode() for name in raw],
+        deadline=deadline,
+    )
+
+
 def take_lease(keyspace: Keyspace, *, owner: bytes, seconds: int) -> ScriptCall[bool]:
     """Take the lease of whoever makes the next signing key; the reply is whether ``owner`` has it.
 

@@ -4,7 +4,8 @@
 -- secret anew may have read it a moment before.
 --
 -- KEYS     1 one copy
--- ARGV     1 when: '' where the name is new, 'first' where there is no name of its kind, 'always'
+-- ARGV     1 when: '' where the name is new, 'first' where there is nothing of its kind but what was
+--            retired, 'always'
 --          2 channel in which the key is published, so that every process that watches the store
 --            asks again ('': nobody is told; nor where the user may not publish)
 --          3 name   4 value   5 name   6 value ...
@@ -13,18 +14,18 @@
 
 local when = ARGV[1]
 
+local function is_retired(value)
+    return value and string.find(value, '"retired"', 1, true)
+end
+
 local function has_kind(kind)
     local flat = redis.call('HGETALL', KEYS[1])
     for index = 1, #flat, 2 do
-        if string.sub(flat[index], 1, 2) == kind then
+        if string.sub(flat[index], 1, 2) == kind and not is_retired(flat[index + 1]) then
             return true
         end
     end
     return false
-end
-
-local function is_retired(value)
-    return value and string.find(value, '"retired"', 1, true)
 end
 
 for index = 3, #ARGV, 2 do

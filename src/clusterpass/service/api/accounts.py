@@ -10,14 +10,15 @@ from fastapi import APIRouter, Depends, Query, Request
 from clusterpass import AsyncUserDirectory, InvalidInput, OneTimeLink
 from clusterpass.service.api.administration import (
     Administrator,
-    OfSubject,
+    NamedSubject,
     RecentAdministrator,
+    meant,
 )
 from clusterpass.service.api.dependencies import CurrentService, log_fields, unrepeated
 from clusterpass.service.api.openapi import BEARER_ONLY, problems
 from clusterpass.service.bodies import administration as schemas
 from clusterpass.service.bodies.responses import RevokedResponse
-from clusterpass.service.calls.links import address_of_link, mail_with
+from clusterpass.service.calls.links import address_of_link, mail_with, require_page
 from clusterpass.service.calls.service import Service
 from clusterpass.service.mail import MailKind, check_address, send_in_time
 
@@ -43,12 +44,14 @@ Users = Annotated[AsyncUserDirectory, Depends(_users)]
     responses=problems(400, 401, 403, 422, 503),
     dependencies=_ONCE,
 )
-async def export(service: CurrentService, _: Administrator, query: OfSubject) -> dict[str, Any]:
+async def export(
+    service: CurrentService, _: Administrator, subject: NamedSubject
+) -> dict[str, Any]:
     """Return all that the store holds of a subject, without secrets, for the subject's own eyes."""
     users = service.authenticator.users
     if users is None:
-        return await service.sessions.export(query.subject)
-    return await users.export(query.subject)
+        return await service.sessions.export(subject)
+    return await users.export(subject)
 
 
 @router.post(
@@ -63,8 +66,8 @@ async def erase(
 
     Bans stay in force.
     """
-    log_fields(request)["target"] = body.subject
-    return RevokedResponse.of(await service.sessions.erase(body.subject))
+    subject = await meant(request, service, body.subject)
+    return RevokedResponse.of(await service.sessions.erase(subject))
 
 
 @directory_router.delete(
@@ -103,8 +106,7 @@ async def make_reset_link(
 ) -> schemas.LinkResponse:
     """Make a link by which a user sets a new password, once; an older one of the user ends."""
     log_fields(request)["target"] = body.subject
-    if body.send_to is not None:
-        check_address(service.mail, body.send_to)
+    _check_sending(service, body.send_to)
     made = await users.make_link(body.subject, for_seconds=service.settings.reset_link_lifetime)
     return await _handed_over(service, "reset", made, body.send_to)
 
@@ -123,17 +125,25 @@ async def invite(
 ) -> schemas.LinkResponse:
     """Add a user to the directory, and make a link by which the user sets the first password."""
     log_fields(request)["target"] = body.subject
-    if body.send_to is not None:
-        check_address(service.mail, body.send_to)
+    _check_sending(service, body.send_to)
     made = await users.invite(body.subject, for_seconds=service.settings.invitation_lifetime)
     return await _handed_over(service, "invitation", made, body.send_to)
+
+
+def _check_sending(service: Service, to: str | None) -> None:
+    """Raise InvalidInput, before anything is changed, for what could not be sent."""
+    if to is not None:
+        require_page(service.settings)
+        check_address(service.mail, to)
 
 
 async def _handed_over(
     service: Service, kind: MailKind, made: OneTimeLink, to: str | None
 ) -> schemas.LinkResponse:
     if to is None:
-        return schemas.LinkResponse.of(made, address_of_link(service.settings, made.token))
+        has_page = service.settings.login_enabled
+        address = address_of_link(service.settings, made.token) if has_page else None
+        return schemas.LinkResponse.of(made, address)
     send = check_address(service.mail, to)
     await send_in_time(send, mail_with(service.settings, kind, made, to))
     return schemas.LinkResponse.sent(made, to)

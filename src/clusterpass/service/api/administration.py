@@ -32,6 +32,7 @@ from clusterpass.service.bodies.responses import (
     SessionResponse,
     TokenResponse,
 )
+from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
@@ -70,6 +71,21 @@ RecentAdministrator = Annotated[Session, Depends(_recent_administrator)]
 OfSubject = Annotated[schemas.SubjectQuery, Query()]
 
 
+async def _subject_of_query(service: CurrentService, query: OfSubject) -> str:
+    return await service.subject_of(query.subject)
+
+
+NamedSubject = Annotated[str, Depends(_subject_of_query)]
+"""The subject whom the query names, however the name is spelt."""
+
+
+async def meant(request: Request, service: Service, name: str) -> str:
+    """Return the subject of an act, and tell it the log."""
+    log_fields(request)["target"] = name  # also where the store cannot be asked for another one
+    log_fields(request)["target"] = subject = await service.subject_of(name)
+    return subject
+
+
 @router.get(
     "/online",
     openapi_extra=BEARER_ONLY,
@@ -97,10 +113,10 @@ async def online_count(service: CurrentService, _: Administrator) -> schemas.Onl
     dependencies=_ONCE,
 )
 async def list_sessions(
-    service: CurrentService, _: Administrator, query: OfSubject
+    service: CurrentService, _: Administrator, subject: NamedSubject
 ) -> schemas.SubjectSessionsResponse:
     """List a subject's live sessions, newest first."""
-    found = await service.sessions.sessions(query.subject)
+    found = await service.sessions.sessions(subject)
     return schemas.SubjectSessionsResponse(sessions=[SessionResponse.of(each) for each in found])
 
 
@@ -118,17 +134,17 @@ async def end_sessions(
     query: Annotated[schemas.EndSessionsQuery, Query()],
 ) -> RevokedResponse:
     """End a subject's sessions: one, those on one type of device, or all."""
-    log_fields(request)["target"] = query.subject
+    subject = await meant(request, service, query.subject)
     if query.session_id is None:
         ended = await service.sessions.revoke_all(
-            query.subject,
+            subject,
             device_type=query.device_type,
             reason=query.reason,
             operation_id=operation,
         )
     elif query.device_type is None:
         ended = await service.sessions.revoke(
-            query.subject, query.session_id, reason=query.reason, operation_id=operation
+            subject, query.session_id, reason=query.reason, operation_id=operation
         )
     else:
         raise InvalidInput("Send session_id or device_type, not both.")
@@ -141,9 +157,11 @@ async def end_sessions(
     responses=problems(400, 401, 403, 422, 503),
     dependencies=_ONCE,
 )
-async def history(service: CurrentService, _: Administrator, query: OfSubject) -> HistoryResponse:
+async def history(
+    service: CurrentService, _: Administrator, subject: NamedSubject
+) -> HistoryResponse:
     """List what happened to a subject's sessions, newest first."""
-    return HistoryResponse.of(await service.sessions.history(query.subject))
+    return HistoryResponse.of(await service.sessions.history(subject))
 
 
 @router.get(
@@ -153,10 +171,10 @@ async def history(service: CurrentService, _: Administrator, query: OfSubject) -
     dependencies=_ONCE,
 )
 async def list_bans(
-    service: CurrentService, _: Administrator, query: OfSubject
+    service: CurrentService, _: Administrator, subject: NamedSubject
 ) -> schemas.BansResponse:
     """List a subject's active bans."""
-    found = await service.sessions.bans.list(query.subject)
+    found = await service.sessions.bans.list(subject)
     return schemas.BansResponse(bans=[BanResponse.of(ban) for ban in found])
 
 
@@ -171,23 +189,26 @@ async def ban(
     administrator: RecentAdministrator,
     operation: Operation,
     body: schemas.BanRequest,
-) -> RevokedResponse:
+) -> schemas.BannedResponse:
     """Ban a subject from a scope, or from everything, which also ends its sessions.
 
-    An existing ban from the same scope is replaced.
+    An existing ban from the same scope is replaced. A name that nobody has can be banned in
+    advance; `known` tells whether somebody has it.
     """
-    log_fields(request)["target"] = body.subject
-    if body.subject == administrator.subject and not body.scope:
+    subject = await meant(request, service, body.subject)
+    if subject == administrator.subject and not body.scope:
         raise InvalidInput("You cannot ban yourself from everything.")
     ended = await service.sessions.bans.add(
-        body.subject,
+        subject,
         reason=body.reason,
         for_seconds=body.for_seconds,
         scope=body.scope,
         level=body.level,
         operation_id=operation,
     )
-    return RevokedResponse.of(ended)
+    # A shard that needed the journals is not asked again.
+    is_known = None if ended.journaled else await service.is_known(subject)
+    return schemas.BannedResponse.of_ban(ended, subject, is_known=is_known)
 
 
 @router.delete(
@@ -203,8 +224,11 @@ async def lift_ban(
     query: Annotated[schemas.LiftBanQuery, Query()],
 ) -> schemas.LiftedResponse:
     """Lift a ban before it expires."""
-    log_fields(request)["target"] = query.subject
-    applied = await service.sessions.bans.lift(query.subject, scope=query.scope)
+    subject = await meant(request, service, query.subject)
+    applied = await service.sessions.bans.lift(subject, scope=query.scope)
+    if not applied.count and subject != query.subject:
+        # A ban of before, when names were taken as they were spelt.
+        applied = await service.sessions.bans.lift(query.subject, scope=query.scope)
     return schemas.LiftedResponse.of(applied)
 
 
@@ -215,10 +239,10 @@ async def lift_ban(
     dependencies=_ONCE,
 )
 async def read_claims(
-    service: CurrentService, _: Administrator, query: OfSubject
+    service: CurrentService, _: Administrator, subject: NamedSubject
 ) -> schemas.ClaimsResponse:
     """Return a subject's live claims, which override the claims of each login."""
-    return schemas.ClaimsResponse(claims=dict(await service.sessions.claims.get(query.subject)))
+    return schemas.ClaimsResponse(claims=dict(await service.sessions.claims.get(subject)))
 
 
 @router.put(
@@ -230,8 +254,8 @@ async def set_claims(
     request: Request, service: CurrentService, _: RecentAdministrator, body: schemas.ClaimsRequest
 ) -> schemas.ClaimsSetResponse:
     """Replace a subject's live claims; every later verify returns them."""
-    log_fields(request)["target"] = body.subject
-    applied = await service.sessions.claims.set(body.subject, body.claims)
+    subject = await meant(request, service, body.subject)
+    applied = await service.sessions.claims.set(subject, body.claims)
     return schemas.ClaimsSetResponse.of(applied)
 
 
@@ -247,9 +271,9 @@ async def impersonate(
     body: schemas.ImpersonationRequest,
 ) -> TokenResponse:
     """Open a session in which the administrator impersonates a subject (RFC 8693 section 4.1)."""
-    log_fields(request)["target"] = body.subject
+    subject = await meant(request, service, body.subject)
     pair = await service.sessions.impersonate(
-        administrator, body.subject, reason=body.reason, for_seconds=body.for_seconds
+        administrator, subject, reason=body.reason, for_seconds=body.for_seconds
     )
     return TokenResponse.of(pair)
 

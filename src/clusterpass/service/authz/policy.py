@@ -115,6 +115,8 @@ class Policies:
     """The policy of each name; that of the endpoints without a name is ``""``."""
 
     by_name: Mapping[str, Policy]
+    digest: str = ""
+    """The first half of the SHA-256 of the file, in hexadecimal; empty: of no file."""
 
     def named(self, name: str) -> Policy | None:
         """Return a policy; None when there is none of that name."""

@@ -4,10 +4,11 @@ A misspelt member would leave a request open that was to be closed, so unknown o
 """
 
 import difflib
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from clusterpass.service.authz.policy import POLICY_NAME, Access, Policies, Poli
 from clusterpass.web.needs import scope_names
 
 _LARGEST_FILE: Final = 1024 * 1024
+_DIGITS: Final = 32
 _ACCESS: Final[Mapping[str, Access]] = {
     "public": "public",
     "authenticated": "authenticated",
@@ -68,7 +70,8 @@ def load_policies(
         members = tomllib.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"the policy file {path} is not valid TOML: {error}") from None
-    return read_policies(members, str(path), levels=levels, most_grace=most_grace)
+    read = read_policies(members, str(path), levels=levels, most_grace=most_grace)
+    return replace(read, digest=hashlib.sha256(text).hexdigest()[:_DIGITS])
 
 
 def read_policies(

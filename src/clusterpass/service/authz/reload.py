@@ -40,6 +40,8 @@ class ReloadedPolicies:
         self._logger: Final = logger
         self._clock: Final = clock
         # Looked at before it is read: a change in between is seen the next time.
+        self.told: Callable[[Policies | None, str], None] = _nobody
+        """Takes the policies that a changed file has, or None and what is wrong with it."""
         self._seen = self._look()
         self._policies: Policies | None = None
         if may_be_broken:
@@ -68,10 +70,17 @@ class ReloadedPolicies:
         except ConfigurationError as error:
             log = self._logger.error
             log("authz_policy_kept", file=str(self._path), problem=error.message)
+            self.told(None, error.message)
         else:
             self._policies = policies
             rules = len(policies.all_rules())
             self._logger.info("authz_policy_loaded", file=str(self._path), rules=rules)
+            self.told(policies, "")
+
+    @property
+    def loaded(self) -> Policies | None:
+        """The policies that were read last; does not look at the file."""
+        return self._policies
 
     def _look(self) -> tuple[int, ...] | None:
         """Return what changes with the file; None where there is no file."""
@@ -80,3 +89,7 @@ class ReloadedPolicies:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
+
+
+def _nobody(policies: Policies | None, problem: str) -> None:
+    """Nobody wants to know."""

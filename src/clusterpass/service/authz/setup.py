@@ -1,6 +1,6 @@
 """Opens the front door: what is read once, before a worker starts, and the handler of a worker."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from clusterpass import (
     KeyRing,
 )
 from clusterpass.service.authz.handler import FrontDoor
+from clusterpass.service.authz.policy import Policies
 from clusterpass.service.authz.reload import ReloadedPolicies
 from clusterpass.service.calls.service import Service
 from clusterpass.service.hot.responder import Responder
@@ -56,6 +57,16 @@ class AuthzSetup:
 
             assertions = Assertions(config.keys, config.issuer)
         return cls(policies, assertions, settings.authz_grpc_address)
+
+    @property
+    def loaded(self) -> Policies | None:
+        """The rules that were read last; None: there are none."""
+        return None if self.policies is None else self.policies.loaded
+
+    def tell(self, told: Callable[[Policies | None, str], None]) -> None:
+        """Have ``told`` called with the rules of a changed file, or None and what is wrong."""
+        if self.policies is not None:
+            self.policies.told = told
 
     def replace_keys(self, keys: KeyRing) -> None:
         """Sign assertions with ``keys``; raise ConfigurationError where these are unfit for it."""

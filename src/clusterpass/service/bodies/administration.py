@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from clusterpass import (
     Applied,
+    Ended,
     OneTimeLink,
     OnlineCount,
     OnlinePage,
@@ -22,7 +23,7 @@ from clusterpass.service.bodies.requests import (
     RequestBody,
     Seconds,
 )
-from clusterpass.service.bodies.responses import BanResponse, SessionResponse
+from clusterpass.service.bodies.responses import BanResponse, RevokedResponse, SessionResponse
 
 _MOST_SUBJECTS_ON_A_PAGE = 200
 _LONGEST_SCOPE = 255
@@ -84,15 +85,19 @@ class LinkResponse(BaseModel):
 
     subject: str
     link: str | None = Field(
-        description="The address of the page, for the user alone; null if it was sent to them."
+        description="The address of the page, for the user alone; null if it was sent to them, and"
+        " where `login_enabled` is off, so that there is no page."
     )
-    token: str | None = Field(description="The `token` in it, for POST /password/link.")
+    token: str | None = Field(
+        description="The `token` in it, for POST /password/link or `UserDirectory.use_link`."
+    )
     sent_to: str | None
     expires_at: int
 
     @classmethod
-    def of(cls, made: OneTimeLink, address: str) -> Self:
-        """Return the body for a caller who brings the link to the user, ``address`` the page."""
+    def of(cls, made: OneTimeLink, address: str | None) -> Self:
+        """Return the body for a caller who brings the link to the user, ``address`` the page;
+        None: there is none."""
         return cls(
             subject=made.username,
             link=address,
@@ -141,6 +146,25 @@ class BanRequest(RequestBody):
     )
     scope: Scope = ""
     level: BanLevel = Field(default=1, description="Severity, on the application's own scale.")
+
+
+class BannedResponse(RevokedResponse):
+    """Whom a ban concerns, and how many sessions it ended."""
+
+    subject: str = Field(
+        description="The subject that is banned: `subject` as logins by that name have it.",
+        examples=["alice"],
+    )
+    known: bool | None = Field(
+        description="Whether the user directory has this user; null where `password_check` checks"
+        " passwords, and where the store did not say. A ban of a name that nobody has"
+        " holds all the same."
+    )
+
+    @classmethod
+    def of_ban(cls, ended: Ended, subject: str, *, is_known: bool | None) -> Self:
+        """Return the JSON form of a ban of ``subject`` that has ``ended`` sessions."""
+        return cls(**RevokedResponse.of(ended).model_dump(), subject=subject, known=is_known)
 
 
 class ClaimsRequest(RequestBody):

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlencode
 
-from clusterpass import OneTimeLink
+from clusterpass import InvalidInput, OneTimeLink
 from clusterpass.service.language.choice import ENGLISH
 from clusterpass.service.mail import LinkMail, MailKind
 from clusterpass.service.settings.accounts import LINK_PATH
@@ -16,6 +16,15 @@ def address_of_link(settings: Settings, token: str) -> str:
     """
     site = settings.authz_portal or f"{settings.issuer.rstrip('/')}{settings.page_prefix}"
     return f"{site.rstrip('/')}{LINK_PATH}?{urlencode({'token': token})}"
+
+
+def require_page(settings: Settings) -> None:
+    """Raise InvalidInput where the page is off, at which links are used."""
+    if not settings.login_enabled:
+        raise InvalidInput(
+            "The link would lead to a page that is not there, as login_enabled is off. Set the"
+            " password by clusterpass users passwd, or turn it on."
+        )
 
 
 def mail_with(

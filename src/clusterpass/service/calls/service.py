@@ -7,6 +7,7 @@ from clusterpass import (
     AsyncSessionManager,
     ClusterPassError,
     Config,
+    StoreUnavailable,
 )
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.asgi.request_counts import RequestCounts
@@ -40,6 +41,26 @@ class Service:
     """Makes spans of requests; None where nothing is traced."""
     hand_overs: HandOvers | None = None
     """The codes for hosts of other domains; None where there are no such hosts."""
+
+    async def subject_of(self, name: str) -> str:
+        """Return the subject whom an administrator means by ``name``, however it is spelt.
+
+        Where a function of the operator's checks passwords, names are that function's affair.
+        """
+        users = self.authenticator.users
+        return name if users is None else await users.subject_of(name)
+
+    async def is_known(self, subject: str) -> bool | None:
+        """Return whether the directory has the user ``subject``; None where there is no directory,
+        or it cannot be asked."""
+        users = self.authenticator.users
+        if users is None:
+            return None
+        try:
+            found = await users.find(subject)
+        except StoreUnavailable:
+            return None
+        return found is not None and found.name == subject
 
     async def note_refusal(
         self, action: str, error: ClusterPassError, *, subject: str | None = None, **details: str

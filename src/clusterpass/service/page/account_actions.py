@@ -22,7 +22,7 @@ from clusterpass.service.page.visit import Visit, Visitor
 
 async def export(visit: Visit, _: Visitor) -> Response:
     """Return all that the store holds of a subject, without secrets, as a file in JSON."""
-    subject = visit.request.query_params.get("name", "")
+    subject = await visit.service.subject_of(visit.request.query_params.get("name", ""))
     users = visit.service.authenticator.users
     found = await (visit.service.sessions if users is None else users).export(subject)
     visit.log(target=subject)
@@ -37,7 +37,7 @@ async def export(visit: Visit, _: Visitor) -> Response:
 
 async def erase(visit: Visit, _: Visitor, fields: Fields) -> Response:
     """End all sessions of the subject, and erase what is known of it; bans stay."""
-    subject = _sure_about(visit, fields)
+    subject = await visit.service.subject_of(_sure_about(visit, fields))
     await visit.service.sessions.erase(subject)
     return redirect(visit, "erased", to=subject_page(visit.paths, subject))
 

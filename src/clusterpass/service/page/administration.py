@@ -57,13 +57,14 @@ async def show_online(visit: Visit, visitor: Visitor) -> Response:
 async def show_subject(visit: Visit, visitor: Visitor) -> Response:
     """Show the sessions, bans, live claims and history of one subject, and the forms."""
     sessions = visit.service.sessions
-    subject = visit.request.query_params.get("name", "")
+    subject = await visit.service.subject_of(visit.request.query_params.get("name", ""))
     found = await sessions.sessions(subject)
     claims = await sessions.claims.get(subject)
     return render(
         visit,
         "subject.html",
         subject=subject,
+        is_unknown=not found and await visit.service.is_known(subject) is False,
         may_be_impersonated=subject != visitor.session.subject
         and subject not in sessions.config.protected_subjects,
         sessions=[(each, impersonator_of(each)) for each in found],

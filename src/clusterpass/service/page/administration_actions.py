@@ -21,7 +21,7 @@ _MINUTES: Final = re.compile(r"[1-9][0-9]?")
 
 async def end_session(visit: Visit, _: Visitor, fields: Fields) -> Response:
     """End one session."""
-    subject = _subject(fields)
+    subject = await _subject(visit, fields)
     try:
         ended = await visit.service.sessions.revoke(
             subject, fields.get("session_id", ""), reason=_text(fields, "reason")
@@ -33,14 +33,14 @@ async def end_session(visit: Visit, _: Visitor, fields: Fields) -> Response:
 
 async def end_sessions(visit: Visit, _: Visitor, fields: Fields) -> Response:
     """End all sessions."""
-    subject = _subject(fields)
+    subject = await _subject(visit, fields)
     ended = await visit.service.sessions.revoke_all(subject, reason=_text(fields, "reason"))
     return _to_subject(visit, subject, ended_code("all", ended.count))
 
 
 async def ban(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
     """Ban from everything, or from one scope."""
-    subject, scope = _subject(fields), _text(fields, "scope")
+    subject, scope = await _subject(visit, fields), _text(fields, "scope")
     seconds = {name: seconds for name, _, seconds in BAN_CHOICES}
     wanted = fields.get("duration", "")
     if wanted not in seconds:
@@ -55,7 +55,7 @@ async def ban(visit: Visit, visitor: Visitor, fields: Fields) -> Response:
 
 async def lift(visit: Visit, _: Visitor, fields: Fields) -> Response:
     """Lift a ban before it expires."""
-    subject = _subject(fields)
+    subject = await _subject(visit, fields)
     lifted = await visit.service.sessions.bans.lift(subject, scope=fields.get("scope", ""))
     return _to_subject(visit, subject, "lifted" if lifted.count else "unbanned")
 
@@ -67,7 +67,7 @@ async def impersonate(visit: Visit, visitor: Visitor, fields: Fields) -> Respons
         raise InvalidInput(mark("Enter a whole number of minutes from 1 to 60."))
     pair = await visit.service.sessions.impersonate(
         visitor.session,
-        _subject(fields),
+        await _subject(visit, fields),
         reason=_text(fields, "reason"),
         for_seconds=int(minutes) * 60,
     )
@@ -85,8 +85,8 @@ ACTIONS: Final[dict[str, Action]] = {
 """The actions, by the last segment of the path that their form is sent to."""
 
 
-def _subject(fields: Fields) -> str:
-    return fields.get("subject", "")
+async def _subject(visit: Visit, fields: Fields) -> str:
+    return await visit.service.subject_of(fields.get("subject", ""))
 
 
 def _text(fields: Fields, name: str) -> str:

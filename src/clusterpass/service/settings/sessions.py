@@ -209,7 +209,8 @@ class SessionSettings(RecordSettings):
     def _subjects(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for subject in value:
             check_subject(subject)
-        return value
+        # As sessions are opened for the name in composed letters, however it is typed here.
+        return tuple(dict.fromkeys(form for each in value for form in (each, _prepared(each))))
 
     @field_validator("refresh_grace")
     @classmethod
@@ -268,3 +269,11 @@ class SessionSettings(RecordSettings):
             "cache_bytes": self.cache_bytes,
         }
         return Config.from_settings(settings | self.records() | self.secrets())
+
+
+def _prepared(name: str) -> str:
+    if name.isascii():
+        return name
+    from clusterpass import UserDirectory  # noqa: PLC0415 (it takes long to load)
+
+    return UserDirectory.prepared_name(name)

@@ -85,3 +85,11 @@ class AnnouncedSecrets:
 
     def _name_of(self, secret_id: bytes) -> str:
         return KIND + encode_base64url(secret_id) + self._suffix
+
+
+def last_seen(name: str, value: bytes) -> float | None:
+    """When a secret was announced last, in seconds since the epoch; None: this is none."""
+    try:
+        return float(json.loads(value)["seen"]) / 1000 if name.startswith(KIND) else None
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -26,6 +26,8 @@ logger: Final = logging.getLogger("clusterpass.keys")
 KIND: Final = "k:"
 _ASK_AGAIN_AFTER: Final = 1.0
 _OLD_AFTER: Final = 60.0
+_SOON: Final = 86_400
+"""Seconds by which clocks may differ of whoever removes a key, and whoever might put it back."""
 
 
 class KnownKeys:
@@ -42,7 +44,7 @@ class KnownKeys:
         """``lock``: creates a reentrant lock."""
         self.how: Final = config.keys.managed or ManagedKeys()
         self._clock = clock
-        self._purpose: Final = f"clusterpass signing key {keyspace.namespace} ".encode()
+        self._purpose: Final = purpose(keyspace.namespace)
         self._wrapping: Final = KeyEncryptionKeys(config.key_encryption_keys)
         self._opened: Final = OpenedKeys(self._wrapping, self._purpose, self.how)
         self._token_seconds = config.access_lifetime + config.expiry_leeway
@@ -140,14 +142,29 @@ class KnownKeys:
                 raise failure
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is known here and not in the copy that ``values`` are, or revoked only here."""
+        """What is known here and not in the copy that ``values`` are, or revoked only here; but
+        nothing that can no longer matter, or may soon not: others remove it."""
         found = {}
         with self._lock:
+            now = self._clock.wall() + _SOON
+            stale = KeySchedule(self._stored.values(), now, self._token_seconds).stale()
             for name, key in self._stored.items():
+                if key.kid in stale:
+                    continue
                 value = values.get(name)
                 if value is None or (key.revoked and not _is_revoked(key.kid, value)):
                     found[name] = key.encode()
         return found
+
+    def stale(self, values: Mapping[str, bytes]) -> dict[str, tuple[bytes, int]]:
+        """The keys in a copy that can no longer matter, and since when."""
+        with self._lock:
+            stale = self.schedule().stale()
+        return {
+            KIND + kid: (values[KIND + kid], due)
+            for kid, due in stale.items()
+            if KIND + kid in values
+        }
 
     def is_in(self, values: Mapping[str, bytes]) -> bool:
         """Whether a copy has a key."""
@@ -220,6 +237,11 @@ class KnownKeys:
         if name not in self._told:
             self._told.add(name)
             logger.error("a signing key in the store cannot be used: %s", why)
+
+
+def purpose(namespace: str) -> bytes:
+    """What a key of a namespace is wrapped for; its id follows."""
+    return f"clusterpass signing key {namespace} ".encode()
 
 
 def _is_revoked(kid: str, value: bytes) -> bool:

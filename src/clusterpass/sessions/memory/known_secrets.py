@@ -24,7 +24,7 @@ from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreFailed
 from clusterpass.protocol.calls.secrets import COPIES
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.sessions.memory.announced_secrets import AnnouncedSecrets
+from clusterpass.sessions.memory.announced_secrets import AnnouncedSecrets, last_seen
 from clusterpass.sessions.memory.searches import Searches
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
@@ -48,6 +48,12 @@ _PUBLISHED_FOR: Final = 90_000
 """Milliseconds for which a secret is known before it makes tokens, unless there is no other: each
 process has read a copy by then. One that had not would take a token for stolen whose successor the
 secret has derived."""
+_KEPT: Final = 30 * 86_400
+"""Seconds for which the name of a retired secret stays, beyond the life of a session."""
+_CLOCKS_ARE_SET: Final = 1_767_225_600.0
+"""The first second of 2026: no process of this release has run before."""
+_SOON: Final = 86_400
+"""Seconds by which clocks may differ of whoever removes a name, and whoever might put it back."""
 _OLD_AFTER: Final = 80.0
 """Seconds without a copy after which a process may lack a secret that makes tokens elsewhere."""
 
@@ -67,7 +73,7 @@ class KnownSecrets:
         """``random_bytes``: returns n unpredictable bytes. ``lock``: creates a reentrant lock."""
         self._config, self._clock, self._random_bytes = config, clock, random_bytes
         self._keys = config.keys
-        self._purpose = f"clusterpass refresh secret {keyspace.namespace}".encode()
+        self._purpose = purpose(keyspace.namespace)
         self._wrapping: Final = KeyEncryptionKeys(config.key_encryption_keys)
         self._stored: dict[str, bytes] = {}
         self._read: dict[str, tuple[int, RefreshSecret]] = {}
@@ -76,6 +82,11 @@ class KnownSecrets:
         self._lock = lock()
         self._told: set[str] = set()
         self._wrapped: set[tuple[int, str]] = set()
+        self._kept: Final = _KEPT + max(
+            *(config.idle_lifetime, config.remember_idle_lifetime),
+            *(config.absolute_lifetime, config.remember_lifetime),
+        )
+        self._read_at = clock.wall()
         self.searches: Final = Searches(clock.steady)
         self._reads = 0
 
@@ -170,6 +181,7 @@ class KnownSecrets:
         """
         with self._lock:
             failure: ClusterPassError | None = None
+            self._forget_if_long_away()
             self._announced.learn(values)
             for name, value in values.items():
                 if not name.startswith(KIND) or _is_retired(self._stored.get(name, b"")):
@@ -191,21 +203,41 @@ class KnownSecrets:
             self._due_at = self._learned_at + seconds
             if self._read or self.is_configured:
                 self._tokens = self._tokens_of(self._in_order())
+            elif not self._closed():
+                self._tokens = None  # all were retired: nothing is made or accepted by them
+
+    def stale(self, values: Mapping[str, bytes]) -> dict[str, tuple[bytes, int]]:
+        """The names of retired secrets in a copy that can no longer matter, and since when; also of
+        secrets of configurations that nobody has announced for as long."""
+        now, found = self._clock.wall(), {}
+        for name, value in values.items():
+            given_up = given_up_at(value) if name.startswith(KIND) else last_seen(name, value)
+            due = None if given_up is None else given_up + self._kept
+            if due is not None and due <= now:
+                found[name] = value, int(due)
+        return found
 
     def is_in(self, values: Mapping[str, bytes]) -> bool:
-        """Whether a copy has a secret, or none is needed."""
-        return self.is_configured or any(name.startswith(KIND) for name in values)
+        """Whether a copy has a secret that was not retired, or none is needed."""
+        with self._lock:
+            return self.is_configured or any(
+                name.startswith(KIND) and not _is_retired(value)
+                for name, value in values.items()
+                if not _is_retired(self._stored.get(name, b""))
+            )
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
         """What is known here and not in the copy that ``values`` are, or retired only here; nothing
         where the configuration has the secrets."""
         if self.is_configured:
             return {}
+        soon = self._clock.wall() + _SOON
         with self._lock:
             return {
                 name: value
                 for name, value in self._stored.items()
                 if name not in values or (_is_retired(value) and not _is_retired(values[name]))
+                if (given_up_at(value) or math.inf) + self._kept > soon
             }
 
     def rewrapped(self, copy: int, values: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -228,6 +260,17 @@ class KnownSecrets:
         """Take note that a copy has these as the configuration asks for."""
         with self._lock:
             self._wrapped.update((copy, name) for name in names)
+
+    def _forget_if_long_away(self) -> None:
+        """Forget all where nothing was read for so long that a secret may have been retired, and
+        the name of it removed: this process would bring it back."""
+        now = self._clock.wall()
+        if abs(now - self._read_at) > self._kept / 2 and self._stored:
+            self._stored.clear()
+            self._read.clear()
+            self._told.clear()
+            self._tokens = None
+        self._read_at = now
 
     def _closed(self) -> set[str]:
         """The names of the secrets in the store that do not open here."""
@@ -307,8 +350,23 @@ class KnownSecrets:
         )
 
 
+def purpose(namespace: str) -> bytes:
+    """What a secret of a namespace is wrapped for."""
+    return f"clusterpass refresh secret {namespace}".encode()
+
+
 def _name_of(secret: RefreshSecret) -> str:
     return KIND + encode_base64url(secret.id)
+
+
+def given_up_at(value: bytes) -> float | None:
+    """When a secret was retired, in seconds since the epoch; None: it was not, as far as this
+    release can tell, or by a process whose clock was not set."""
+    try:
+        at = float(json.loads(value)["retired"]) / 1000
+    except (ValueError, TypeError, KeyError):
+        return None
+    return at if at > _CLOCKS_ARE_SET else None
 
 
 def _is_retired(value: bytes) -> bool:

@@ -13,11 +13,13 @@ from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.model.values import Ended
 from clusterpass.sessions.check_arguments import check_seconds
+from clusterpass.tokens.identifiers import check_subject
 from clusterpass.users.audited import audited
 from clusterpass.users.directory import Directory, User
 from clusterpass.users.finishing import finish
 from clusterpass.users.hashing import Hashing
 from clusterpass.users.links import LIVES, OneTimeLink, read_token
+from clusterpass.users.names import prepare_name
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.users.procedures import (
@@ -85,6 +87,32 @@ class Accounts:
         release added as ``username`` is spelt keeps that name. There need be no such user.
         """
         return self._run(self._directory.resolve(username))
+
+    @staticmethod
+    def prepared_name(username: str) -> str:
+        """Return the name under which a new user ``username`` is kept, whoever there is already.
+
+        Letters in their composed form (RFC 8265, UsernameCasePreserved). No round trip.
+        """
+        return prepare_name(check_subject(username))
+
+    def find(self, username: str) -> User | None:
+        """Return the user whom ``username`` names, however it is spelt; None: there is none."""
+        return self._run(self._directory.describe(self.name_of(username)))
+
+    def subject_of(self, name: str) -> str:
+        """Return the subject whom an administrator means by ``name``, however it is spelt.
+
+        What :meth:`name_of` returns, so that a ban concerns those who log in by that name; but
+        ``name`` as it is where sessions were opened for that very spelling, as programs do that
+        have users of their own.
+        """
+        kept = self.name_of(name)
+        if kept == name:
+            return name
+        entries = self._sessions.history(name)
+        is_used = any(entry.kind == "login" for entry in entries)
+        return name if is_used or self._sessions.sessions(name) else kept
 
     def set_password(self, username: str, password: str) -> Ended:
         """Replace a password and end all sessions of the user.
