@@ -32,7 +32,7 @@ from clusterpass.integrations.starlette_requests import JUDGED
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
 from clusterpass.web import endpoints
-from clusterpass.web.gate import Needs
+from clusterpass.web.gate import Gate, Needs
 
 _BEARER: Final = b"bearer "
 
@@ -109,6 +109,8 @@ class SessionDependency(SecurityBase):
             session = self._remembered(connection)
             if session is not None:
                 connection.scope[JUDGED] = True
+                if Gate.on_admitted is not None:
+                    Gate.on_admitted(session)
                 for scope in scopes:
                     session.require_scope(scope)
                 return session
