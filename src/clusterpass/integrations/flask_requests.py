@@ -9,7 +9,6 @@ from werkzeug.local import LocalProxy
 
 from clusterpass.model.values import Session
 from clusterpass.web.caching import protect, varying
-from clusterpass.web.credentials import Credentials
 from clusterpass.web.endpoints import is_form
 from clusterpass.web.gate import Gate, Visit
 from clusterpass.web.messages import WebAnswer, WebRequest, method_of
@@ -78,7 +77,11 @@ def recall(remembered: Callable[[str], Session | None]) -> Session | None:
     token = authorization[len(_BEARER) :]
     session = remembered(token)
     if session is not None:
-        _globals_here().__dict__[_RECALLED] = (session, token)
+        known = _globals_here().__dict__
+        known[_RECALLED] = (session, token)
+        visit: Visit | None = known.get(_VISIT)
+        if visit is not None:  # the application has asked before
+            visit.take(session, token)
     return session
 
 
@@ -106,10 +109,7 @@ def this_visit() -> Visit:
         visit = Visit(FlaskRequest(_request_here()))
         recalled: tuple[Session, str] | None = known.get(_RECALLED)
         if recalled is not None:
-            visit.session, visit.access_token = recalled
-            visit.presented = visit.access_token
-            visit.credentials = Credentials("header", visit.access_token)
-            visit.is_judged = True
+            visit.take(*recalled)
         known[_VISIT] = visit
     return visit
 
