@@ -36,8 +36,8 @@ _SIZES = """## What it takes
   where the request itself did not renew it.
 - **Round trips** are calls of scripts in the cluster, and statements of SQL (without `BEGIN`), of
   the user table of Django too. The others keep their sessions in a database, as their
-  documentation shows. The login of FastAPI on ClusterPass limits how many passwords are tried,
-  which takes four of its round trips; the other apps do not.
+  documentation shows. A login on ClusterPass limits how many passwords are tried, which takes six
+  of its round trips; the other libraries have nothing for it.
 - **Heard after** is the longest of five times from the answer to a logout of another device until
   a second server refused that device, an HTTP request included. Take it as an order of
   magnitude.

@@ -39,6 +39,10 @@ settings.configure(
         "clusterpass.integrations.django.middleware.ClusterPassMiddleware",
     ],
     CLUSTERPASS={"CLAIMS": claims_of, "COOKIE_SECURE": False},  # on localhost
+    AUTHENTICATION_BACKENDS=[
+        "clusterpass.integrations.django.backends.LoginThrottle",
+        "django.contrib.auth.backends.ModelBackend",
+    ],
     REST_FRAMEWORK={
         "DEFAULT_AUTHENTICATION_CLASSES": ["clusterpass.integrations.drf.SessionAuthentication"],
         "EXCEPTION_HANDLER": "clusterpass.integrations.drf.exception_handler",

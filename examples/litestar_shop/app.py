@@ -33,16 +33,15 @@ async def login_page(request: Request) -> str:
 @post("/login")
 async def log_in(request: Request) -> Any:
     form = await request.form() or await request.json()
-    user = USERS.get(form["username"])
-    if user is None or user["password"] != form["password"]:
+    name, password = form["username"], form["password"]
+    await cp.count_attempt(request, name)
+    user = USERS.get(name)
+    if user is None or user["password"] != password:
+        await cp.login_failed(request, name)
         raise NotAuthorizedException
     claims = {"roles": user["roles"], "scope": user["scope"]}
     return await cp.log_in(
-        request,
-        form["username"],
-        device=form.get("device"),
-        claims=claims,
-        target=form.get("next"),
+        request, name, device=form.get("device"), claims=claims, target=form.get("next")
     )
 
 

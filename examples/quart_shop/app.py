@@ -41,13 +41,14 @@ async def login_page():
 @app.post("/login")
 async def log_in():
     form = await request.form or await request.get_json()
-    user = USERS.get(form["username"])
-    if user is None or user["password"] != form["password"]:
+    name, password = form["username"], form["password"]
+    await cp.count_attempt(name)
+    user = USERS.get(name)
+    if user is None or user["password"] != password:
+        await cp.login_failed(name)
         abort(401)
     claims = {"roles": user["roles"], "scope": user["scope"]}
-    return await cp.log_in(
-        form["username"], device=form.get("device"), claims=claims, target=form.get("next")
-    )
+    return await cp.log_in(name, device=form.get("device"), claims=claims, target=form.get("next"))
 
 
 @app.get("/page")

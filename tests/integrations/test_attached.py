@@ -79,6 +79,26 @@ async def test_a_handler_that_is_cancelled_while_the_connection_is_closed_stays_
     assert connection.closed
 
 
+async def test_a_handler_that_is_cancelled_once_it_has_left_stays_cancelled(
+    sessions, session
+) -> None:
+    connection, left = Connection(), asyncio.Event()
+
+    async def handle() -> None:
+        async with attached(sessions, session, connection.close, leaves=False):
+            await connection.closing.wait()
+            left.set()
+        pytest.fail("the handler went on")
+
+    handler = asyncio.create_task(handle())
+    await asyncio.sleep(0)
+    await sessions.revoke_all(session.subject)
+    await left.wait()
+    handler.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handler
+
+
 async def test_a_connection_that_nobody_watches_is_closed(
     cluster: EmbeddedCluster, config: Config, subject: str
 ) -> None:

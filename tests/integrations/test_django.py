@@ -465,6 +465,19 @@ def test_a_test_client_is_logged_in_and_the_clock_moves_it(
         assert client.get("/who").content.decode() == user.username
         cp_clock.advance(minutes=16)
         assert client.get("/who").content.decode() == (user.username if cookies else "nobody")
+        assert "sessionid" not in client.cookies, "a session of Django is for its own login"
+
+
+@pytest.mark.parametrize("cookies", [False, True])
+def test_an_asynchronous_test_client_is_logged_in(
+    user: Any, cp_settings: dict[str, Any], cookies: bool, cp_login_as: Any
+) -> None:
+    with override_settings(CLUSTERPASS={**cp_settings, "SUBJECT_FIELD": "username"}):
+        client = AsyncClient(enforce_csrf_checks=True)
+        cp_login_as(client, user.username, cookies=cookies)
+        assert asyncio.run(client.get("/async-who")).content.decode() == user.username
+        cp_login_as(client, "nobody else", cookies=not cookies)
+        assert asyncio.run(client.get("/async-who")).content == b"nobody"
 
 
 @pytest.mark.parametrize("path", ["/who", "/orders", "/api/orders"])

@@ -1,10 +1,14 @@
 """A shop is visited by a phone, a browser and an administrator, in each framework."""
 
+import base64
+import json
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+
+from clusterpass import Config, KeyRing, SessionManager
 
 ACCESS, REFRESH, CSRF = "clusterpass-access", "clusterpass-refresh", "clusterpass-csrf"
 DEVICE = "clusterpass-device"
@@ -274,3 +278,19 @@ def test_a_form_that_cannot_be_read_changes_nothing(browser, kind, body):
         answer = browser.post(path, headers=headers, content=body)
         assert 400 <= answer.status_code < 500, (path, answer.text)
     assert browser.get("/me").status_code == 200
+
+
+def guess(client: httpx.Client, name: str) -> int:
+    return client.post("/login", json={"username": name, "password": "a guess"}).status_code
+
+
+def test_guesses_are_limited_and_the_user_is_shown_them(phone, visit, request, cluster_url):
+    _, pair = phone
+    subject = json.loads(base64.urlsafe_b64decode(pair["access_token"].split(".")[1] + "=="))["sub"]
+    assert guess(visit(), "alice") == 401
+    url = f"{cluster_url}?namespace={request.node.callspec.params['shop']}"
+    config = Config(issuer="https://shop.example", keys=KeyRing.generate())
+    with SessionManager.from_url(url, config) as sessions:
+        refused = [each for each in sessions.history(subject) if each.kind == "refused"]
+    assert [each.text for each in refused] == ["invalid_credentials"]
+    assert [guess(visit(), "nobody") for _ in range(11)] == [401] * 10 + [429]

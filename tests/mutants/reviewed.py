@@ -392,7 +392,7 @@ _OWN_KEYS = {
         "VISIT: visit",
         "REFUSAL: refusal",
     ),
-    "starlette_requests": ("_VISIT: visit", "_IS_WRAPPED: is_wrapped", "JUDGED: judged"),
+    "starlette_requests": ("_VISIT: visit", "_IS_WRAPPED: is_wrapped", "_RECALLED: recalled"),
 }
 for _module, _keys in _OWN_KEYS.items():
     for _name, _key in (each.split(": ") for each in _keys):

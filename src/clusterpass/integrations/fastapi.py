@@ -28,11 +28,11 @@ from starlette.responses import Response
 from clusterpass.integrations import starlette
 from clusterpass.integrations.grants import Authenticate, Grant, ask_application
 from clusterpass.integrations.starlette import ServerSentEvent, visit_of
-from clusterpass.integrations.starlette_requests import JUDGED
+from clusterpass.integrations.starlette_requests import note_recalled
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session
 from clusterpass.web import endpoints
-from clusterpass.web.gate import Needs
+from clusterpass.web.gate import Gate, Needs
 
 _BEARER: Final = b"bearer "
 
@@ -108,7 +108,8 @@ class SessionDependency(SecurityBase):
         if self._is_plain:
             session = self._remembered(connection)
             if session is not None:
-                connection.scope[JUDGED] = True
+                if Gate.on_admitted is not None:
+                    Gate.on_admitted(session)
                 for scope in scopes:
                     session.require_scope(scope)
                 return session
@@ -133,7 +134,11 @@ class SessionDependency(SecurityBase):
                 found = value
         if found is None or found[:7].lower() != _BEARER:
             return None
-        return self._owner.sessions.recall(found[7:].decode("latin-1"))
+        token = found[7:].decode("latin-1")
+        session = self._owner.sessions.recall(token)
+        if session is not None:
+            note_recalled(connection, session, token)
+        return session
 
 
 class LoginBody(BaseModel):

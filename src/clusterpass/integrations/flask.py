@@ -40,7 +40,7 @@ from clusterpass.sessions.options import LoginOptions
 from clusterpass.web import endpoints
 from clusterpass.web.acting import acting_in
 from clusterpass.web.flow import run
-from clusterpass.web.gate import Needs
+from clusterpass.web.gate import Gate, Needs
 from clusterpass.web.needs import scope_names
 
 Parameters = ParamSpec("Parameters")
@@ -242,7 +242,16 @@ def _user() -> Any:
     return g._clusterpass_user
 
 
-current_session = cast("Session", LocalProxy(_session))
+class _CurrentSession(LocalProxy[Session | None]):
+    """A proxy that goes straight to an attribute of the session: most of what it is asked for."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_session(), name)
+
+
+current_session = cast("Session", _CurrentSession(_session))
 """The session of the current request; None-like where none was required."""
 current_user: Any = LocalProxy(_user)
 """What the function registered with ``user_loader`` returns for that session."""
@@ -261,6 +270,8 @@ def _recall(needs: Needs) -> bool:
     session = recall(extension_here().recall)
     if session is None:
         return False
+    if Gate.on_admitted is not None:
+        Gate.on_admitted(session)
     needs.check(session)
     return True
 

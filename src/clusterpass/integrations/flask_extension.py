@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 EXTENSION: Final = "clusterpass"
 """The name of the extension in ``app.extensions``."""
 
+# What a proxy is asked for goes through several functions each time; this is asked directly.
+_app_here: Final = cast("LocalProxy[Flask]", current_app)._get_current_object
+
 
 class Extension:
     """What the extension keeps for one application."""
@@ -71,10 +74,8 @@ def extension_here() -> Extension:
 
     Raises ConfigurationError when :meth:`ClusterPass.init_app` was not called.
     """
-    # What a proxy is asked for goes through several functions each time.
-    app = cast("LocalProxy[Flask]", current_app)._get_current_object()
     try:
-        extension: Extension = app.extensions[EXTENSION]
+        extension: Extension = _app_here().extensions[EXTENSION]
     except KeyError:
         raise ConfigurationError(
             "the extension was not initialised: call ClusterPass().init_app"

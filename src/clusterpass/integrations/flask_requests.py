@@ -1,14 +1,14 @@
 """Requests and responses of the integration with Flask."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from flask import Request, Response, g, request
+from werkzeug.datastructures import Headers
 from werkzeug.local import LocalProxy
 
 from clusterpass.model.values import Session
 from clusterpass.web.caching import protect, varying
-from clusterpass.web.credentials import Credentials
 from clusterpass.web.endpoints import is_form
 from clusterpass.web.gate import Gate, Visit
 from clusterpass.web.messages import WebAnswer, WebRequest, method_of
@@ -17,6 +17,10 @@ _VISIT: Final = "_clusterpass_visit"
 _RECALLED: Final = "_clusterpass_recalled"
 _BEARER: Final = "Bearer "
 _VARY: Final = varying(())
+
+# What a proxy is asked for goes through several functions each time; these are asked directly.
+_request_here: Final = cast("LocalProxy[Request]", request)._get_current_object
+_globals_here: Final = cast("LocalProxy[Any]", g)._get_current_object
 
 
 class FlaskRequest:
@@ -67,20 +71,23 @@ def recall(remembered: Callable[[str], Session | None]) -> Session | None:
     Returns None for all other requests, which a visit has to judge. None is made here: it would
     cost more than the verify.
     """
-    sent = cast("LocalProxy[Request]", request)._get_current_object().environ
-    authorization: str = sent.get("HTTP_AUTHORIZATION", "")
+    authorization: str = _request_here().environ.get("HTTP_AUTHORIZATION", "")
     if not authorization.startswith(_BEARER):
         return None
     token = authorization[len(_BEARER) :]
     session = remembered(token)
     if session is not None:
-        setattr(g._get_current_object(), _RECALLED, (session, token))
+        known = _globals_here().__dict__
+        known[_RECALLED] = (session, token)
+        visit: Visit | None = known.get(_VISIT)
+        if visit is not None:  # the application has asked before
+            visit.take(session, token)
     return session
 
 
 def known_session() -> Session | None:
     """Return the session of this request; None when no view has required one yet."""
-    known = g._get_current_object()
+    known = _globals_here().__dict__
     recalled: tuple[Session, str] | None = known.get(_RECALLED)
     if recalled is not None:
         return recalled[0]
@@ -90,7 +97,7 @@ def known_session() -> Session | None:
 
 def known_visit() -> Visit | None:
     """Return the visit of this request; None when no view has asked for it yet."""
-    visit: Visit | None = g._get_current_object().get(_VISIT)
+    visit: Visit | None = _globals_here().__dict__.get(_VISIT)
     return visit
 
 
@@ -98,15 +105,12 @@ def this_visit() -> Visit:
     """Return the visit of this request, the same object each time."""
     visit = known_visit()
     if visit is None:
-        found = cast("LocalProxy[Request]", request)._get_current_object()
-        visit = Visit(FlaskRequest(found))
-        recalled: tuple[Session, str] | None = g.get(_RECALLED)
+        known = _globals_here().__dict__
+        visit = Visit(FlaskRequest(_request_here()))
+        recalled: tuple[Session, str] | None = known.get(_RECALLED)
         if recalled is not None:
-            visit.session, visit.access_token = recalled
-            visit.presented = visit.access_token
-            visit.credentials = Credentials("header", visit.access_token)
-            visit.is_judged = True
-        setattr(g, _VISIT, visit)
+            visit.take(*recalled)
+        known[_VISIT] = visit
     return visit
 
 
@@ -128,15 +132,25 @@ def make_response(answer: WebAnswer) -> Response:
 
 def add_headers(response: Response) -> Response:
     """Return ``response`` with what the visit adds to it; called by Flask."""
-    headers, known = response.headers, g._get_current_object()
+    known = _globals_here().__dict__
     visit: Visit | None = known.get(_VISIT)
     if visit is not None:
+        headers = response.headers
         protect(visit, headers, headers.getlist("Vary"))
         for name, value in visit.headers:
             headers.add(name, value)
     elif _RECALLED in known:
-        if "Vary" in headers:
-            headers["Vary"] = varying(headers.getlist("Vary"))
-        else:
-            headers.add("Vary", _VARY)
+        _vary(response.headers)
     return response
+
+
+def _vary(headers: Headers) -> None:
+    """Name in ``headers`` what a session is found by, too.
+
+    To ask whether they have a Vary header costs an exception where they have none.
+    """
+    for name, _ in headers:
+        if name.lower() == "vary":
+            headers["Vary"] = varying(headers.getlist("Vary"))
+            return
+    headers.add("Vary", _VARY)

@@ -127,8 +127,8 @@ class AsyncSessionInterceptor(grpc.aio.ServerInterceptor):
             watching.cancel()
             await asyncio.wait((watching,))
             for task in tasks:
-                if task.done() and not task.cancelled():
-                    task.exception()
+                if task.done():
+                    _retrieve(task)
 
     def _leave(self, task: "asyncio.Future[Any]") -> None:
         assert isinstance(task, asyncio.Task)
@@ -138,8 +138,7 @@ class AsyncSessionInterceptor(grpc.aio.ServerInterceptor):
 
     def _left(self, task: asyncio.Task[Any]) -> None:
         self._leaving.discard(task)
-        if not task.cancelled():
-            task.exception()
+        _retrieve(task)
 
     async def _follow(self, call: Call, needs: Needs) -> Never:
         async with aclosing(self._sessions.watch(call.session)) as changes:
@@ -166,6 +165,7 @@ class _StreamContext:
         if self._is_over:
             raise grpc.aio.UsageError("the session of this call has ended")
         self._writing = asyncio.create_task(self._context.write(message))
+        self._writing.add_done_callback(_retrieve)  # a client that has left is no error
         await asyncio.shield(self._writing)
 
     async def finish(self) -> None:
@@ -173,6 +173,11 @@ class _StreamContext:
         self._is_over = True
         if self._writing is not None:
             await asyncio.wait((self._writing,))
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 @asynccontextmanager

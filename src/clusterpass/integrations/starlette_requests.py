@@ -12,15 +12,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clusterpass.model.errors import ClusterPassError
+from clusterpass.model.values import Session
 from clusterpass.web.caching import protect, varying
 from clusterpass.web.gate import Visit
 from clusterpass.web.messages import SOCKET, WebAnswer
 
 _VISIT: Final = "clusterpass.visit"
 _IS_WRAPPED: Final = "clusterpass.is_wrapped"
-JUDGED: Final = "clusterpass.judged"
-"""The key in the scope that says that the response depends on who sent the request, where there is
-no visit that does."""
+_RECALLED: Final = "clusterpass.recalled"
 _VARY: Final = (b"vary", varying(()).encode())
 _FAILED: Final = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 _MOST_HELD: Final = 65_536
@@ -158,8 +157,7 @@ class _Answer:
 
     def _with_headers(self, message: Message) -> Message:
         visit: Visit | None = self._scope.get(_VISIT)
-        is_judged = JUDGED in self._scope
-        if visit is None and not is_judged:
+        if visit is None and _RECALLED not in self._scope:
             return message
         # A copy: a cache inside may store the message that it has sent, and must not have tokens.
         message = {**message, "headers": [*message.get("headers", ())]}
@@ -167,12 +165,12 @@ class _Answer:
             message["headers"].append(_VARY)
             return message
         headers = MutableHeaders(scope=message)
-        if visit is not None:
-            protect(visit, headers, headers.getlist("vary"))
-            for name, value in visit.headers:
-                headers.append(name, value)
-        if is_judged:
+        if visit is None:
             headers["vary"] = varying(headers.getlist("vary"))
+            return message
+        protect(visit, headers, headers.getlist("vary"))
+        for name, value in visit.headers:
+            headers.append(name, value)
         return message
 
 
@@ -196,7 +194,22 @@ def visit_of(connection: HTTPConnection) -> Visit:
     visit = connection.scope.get(_VISIT)
     if visit is None:
         visit = connection.scope[_VISIT] = Visit(StarletteRequest(connection))
+        recalled: tuple[Session, str] | None = connection.scope.get(_RECALLED)
+        if recalled is not None:
+            visit.take(*recalled)
     return cast("Visit", visit)
+
+
+def note_recalled(connection: HTTPConnection, session: Session, token: str) -> None:
+    """Note that ``session``, of the bearer ``token``, was admitted from memory.
+
+    No visit is made for it, which would cost more than the verify.
+    """
+    visit: Visit | None = connection.scope.get(_VISIT)
+    if visit is None:
+        connection.scope[_RECALLED] = (session, token)
+    else:  # the application has asked before
+        visit.take(session, token)
 
 
 async def form_field(request: Request, name: str) -> str:

@@ -8,6 +8,7 @@ aiohttp, and Quart; and the stubs and channels of gRPC.
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import fields
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import Any, Final, Unpack
 
 from clusterpass.config import Config
@@ -79,8 +80,9 @@ def _headers_of(client: Any, name: str) -> tuple[MutableMapping[str, str], str]:
     if isinstance(getattr(client, "environ_base", None), dict):  # Flask
         return client.environ_base, wsgi
     if isinstance(getattr(client, "defaults", None), dict):  # Django
-        return client.defaults, wsgi
-    if hasattr(client, "session") and hasattr(client.session, "cookie_jar"):  # aiohttp
+        is_asynchronous = iscoroutinefunction(getattr(client, "request", None))
+        return client.defaults, name if is_asynchronous else wsgi
+    if _is_aiohttp(client):
         return client.session.headers, name
     if hasattr(client, "headers"):  # httpx
         return client.headers, name
@@ -104,7 +106,7 @@ def _drop_header(client: Any, name: str) -> None:
 def _send_cookies(client: Any, values: Mapping[str, str]) -> None:
     """Give ``client`` cookies."""
     keep: Callable[[str, str], object]
-    if hasattr(client, "session") and hasattr(client.session, "cookie_jar"):  # aiohttp
+    if _is_aiohttp(client):
         client.session.cookie_jar.update_cookies(values, client.make_url("/"))
         return
     if hasattr(client, "set_cookie"):  # Flask and Quart
@@ -123,6 +125,11 @@ def _send_cookies(client: Any, values: Mapping[str, str]) -> None:
         keep = client.cookies.__setitem__
     for name, value in values.items():
         keep(name, value)
+
+
+def _is_aiohttp(client: Any) -> bool:
+    """Return whether ``client`` is that of aiohttp; Django's would make a session if asked."""
+    return hasattr(client, "make_url") and hasattr(client.session, "cookie_jar")
 
 
 def _headers_of_quart(client: Any) -> dict[str, str]:

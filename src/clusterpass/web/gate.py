@@ -83,6 +83,12 @@ class Visit:
         """Whether a cookie brought the tokens."""
         return self.credentials is not None and self.credentials.place == "cookie"
 
+    def take(self, session: Session, token: str) -> None:
+        """Note that ``session``, of the bearer ``token``, was admitted from memory."""
+        self.session, self.access_token, self.presented = session, token, token
+        self.credentials = Credentials("header", token)
+        self.is_judged = True
+
     def look(self, settings: WebSettings) -> Credentials:
         """Return the tokens that were sent. Raises what :func:`find_credentials` raises."""
         self.is_judged = True

@@ -1,6 +1,7 @@
 """Streams of gRPC, on threads and on an event loop, last as long as their session."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -276,3 +277,47 @@ async def test_a_function_that_takes_its_time_holds_up_no_end(cp_async_sessions)
             await asyncio.wait_for(stubborn.left.wait(), HANGING)
     finally:
         await server.stop(None)
+
+
+class Flooding(AsyncServicer):
+    """A function that writes more than its clients read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = 0
+
+    async def feed(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        self.open += 1
+        try:
+            while True:
+                yield LARGE
+        finally:
+            self.open -= 1
+
+
+async def test_clients_that_leave_amid_a_response_are_no_error(cp_async_sessions) -> None:
+    pair = await cp_async_sessions.login("alice")
+    reported: list[Any] = []
+    loop, flooding = asyncio.get_running_loop(), Flooding()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    server = grpc.aio.server(interceptors=[AsyncSessionInterceptor(cp_async_sessions)])
+    server.add_generic_rpc_handlers(handlers_of(flooding))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            feed = channel.unary_stream("/shop.Orders/Feed")
+            for _ in range(20):
+                calls = [feed(b"-", metadata=bearer(pair.access_token)) for _ in range(5)]
+                for each in calls:
+                    assert await each.read() == LARGE
+                for each in calls:
+                    each.cancel()
+                async with asyncio.timeout(HANGING):
+                    while flooding.open:
+                        await asyncio.sleep(0.01)
+    finally:
+        await server.stop(None)
+    gc.collect()  # by which a task tells of an error that nobody has looked at
+    await asyncio.sleep(0)
+    assert reported == []
