@@ -16,7 +16,7 @@ HELM_VERSION := v3.22.0
 unexport PYTHONDONTWRITEBYTECODE
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help docs helm man test-deploy run demo check test test-all lint lint-mypy lint-pyright lint-imports lint-generated bench faults soak recovery mutants journal-model simulate setup test-setup clean
+.PHONY: help docs docs-release helm man test-deploy run demo check test test-all lint lint-mypy lint-pyright lint-imports lint-generated bench faults soak recovery mutants journal-model simulate setup test-setup clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -79,6 +79,10 @@ test-deploy: setup ## The tests of images, chart and units in deploy/ alone
 docs: setup ## Build the site of docs/ into build/site, strictly
 	@$(PIP_INSTALL) -e '.[server,docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-release: setup ## ... and put it beside those of other releases, on the branch gh-pages, as `latest`
+	@$(PIP_INSTALL) -e '.[server,docs]'
+	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" sh scripts/release_docs.sh
 
 man: setup ## Write a manual page for each command into build/man
 	$(BIN)/python scripts/generate_man.py build/man

@@ -10,6 +10,7 @@
 import html
 import json
 import logging
+import os
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -28,7 +29,9 @@ from clusterpass.service.settings.loading import make_settings
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
-REPOSITORY: Final = "https://github.com/clusterpass/clusterpass/blob/main/"
+_BRANCH: Final = f"v{clusterpass.__version__}" if "MIKE_DOCS_VERSION" in os.environ else "main"
+"""The site of a release leads to the files of its tag."""
+REPOSITORY: Final = f"https://github.com/clusterpass/clusterpass/blob/{_BRANCH}/"
 SECTIONS: Final = {
     "Tutorial": "tutorial",
     "How to": "howto",

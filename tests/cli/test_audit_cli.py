@@ -4,9 +4,13 @@ import getpass
 import json
 import signal
 import subprocess
+import sys
+from contextlib import nullcontext
 
 import pytest
 
+from clusterpass import InvalidInput, StoreUnavailable
+from clusterpass.cli.audit import export
 from clusterpass.protocol.calls.audit import SLOT
 from tests.cluster.stored import eventually
 
@@ -96,6 +100,87 @@ def test_a_sound_trail_and_one_that_is_not(run, url, cluster, manager):
     told = run("audit", "check")
     assert told.returncode == 1
     assert "missing: entries 2 to 2 are not there" in told.stdout
+
+
+def test_an_export_begins_behind_both(run):
+    """The option --after is no reason to forget about --since."""
+    run("bans", "add", "a")
+    (entry,) = lines(run("audit", "export"))
+    both = ("--after", "1-0", "--since")
+    assert run("audit", "export", *both, "2999-01-01").stdout == ""
+    assert lines(run("audit", "export", *both, "2020-01-01")) == [entry]
+
+
+def test_an_export_says_what_it_leaves_out(run, cluster, manager):
+    run("bans", "add", "a")
+    key = manager.store.keyspace.audit(SLOT)
+    with cluster.client(cluster.primary_of(key)) as client:
+        client.xadd(key, {"n": 2, "e": '{"v":2}', "h": "0" * 40})
+    assert manager.audit.page().unreadable == 1
+    told = run("audit", "export")
+    assert len(lines(told)) == 1
+    assert told.stderr.startswith(
+        "1 entry, without 1 that cannot be read (clusterpass audit check)"
+    )
+
+
+def test_an_export_into_nowhere(process, run, monkeypatch):
+    run("bans", "add", "a")
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(InvalidInput, match="standard output is closed"):
+        export.main(["--until", "2020-01-01"], standalone_mode=False)
+
+
+class Fading:
+    """A manager whose store goes away behind the first page."""
+
+    def __init__(self, manager):
+        self._manager, self.audit = manager, self
+        self.refusals = 0
+
+    def page(self, *, after, limit):
+        if after not in ("", None) and self.refusals < 2:
+            self.refusals += 1
+            raise StoreUnavailable
+        return self._manager.audit.page(after=after, limit=limit)
+
+
+def test_an_export_that_is_cut_short_says_where_to_go_on(run, manager, monkeypatch):
+    from clusterpass.cli import audit
+
+    for name in ("a", "b", "c"):
+        run("bans", "add", name)
+    entries = lines(run("audit", "export"))
+    with monkeypatch.context() as patched:
+        patched.setattr(audit, "_AT_ONCE", 2)
+        patched.setattr(audit, "open_sessions", lambda _: nullcontext(Fading(manager)))
+        told = run("audit", "export")
+    assert told.returncode == 1
+    assert lines(told) == entries[:2]
+    said, error = told.stderr.splitlines()
+    assert said == f"not all: 2 entries; go on with --after {entries[1]['id']}"
+    assert error.startswith("clusterpass: ")
+    assert lines(run("audit", "export", "--after", entries[1]["id"])) == entries[2:]
+
+
+def test_an_outage_does_not_end_the_tail(run, manager, monkeypatch, capsys):
+    from clusterpass.cli import audit
+
+    run("bans", "add", "a")
+    fading = Fading(manager)
+    cursor = manager.audit.page().entries[-1].id
+    run("bans", "add", "b")
+    monkeypatch.setattr(audit, "_SECONDS_BETWEEN_LOOKS", 0.01)
+
+    def printed(entries, *, as_json):
+        assert [each.subject for each in entries] == ["b"]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audit, "_print", printed)
+    with pytest.raises(KeyboardInterrupt):
+        audit._follow(fading, cursor, lambda _: True, as_json=True)
+    assert fading.refusals == 2
+    assert capsys.readouterr().err.count("waiting for it") == 1
 
 
 def test_nothing_is_there_yet(run):

@@ -60,3 +60,18 @@ def test_what_operators_are_told_about_checks_are_checks():
         text = page.read_text("utf-8")
         assert set(re.findall(r"doctor\.md#([\w-]+)", text)) <= set(CHECKS)
         assert set(re.findall(r"(?:reports|mention) `([\w-]+)`", text)) <= set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("three-hosts.md", "monitor.md", "runbooks/key-leaked.md", "delete-user.md"),
+        *("backup.md", "upgrade.md"),
+    ],
+)
+def test_a_page_of_operations_has_a_picture_and_a_test(page):
+    text = (HOWTO / page).read_text("utf-8")
+    (picture,) = re.findall(r"^!\[[^\]]+\]\(([^)]+)\)$", text, re.M)
+    assert (HOWTO / page).parent.joinpath(picture).resolve().is_file()
+    tests = re.findall(r"\]\(([^)]+/tests/[^)]+)\)", text)
+    assert tests and all((HOWTO / page).parent.joinpath(test).resolve().exists() for test in tests)

@@ -17,12 +17,12 @@ from tests.docs.errors_page import HELP, all_errors
 ROOT = Path(__file__).parents[2]
 
 
-def mkdocs() -> str:
-    found = shutil.which("mkdocs", path=Path(sys.executable).parent)
+def program(name: str) -> str:
+    found = shutil.which(name, path=Path(sys.executable).parent)
     if found is None:
         if os.environ.get("REQUIRE_LINTERS"):
-            pytest.fail("mkdocs is missing; `make test-setup` installs it")
-        pytest.skip("mkdocs is not installed; make test-setup installs it")
+            pytest.fail(f"{name} is missing; `make test-setup` installs it")
+        pytest.skip(f"{name} is not installed; make test-setup installs it")
     return found
 
 
@@ -30,7 +30,15 @@ def build(folder: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     return subprocess.run(
-        [mkdocs(), "build", "--strict", "--config-file", root / "mkdocs.yml", "--site-dir", folder],
+        [
+            program("mkdocs"),
+            "build",
+            "--strict",
+            "--config-file",
+            root / "mkdocs.yml",
+            "--site-dir",
+            folder,
+        ],
         cwd=root,
         env=environment,
         capture_output=True,
@@ -144,3 +152,48 @@ def test_every_error_has_a_cause_and_a_remedy():
     assert {kind.__name__ for kind in all_errors()} == set(HELP)
     codes = [kind.code for kind in all_errors()]
     assert len(codes) == len(set(codes))
+
+
+def test_the_site_of_a_release_stands_beside_those_of_others(tmp_path):
+    """By the script of ``make docs-release``, in a repository of the test's own."""
+    program("mike")
+    repository, before = tmp_path / "repository", tmp_path / "before"
+    (before / "docs").mkdir(parents=True)
+    (before / "docs/index.md").write_text("# Of before\n")
+    (before / "mkdocs.yml").write_text("site_name: ClusterPass\n")
+    subprocess.run(["git", "init", "-q", repository], check=True)
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "GIT_DIR": str(repository / ".git")}
+    for role in ("AUTHOR", "COMMITTER"):
+        environment |= {f"GIT_{role}_NAME": "x", f"GIT_{role}_EMAIL": "x@example.org"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+
+    def run(*command: str, where: Path) -> str:
+        done = subprocess.run(
+            command,
+            cwd=where,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=170,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("git", "commit", "--quiet", "--allow-empty", "--message", "first", where=repository)
+    run("mike", "deploy", "0.0", "latest", where=before)
+    run("sh", "scripts/release_docs.sh", where=ROOT)
+
+    def page(path: str) -> str:
+        return run("git", "show", f"gh-pages:{path}", where=repository)
+
+    version = ".".join(clusterpass.__version__.split(".")[:2])
+    listed = json.loads(page("versions.json"))
+    assert {each["version"]: each["aliases"] for each in listed} == {version: ["latest"], "0.0": []}
+    assert "Of before" in page("0.0/index.html")
+    assert 'url=latest/"' in page("index.html") or "latest/" in page("index.html")
+    deploy = page(f"{version}/howto/deploy/index.html")
+    assert f"/blob/v{clusterpass.__version__}/deploy" in deploy
+    assert "/blob/main/" not in deploy
+    assert '"provider": "mike"' in deploy

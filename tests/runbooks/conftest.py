@@ -115,13 +115,17 @@ def refused(manager: SessionManager, pair: TokenPair, **options: Any) -> bool:
     return False
 
 
-def server_cli(*arguments: object, text_in: str = "") -> str:
-    """Run ``valkey-cli``, or the ``redis-cli`` that takes its place, and return what it said."""
+def server_cli_path() -> str:
     program = shutil.which("valkey-cli") or shutil.which("redis-cli")
     if program is None:
         pytest.skip("neither valkey-cli nor redis-cli is installed")
+    return program
+
+
+def server_cli(*arguments: object, text_in: str = "") -> str:
+    """Run ``valkey-cli``, or the ``redis-cli`` that takes its place, and return what it said."""
     done = subprocess.run(
-        [program, *map(str, arguments)],
+        [server_cli_path(), *map(str, arguments)],
         input=text_in,
         capture_output=True,
         encoding="utf-8",

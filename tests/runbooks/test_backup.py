@@ -1,8 +1,10 @@
 """What docs/howto/backup.md says of copies of the store, rehearsed on real clusters."""
 
 import json
+import os
 import re
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,10 @@ from clusterpass import (
 )
 from clusterpass.embedded.binary import find_server
 from clusterpass.tokens.key_encryption import new_encryption_key
+from tests.deploy.three_hosts import blocks
 from tests.ports import free_port
 
-from .conftest import eventually, refused, server_cli
+from .conftest import eventually, refused, server_cli, server_cli_path
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -153,3 +156,68 @@ def answers(client) -> bool:
         return bool(client.ping())
     except RedisError:
         return False
+
+
+@pytest.fixture
+def run_restore(tmp_path: Path):
+    """Runs the commands of the page against the cluster with a node at a port."""
+
+    def ran(target: int, temporary: int) -> subprocess.CompletedProcess[str]:
+        (commands, _) = blocks("backup.md", "Restore")
+        lines = commands.replace("10.0.1.1:6379", f"127.0.0.1:{target}").splitlines()
+        kept = [line for line in lines if "REDISCLI_AUTH" not in line]
+        assert len(kept) == len(lines) - 1
+        programs = tmp_path / "bin"
+        programs.mkdir()
+        (programs / "valkey-server").symlink_to(find_server())
+        (programs / "valkey-cli").symlink_to(server_cli_path())
+        return subprocess.run(
+            ["sh", "-c", "\n".join(kept).replace("7999", str(temporary))],
+            cwd=tmp_path,
+            env={"PATH": f"{programs}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return ran
+
+
+@pytest.mark.parametrize("what", ["broken", "cut", "port", "full", "nothing"])
+def test_a_restore_says_when_something_is_missing(cluster_of, run_restore, tmp_path, what):
+    """By its status, and by the last line that is not there."""
+    cluster = cluster_of(3)
+    with cluster.client(cluster.nodes[0]) as client:
+        client.execute_command("SET", "{06S}key", "value")  # slot 0
+    (file, *_) = back_up(cluster, tmp_path)
+    file.rename(tmp_path / "shard-1.rdb")
+    for each in tmp_path.glob("backup-*"):
+        each.unlink()
+    file = tmp_path / "shard-1.rdb"
+    temporary = free_port()
+    with ExitStack() as stack:
+        if what == "broken":
+            file.write_bytes(b"no backup")
+        elif what == "cut":
+            file.write_bytes(file.read_bytes()[:-12])
+        elif what == "full":
+            for node in cluster.nodes:
+                client = stack.enter_context(cluster.client(node))
+                client.config_set("maxmemory", 1)
+        elif what == "port":
+            other = subprocess.Popen(
+                [find_server(), "--port", str(temporary), "--bind", "127.0.0.1", "--save", ""],
+                stdout=subprocess.DEVNULL,
+                cwd=tmp_path,
+            )
+            stack.callback(other.wait, 30)
+            stack.callback(other.terminate)
+            with redis.Redis(port=temporary) as client:
+                eventually(lambda: answers(client), "the other server is there")
+        done = run_restore(cluster.nodes[0].port, temporary)
+    said = done.stdout + done.stderr
+    if what == "nothing":
+        assert done.returncode == 0 and "1 keys\nAll files were copied." in said, said
+    else:
+        assert done.returncode != 0 and "All files were copied." not in said, said

@@ -1,5 +1,6 @@
 """A real Prometheus that scrapes a service every half second."""
 
+import json
 import math
 import re
 import subprocess
@@ -19,7 +20,7 @@ global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 50
 rule_files: ["{rules}"]
 scrape_configs:
   - job_name: clusterpass
-    static_configs: [{{targets: ["{target}"]}}]
+    static_configs: [{{targets: {targets}}}]
 """
 RULES = DEPLOY / "prometheus" / "alerts.yaml"
 
@@ -42,10 +43,11 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(target: str, folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus with our rules, that scrapes ``target``; its data is in ``folder``."""
+def prometheus(targets: str | list[str], folder: Path) -> Iterator[Prometheus]:
+    """A Prometheus with our rules, that scrapes ``targets``; its data is in ``folder``."""
     config, port = folder / "prometheus.yml", free_port()
-    config.write_text(_CONFIG.format(rules=RULES, target=target))
+    told = [targets] if isinstance(targets, str) else targets
+    config.write_text(_CONFIG.format(rules=RULES, targets=json.dumps(told)))
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [

@@ -1,12 +1,14 @@
 """``clusterpass audit``: read, export and check the audit trail."""
 
 import json
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
@@ -16,6 +18,7 @@ from clusterpass.cli.output import counted, json_option, print_facts, print_json
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.time_arguments import parse_time
 from clusterpass.cli.value_types import TEXT
+from clusterpass.model.errors import InvalidInput, StoreUnavailable
 
 if TYPE_CHECKING:
     from clusterpass import AuditEntry, SessionManager
@@ -76,18 +79,15 @@ def tail(
 ) -> None:
     """Print the latest entries, one in a line, the oldest first.
 
-    With --json each line is a JSON object.
+    With --json each line is a JSON object. While the store is away, --follow waits for it, and says
+    so once on standard error.
     """
     is_wanted = _test(wanted)
     with open_sessions(config) as manager:
         found, cursor = _latest(manager, lines, is_wanted)
         _print(found, as_json=as_json)
-        while follow:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-            for entry in _behind(manager, cursor):
-                cursor = entry.id
-                if is_wanted(entry):
-                    _print([entry], as_json=as_json)
+        if follow:
+            _follow(manager, cursor, is_wanted, as_json=as_json)
 
 
 @audit.command(
@@ -115,23 +115,30 @@ def export(
 ) -> None:
     """Write entries to standard output as JSON lines, the oldest first.
 
-    Standard error says how many there were, and the id to go on with the next time.
+    Standard error says how many there were, and the id to go on with the next time; also when the
+    export was cut short, as the store went away. Entries that cannot be read are counted there.
     """
+    if sys.stdout is None:  # closed by whoever started the command
+        raise InvalidInput("standard output is closed: there is nowhere to export to")
     is_wanted = _test(wanted)
-    cursor = after or ("" if since is None else f"{parse_time(since) * _MILLISECONDS - 1}-0")
+    begin = 0 if since is None else parse_time(since) * _MILLISECONDS
     end = None if until is None else parse_time(until) * _MILLISECONDS
-    count = 0
+    progress = _Progress(after or (f"{begin - 1}-0" if begin else ""))
     with open_sessions(config) as manager:
-        for entry in _behind(manager, cursor):
-            if end is not None and int(entry.id.partition("-")[0]) >= end:
-                break
-            cursor = entry.id
-            if is_wanted(entry):
-                count += 1
-                _print([entry], as_json=True)
-    what = "1 entry" if count == 1 else f"{count} entries"
-    behind = f"; go on with --after {cursor}" if cursor else ""
-    click.echo(f"{what}{behind}", err=True)
+        try:
+            for entry in _behind(manager, progress.cursor, progress):
+                at = int(entry.id.partition("-")[0])
+                if end is not None and at >= end:
+                    break
+                if at >= begin and is_wanted(entry):
+                    _print([entry], as_json=True)
+                    progress.count += 1
+                progress.cursor = entry.id
+        except BaseException:
+            if progress.count:
+                click.echo(f"not all: {progress}", err=True)
+            raise
+    click.echo(str(progress), err=True)
 
 
 @audit.command(
@@ -210,17 +217,53 @@ def _latest(
     return found[max(len(found) - most, 0) :], latest
 
 
-def _behind(manager: "SessionManager", cursor: str) -> Iterator["AuditEntry"]:
+@dataclass(slots=True)
+class _Progress:
+    """How far a reader of the trail has come."""
+
+    cursor: str
+    count: int = 0
+    unreadable: int = 0
+    recent: "deque[AuditEntry]" = field(default_factory=lambda: deque(maxlen=_AT_ONCE))
+
+    def __str__(self) -> str:
+        what = "1 entry" if self.count == 1 else f"{self.count} entries"
+        if self.unreadable:
+            what += f", without {self.unreadable} that cannot be read (clusterpass audit check)"
+        return f"{what}; go on with --after {self.cursor}" if self.cursor else what
+
+
+def _follow(
+    manager: "SessionManager", cursor: str, is_wanted: Wanted, *, as_json: bool
+) -> NoReturn:
+    """Print new entries until Ctrl-C, also behind an outage of the store."""
+    progress, is_away = _Progress(cursor), False
+    while True:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        try:
+            for entry in _behind(manager, progress.cursor, progress):
+                progress.cursor = entry.id
+                if is_wanted(entry):
+                    _print([entry], as_json=as_json)
+        except StoreUnavailable as error:
+            if not is_away:
+                click.echo(f"clusterpass: {error.message}; waiting for it", err=True)
+            is_away = True
+        else:
+            is_away = False
+
+
+def _behind(manager: "SessionManager", cursor: str, progress: _Progress) -> Iterator["AuditEntry"]:
     """All entries behind ``cursor``, each once, also if it was written twice."""
     following: str | None = cursor
-    recent: deque[AuditEntry] = deque(maxlen=_AT_ONCE)
     while following is not None:
         page = manager.audit.page(after=following, limit=_AT_ONCE)
-        known = set(map(_identity, recent))
+        progress.unreadable += page.unreadable
+        known = set(map(_identity, progress.recent))
         for entry in page.entries:
             if _identity(entry) not in known:
                 yield entry
-        recent.extend(page.entries)
+        progress.recent.extend(page.entries)
         following = page.next_cursor
 
 

@@ -90,6 +90,9 @@ class AuditPage(Value):
     """The entries."""
     next_cursor: str | None
     """Where to go on; None: there was nothing behind the page when it was read."""
+    unreadable: int = 0
+    """How many entries are left out, which are of a later release, or none at all: the check of the
+    trail names them."""
 
 
 @dataclass(frozen=True, slots=True)

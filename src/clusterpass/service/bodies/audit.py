@@ -62,10 +62,15 @@ class AuditResponse(BaseModel):
     next_cursor: str | None = Field(
         description="Where to go on, in the direction that was asked for; null: at its end."
     )
+    unreadable: int = Field(
+        description="How many entries are left out, which this release cannot read."
+    )
 
     @classmethod
     def of(cls, page: AuditPage) -> Self:
         """Return the JSON form of ``page``."""
         return cls(
-            entries=[AuditLine.of(entry) for entry in page.entries], next_cursor=page.next_cursor
+            entries=[AuditLine.of(entry) for entry in page.entries],
+            next_cursor=page.next_cursor,
+            unreadable=page.unreadable,
         )

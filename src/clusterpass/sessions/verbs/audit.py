@@ -80,7 +80,8 @@ class AuditFlows:
         following = stored[-1].id if is_full else None
         if direction == "before":
             stored = stored[::-1]
-        return AuditPage(tuple(_readable(stored)), following)
+        found, unreadable = _readable(stored)
+        return AuditPage(tuple(found), following, unreadable)
 
     def check(self, head: str | None) -> Flow[AuditReport]:
         """Read the whole trail, and return what is wrong with it."""
@@ -97,19 +98,24 @@ class AuditFlows:
             cursor = answer.reply[-1].id
 
 
-def _readable(stored: list[StoredEntry]) -> list[AuditEntry]:
-    """The entries that this release can read; one that was written twice is there once."""
+def _readable(stored: list[StoredEntry]) -> tuple[list[AuditEntry], int]:
+    """The entries that this release can read, and how many it cannot.
+
+    One that was written twice is there once.
+    """
     found: list[AuditEntry] = []
+    unreadable = 0
     seen: set[bytes] = set()
     for each in stored:
         try:
             entry = decode_entry(each)
         except UnreadableRecord:
+            unreadable += 1
             continue
         if each.text not in seen:
             seen.add(each.text)
             found.append(entry)
-    return found
+    return found, unreadable
 
 
 def _check_details(details: object) -> dict[str, Any] | None:
