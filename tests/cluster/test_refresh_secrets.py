@@ -1,12 +1,15 @@
 """Refresh tokens outlive signing keys: their secrets lie in the store or in the configuration."""
 
+import asyncio
 import dataclasses
 import json
 import threading
+from contextlib import AsyncExitStack
 
 import pytest
 
 from clusterpass import (
+    AsyncSessionManager,
     ConfigurationError,
     InvalidRefreshToken,
     KeyRing,
@@ -321,3 +324,22 @@ def test_where_all_secrets_were_retired_another_one_is_made(engine, config, name
             for manager in (before, fresh):
                 with pytest.raises(InvalidRefreshToken):
                     manager.refresh(pair.refresh_token)
+
+
+@pytest.mark.parametrize("managers", [1, 3])
+async def test_who_needs_the_first_secret_at_the_same_time_makes_one(
+    cluster, config, namespace, managers
+):
+    """More of them would be no harm, but be derived from at each refresh."""
+    url = f"{cluster.url}?namespace={namespace}"
+    async with AsyncExitStack() as stack:
+        opened = [
+            await stack.enter_async_context(AsyncSessionManager.from_url(url, config))
+            for _ in range(managers)
+        ]
+        logins = [opened[number % managers].login(f"user-{number}") for number in range(60)]
+        pairs = await asyncio.gather(*logins)
+        for manager in opened:
+            await asyncio.gather(*(manager.refresh(pair.refresh_token) for pair in pairs[:3]))
+    names = {name for copy in copies((cluster, "async"), namespace) for name in copy}
+    assert len([name for name in names if name.startswith(b"r:")]) == 1, names

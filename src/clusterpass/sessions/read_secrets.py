@@ -160,7 +160,7 @@ class RefreshSecrets:
             # Where one was retired that a copy still has, it would be taken for the first.
             yield from self._copies.fill(empty)
             answer: Answer[dict[str, bytes]] = yield add_secrets(
-                self._keyspace, empty[0], known.proposal(), when="first"
+                self._keyspace, min(empty), known.proposal(), when="first"
             )
             known.learn(answer.reply)
         yield from self._copies.fill(empty)
