@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 import clusterpass
 from clusterpass import SubjectBanned, User
-from clusterpass.cli import COMMANDS, bans, claims, sessions, users
+from clusterpass.cli import COMMANDS, bans, claims, sessions, store_connection, users
 from clusterpass.cli.group import make_group
 from clusterpass.cli.session_output import TABLE_HEAD
 from clusterpass.model.bans import Ban
@@ -83,8 +83,15 @@ class Terminal:
             self.configs.append(config)
             yield manager
 
-        for module in (bans, claims, sessions, users):
+        @contextmanager
+        def opened_about(config: Path | None, name: str) -> Iterator[Any]:
+            with opened(config) as opened_manager:
+                yield opened_manager, store_connection.Named(name)
+
+        for module in (sessions, users):
             monkeypatch.setattr(module, "open_sessions", opened)
+        for module in (bans, claims, sessions):
+            monkeypatch.setattr(module, "open_about", opened_about)
         monkeypatch.setattr(clusterpass, "UserDirectory", lambda given, **_: nullcontext(given))
 
     def run(self, *arguments: str, typed: str | bytes | None = None) -> Result:

@@ -1,4 +1,4 @@
-"""See the keys and secrets in the store alone, by a manager's store. Nothing is judged here."""
+"""Read the keys and secrets in the store, by a manager's store. Nothing is judged here."""
 
 import time
 
