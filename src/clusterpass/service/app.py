@@ -200,6 +200,7 @@ class Application:
             tasks = [
                 asyncio.create_task(StoreState(manager, self._logger).watch()),
                 asyncio.create_task(keys.watch(self._replace_keys)),
+                asyncio.create_task(self._authorizing.watch()),
             ]
             exporting = self._monitoring.tasks(service, self._logger)
             if self._parent:

@@ -4,6 +4,7 @@ A misspelt member would leave a request open that was to be closed, so unknown o
 """
 
 import difflib
+import errno
 import hashlib
 import re
 import tomllib
@@ -59,6 +60,8 @@ def load_policies(
     ``most_grace``: the longest ``outage_grace`` of a rule, in seconds. Raises ConfigurationError.
     """
     try:
+        if path.is_fifo():  # to open it would wait for whoever writes
+            raise OSError(errno.ESPIPE, "it is no file, but a pipe")
         with path.open("rb") as file:
             text = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
