@@ -165,7 +165,7 @@ def test_a_file_that_became_a_pipe_holds_up_nobody(tmp_path: Path, clock: Clock)
     looking.start()
     looking.join(5)
     assert not looking.is_alive()
-    assert "it is no file" in json.loads(log.getvalue())["problem"]
+    assert "has no rules" in json.loads(log.getvalue())["problem"]
     assert names(policies) == ["one"]
 
 
