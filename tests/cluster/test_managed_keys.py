@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import threading
 import time
 
 import pytest
@@ -352,3 +353,28 @@ def test_an_unreadable_key_in_one_copy_stops_nothing(engine, in_store, namespace
         for _ in range(6):
             manager._flows.known_keys.changed()
             assert manager.verify(pair.access_token, verification="strict").subject == "alice"
+
+
+def test_of_two_who_rotate_at_once_one_makes_the_next_key(engine, in_store, namespace):
+    if engine[1] != "sync":
+        pytest.skip("threads of the synchronous face are enough")
+    with (
+        opened_apart(engine, in_store, namespace) as one,
+        opened_apart(engine, in_store, namespace) as two,
+    ):
+        for manager in (one, two):
+            manager.login("alice")
+        start = threading.Barrier(2)
+        made: list[list[str]] = []
+
+        def rotate(manager) -> None:
+            start.wait()
+            made.append(states(manager.keys.rotate()))
+
+        threads = [threading.Thread(target=rotate, args=(each,)) for each in (one, two)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert made == [["active", "next"]] * 2
+        assert states(one.keys.list()) == ["active", "next"]

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 import pytest
+from pydantic import SecretStr
 
 from clusterpass import ConfigurationError, PasswordHasher, SessionManager, UserDirectory
 from clusterpass.service.app import create_app
@@ -136,3 +137,34 @@ async def test_a_service_starts_while_the_store_is_away(start, in_store):
     assert await kids(service) == []
     answer = await service.client.post("/login", json={"username": "alice", "password": PASSWORD})
     assert answer.status_code == 503
+
+
+async def test_keys_are_followed_when_the_file_of_the_key_that_wraps_is_gone(
+    start, in_store, root, tmp_path
+):
+    """As with a credential that is taken away after the start."""
+    file = tmp_path / "encryption-key"
+    file.write_text(in_store.key_encryption_keys.get_secret_value())
+    file.chmod(0o600)
+    update = {"key_encryption_keys": SecretStr(""), "key_encryption_keys_file": file}
+    service = await start(in_store.model_copy(update=update))
+    await service.login("alice")
+    file.unlink()
+    following = root.keys.rotate()[-1].kid
+
+    async def publishes() -> bool:
+        return following in await kids(service)
+
+    await until(publishes)
+
+
+def test_a_worker_that_is_replaced_reads_no_file_with_secrets_again(in_store, tmp_path):
+    secret = in_store.key_encryption_keys.get_secret_value()
+    file = tmp_path / "encryption-key"
+    file.write_text(secret)
+    update = {"key_encryption_keys": SecretStr(""), "key_encryption_keys_file": file}
+    settings = in_store.model_copy(update=update)
+    held = settings.holding_secrets()
+    file.unlink()
+    assert create_app(held).config.key_encryption_keys == (secret,)
+    assert secret not in repr(held)

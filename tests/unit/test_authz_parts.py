@@ -1,8 +1,10 @@
 """Parts of the front door that need no server: reload, headers, assertions, credentials, audit."""
 
+import asyncio
 import io
 import json
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +131,68 @@ def test_a_file_that_disappears_changes_nothing(tmp_path: Path, clock: Clock):
     assert json.loads(log.getvalue())["event"] == "authz_policy_kept"
     with pytest.raises(ConfigurationError):
         ReloadedPolicies(file, load_policies, make_logger("json", log), clock=clock)
+
+
+def test_a_file_that_is_written_in_place_is_read_when_it_is_whole(tmp_path: Path, clock: Clock):
+    """Half of a rule may open what the whole does not."""
+    file, log = tmp_path / "policy.toml", io.StringIO()
+    write(file, ONE)
+    policies = ReloadedPolicies(file, load_policies, make_logger("json", log), clock=clock)
+    half = "[[rules]]\nname = 'half'\nhosts = '*'\naccess = 'public'\n"
+    for text in (half, f"{half}paths = '/assets/**'\n"):
+        file.write_text(text)
+        os.utime(file, ns=(len(text), len(text)))
+        clock.now += 1
+        assert names(policies) == ["one"]
+    clock.now += 1
+    (rule,) = policies.current().all_rules()
+    assert (rule.name, len(rule.paths)) == ("half", 1)
+
+
+def test_a_file_that_became_a_pipe_holds_up_nobody(tmp_path: Path, clock: Clock):
+    file, log = tmp_path / "policy.toml", io.StringIO()
+    write(file, ONE)
+    policies = ReloadedPolicies(file, load_policies, make_logger("json", log), clock=clock)
+    file.unlink()
+    os.mkfifo(file)
+
+    def look() -> None:
+        for _ in range(2):  # the pipe may have the number that the file had
+            clock.now += 1
+            policies.current()
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(5)
+    assert not looking.is_alive()
+    assert "has no rules" in json.loads(log.getvalue())["problem"]
+    assert names(policies) == ["one"]
+
+
+async def test_a_large_file_that_is_read_again_holds_up_no_request(tmp_path: Path):
+    file, log, may_end = tmp_path / "policy.toml", io.StringIO(), threading.Event()
+    write(file, ONE)
+    first = load_policies(file)
+    loaded = iter([first])
+
+    def load(path: Path):
+        if (policies := next(loaded, None)) is None:
+            assert may_end.wait(10)
+            policies = load_policies(path)
+        return policies
+
+    policies = ReloadedPolicies(file, load, make_logger("json", log))
+    watching = asyncio.create_task(policies.watch())
+    await asyncio.sleep(0)
+    write(file, ONE.replace("one", "two"))
+    async with asyncio.timeout(10):
+        while policies._seen != policies._look():
+            await asyncio.sleep(0.05)
+        assert names(policies) == ["one"]
+        may_end.set()
+        while names(policies) != ["two"]:
+            await asyncio.sleep(0.05)
+    watching.cancel()
 
 
 def test_a_worker_that_replaces_another_one_waits_for_a_correct_file(tmp_path, clock):

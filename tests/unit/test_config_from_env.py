@@ -136,3 +136,21 @@ def test_the_service_has_the_same_variables() -> None:
     of_the_service = set(Settings.model_fields) | {"config"}
     assert of_the_service <= SETTINGS.keys() | set(_VARIABLES_OF_THE_SERVICE)
     assert set(_VARIABLES_OF_THE_SERVICE) <= of_the_service
+
+
+def test_a_file_with_secrets_is_bounded_and_one_that_others_can_read_is_told_of(tmp_path, caplog):
+    from clusterpass.model.environment import read_secret_file
+
+    with pytest.raises(ConfigurationError, match="is larger than"):
+        read_secret_file("key_encryption_keys_file", "/dev/zero")
+    file = tmp_path / "the key"
+    file.write_text("cpk_x")
+    file.chmod(0o600)
+    assert read_secret_file("key_encryption_keys_file", file) == "cpk_x"
+    assert caplog.text == ""
+    file.chmod(0o644)
+    for _ in range(2):
+        read_secret_file("key_encryption_keys_file", file)
+    (line,) = caplog.messages
+    assert line.endswith(f"run: chmod 600 '{file}'")
+    assert "cpk_x" not in line

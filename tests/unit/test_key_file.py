@@ -6,6 +6,7 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -278,3 +279,24 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ConfigurationError, match="exists already"):
         RING.save(tmp_path / "keys.json")
     assert [each.name for each in tmp_path.iterdir()] == ["keys.json"]
+
+
+def test_a_file_that_became_a_pipe_is_refused_and_waited_for_by_nobody(path: Path) -> None:
+    """A thread that opens it would wait for ever, and a service that stops would wait for that."""
+    file = KeyFile(path)
+    file.load()
+    path.unlink()
+    os.mkfifo(path)
+    errors: list[Exception] = []
+
+    def look() -> None:
+        try:
+            file.load_if_changed()
+        except KeyRejected as error:
+            errors.append(error)
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(5)
+    assert not looking.is_alive()
+    assert len(errors) == 1

@@ -4,12 +4,19 @@
 - A variable whose name is nearly that of a setting is refused: a typo would be ignored otherwise.
 """
 
+import logging
+import os
+import shlex
+import stat
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from clusterpass.model.errors import ConfigurationError
 
+logger: Final = logging.getLogger("clusterpass.keys")
+_LARGEST_FILE: Final = 64 * 1024
 _ALIKE: Final = 0.75
 _BOOLEANS: Final = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -74,10 +81,27 @@ def read_secret_file(name: str, path: str | Path) -> str:
     setting and the file, when the file cannot be read or is empty.
     """
     try:
-        text = Path(path).read_text("utf-8").strip()
+        with Path(path).open("rb") as file:
+            facts = os.fstat(file.fileno())
+            held = file.read(_LARGEST_FILE + 1)
+        text = held.decode("utf-8").strip()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise ConfigurationError(f"{name}: the file {path} cannot be read ({why})") from None
+    if len(held) > _LARGEST_FILE:
+        raise ConfigurationError(f"{name}: the file {path} is larger than {_LARGEST_FILE} bytes")
     if not text:
         raise ConfigurationError(f"{name}: the file {path} is empty")
+    is_others = os.name == "posix" and facts.st_mode & (stat.S_IRWXO | stat.S_IWGRP)
+    if is_others and stat.S_ISREG(facts.st_mode):
+        _warn(name, str(path))
     return text
+
+
+@lru_cache(maxsize=16)
+def _warn(name: str, path: str) -> None:
+    """Tell once that others have the secrets, too; not more, as some mounts have no other modes."""
+    logger.warning(
+        "%s: other users of this machine can use the file %s; run: chmod 600 %s",
+        *(name, path, shlex.quote(path)),
+    )

@@ -9,12 +9,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from clusterpass import (
     AsyncSessionManager,
+    Config,
     KeyRing,
 )
 from clusterpass.service.asgi.door import Door
@@ -144,6 +146,11 @@ class Application:
             await self._door(scope, receive, send)
 
     @property
+    def config(self) -> Config:
+        """The configuration of the sessions, with the keys of the start."""
+        return self._config
+
+    @property
     def service(self) -> Service:
         """What the calls work with, while the application is running."""
         assert self._service is not None
@@ -158,7 +165,7 @@ class Application:
             followed = None
             if self._keys is None:
                 followed = FollowedKeys(manager, self._logger)
-                config = settings.session_config(await followed.begin())
+                config = replace(config, keys=await followed.begin())
                 self._authorizing.replace_keys(config.keys)
             authenticator = make_authenticator(settings, manager, self._check)
             proxy_cookies = ProxyCookies.of(settings, config)
@@ -200,6 +207,7 @@ class Application:
             tasks = [
                 asyncio.create_task(StoreState(manager, self._logger).watch()),
                 asyncio.create_task(keys.watch(self._replace_keys)),
+                asyncio.create_task(self._authorizing.watch()),
             ]
             exporting = self._monitoring.tasks(service, self._logger)
             if self._parent:
@@ -231,7 +239,9 @@ class Application:
 
     def _replace_keys(self, keys: KeyRing) -> None:
         """Go on with ``keys``; raise ConfigurationError, and change nothing, if they are unfit."""
-        config = self._settings.session_config(keys)
+        self._settings.require_signer(keys)
+        # What else is secret stays as it was read: a file of it may be gone, or hold the next one.
+        config = replace(self._config, keys=keys)
         self._authorizing.replace_keys(keys)
         self.service.replace_keys(config)
         if self._changes is not None:

@@ -50,6 +50,7 @@ def serve(
     # Granian has threads for workers where Python has no global lock.
     can_become_small = sys.platform == "linux" and sys.executable and Server is MPServer
     last_keys = LastKeys.begin() if sys.platform == "linux" else None
+    settings = settings.holding_secrets()
     app = create_app(settings, parent=os.getpid(), last_keys=last_keys)
     address = _free_address(settings.host, settings.port, "--port")
     grpc_host, grpc_port = settings.grpc_host_and_port()

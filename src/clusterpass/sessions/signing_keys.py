@@ -7,7 +7,7 @@ from typing import Final
 from clusterpass.model.errors import InvalidInput, StoreUnavailable
 from clusterpass.protocol.calls.secrets import COPIES, When, add_secrets, take_lease
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.protocol.script import Answer, Flow, Work
+from clusterpass.protocol.script import Answer, Flow, Rest, Work
 from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.sessions.copies import MARKER, Copies, note_pruned
 from clusterpass.sessions.memory.known_keys import KIND, KnownKeys
@@ -15,6 +15,9 @@ from clusterpass.sessions.search import search
 from clusterpass.tokens.managed_keys import ManagedKey
 
 _LEASE_SECONDS: Final = 10
+_TURN_SECONDS: Final = 2
+_TURNS, _REST_SECONDS = 30, 0.1
+"""How often, and after how long, whoever is to make a key looks whether another has made it."""
 
 
 class SigningKeys:
@@ -95,6 +98,16 @@ class SigningKeys:
         """Make a key that signs after ``publish_before``, unless the next one is there already."""
         known = self._known
         yield from self._read_all()
+        for _ in range(_TURNS):
+            if known.schedule().has_next(known.how):
+                break
+            lease = take_lease(self._keyspace, owner=self._owner, seconds=_TURN_SECONDS)
+            answer: Answer[bool] = yield lease
+            if not answer.reply:  # another process makes one at this moment
+                yield Rest(_REST_SECONDS)
+            yield from self._read(all_copies=True)
+            if answer.reply:
+                break
         if not known.schedule().has_next(known.how):
             yield from self._make(known.now() + known.how.publish_before)
         known.use()

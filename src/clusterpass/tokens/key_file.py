@@ -71,7 +71,7 @@ class KeyFile:
         can suddenly read, or that is gone, has changed.
         """
         try:
-            data, facts, passphrase = self._look()
+            data, facts, passphrase = self._look(waits=False)
         except KeyRejected as error:
             seen = error.message.encode()
             if seen == self._seen:
@@ -84,11 +84,12 @@ class KeyFile:
         self._seen = seen
         return self._ring_of(data, facts, passphrase)
 
-    def _look(self) -> tuple[bytes, os.stat_result, bytes | None]:
-        data, facts = _read(self.path, "the key file")
+    def _look(self, *, waits: bool = True) -> tuple[bytes, os.stat_result, bytes | None]:
+        data, facts = _read(self.path, "the key file", waits=waits)
         passphrase = None if self._passphrase is None else self._passphrase.encode()
         if passphrase is None and self._passphrase_file is not None:
-            text, of_text = _read(self._passphrase_file, "the file with the passphrase")
+            what = "the file with the passphrase"
+            text, of_text = _read(self._passphrase_file, what, waits=waits)
             if self._access == "private":
                 _require_private(self._passphrase_file, of_text, "the file with the passphrase")
             passphrase = text.rstrip(b"\r\n")
@@ -113,12 +114,17 @@ class KeyFile:
         return ring
 
 
-def _read(path: Path, what: str) -> tuple[bytes, os.stat_result]:
+def _read(path: Path, what: str, *, waits: bool) -> tuple[bytes, os.stat_result]:
+    """Return the content of a file, and facts about it.
+
+    ``waits``: for whoever writes into a pipe, as at the start; later nobody may.
+    """
+    flags = 0 if waits else getattr(os, "O_NONBLOCK", 0)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             # Of the file that was opened, whatever has this name in a moment.
             facts = os.fstat(file.fileno())
-            data = file.read(_LARGEST_FILE + 1)
+            data = file.read(_LARGEST_FILE + 1) or b""
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "no such name"
         raise KeyRejected(

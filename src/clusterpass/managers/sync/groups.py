@@ -196,8 +196,9 @@ class Keys:
     def rotate(self) -> tuple[ManagedKey, ...]:
         """Make the next key, unless there is one; return all keys.
 
-        The next key signs after ``ManagedKeys.publish_before``. Up to six round trips
-        (``read_secrets.lua``, ``add_secrets.lua``). Raises ConfigurationError as :meth:`list`.
+        The next key signs after ``ManagedKeys.publish_before``. Up to ten round trips
+        (``read_secrets.lua``, ``add_secrets.lua``); while another process makes the key, this one
+        waits for it, three seconds at most. Raises ConfigurationError as :meth:`list`.
         """
         return self._running.audited("rotate_key", self._in_store().rotate())
 

@@ -5,6 +5,7 @@ A misspelt member would leave a request open that was to be closed, so unknown o
 
 import difflib
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,8 +60,9 @@ def load_policies(
     ``most_grace``: the longest ``outage_grace`` of a rule, in seconds. Raises ConfigurationError.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_FILE + 1)
+        # Without waiting for whoever writes into what is a pipe; nothing is read from one.
+        with open(path, "rb", opener=_at_once) as file:
+            text = file.read(_LARGEST_FILE + 1) or b""
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "no such name"
         raise ConfigurationError(f"the policy file {path} cannot be read ({why})") from None
@@ -72,6 +74,10 @@ def load_policies(
         raise ConfigurationError(f"the policy file {path} is not valid TOML: {error}") from None
     read = read_policies(members, str(path), levels=levels, most_grace=most_grace)
     return replace(read, digest=hashlib.sha256(text).hexdigest()[:_DIGITS])
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_policies(

@@ -1,10 +1,13 @@
 """A policy file that is read again when it changes, without a restart.
 
 A new file that is broken changes nothing: the rules before it stay, and the log says what is wrong.
+One that is written in place, and not replaced by another, is read once it has not changed for a
+second: half of a rule may open more than the whole.
 A worker that replaces another one has no rules before it. It has none at all then, until the file
 is correct.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +18,8 @@ from clusterpass import (
 )
 from clusterpass.service.authz.policy import Policies
 
+Facts = tuple[int, int, int, int]
+"""What changes with a file: its time and size, and which file it is."""
 _INTERVAL: Final = 1.0
 """Seconds between two looks at the file."""
 
@@ -43,6 +48,8 @@ class ReloadedPolicies:
         self.told: Callable[[Policies | None, str], None] = _nobody
         """Takes the policies that a changed file has, or None and what is wrong with it."""
         self._seen = self._look()
+        self._settling: Facts | None = None
+        self._is_watched = False
         self._policies: Policies | None = None
         if may_be_broken:
             self._read_again()
@@ -51,26 +58,60 @@ class ReloadedPolicies:
         self._looked_at = clock()
 
     def current(self) -> Policies | None:
-        """Return the policies; looks at the file once a second at most.
+        """Return the policies; looks at the file once a second at most, unless it is watched.
 
         None where no correct file has been read yet.
         """
         now = self._clock()
-        if now - self._looked_at >= _INTERVAL:
+        if not self._is_watched and now - self._looked_at >= _INTERVAL:
             self._looked_at = now
-            seen = self._look()
-            if seen != self._seen:
-                self._seen = seen
+            if self._has_changed():
                 self._read_again()
         return self._policies
 
-    def _read_again(self) -> None:
+    async def watch(self) -> None:
+        """Look at the file once a second, until the task is cancelled.
+
+        A changed one is read on a thread: a large one takes seconds, in which requests are
+        answered by the rules before it.
+        """
+        self._is_watched = True
         try:
-            policies = self._load(self._path)
+            while True:
+                await asyncio.sleep(_INTERVAL)
+                if self._has_changed():
+                    self._use(await asyncio.to_thread(self._read))
+        finally:
+            self._is_watched = False
+
+    def _has_changed(self) -> bool:
+        """Whether the file has to be read again."""
+        seen = self._look()
+        if seen == self._seen:
+            self._settling = None
+            return False
+        in_place = seen and self._seen and seen[2:] == self._seen[2:]
+        if in_place and seen != self._settling:
+            self._settling = seen
+            return False
+        self._seen, self._settling = seen, None
+        return True
+
+    def _read_again(self) -> None:
+        self._use(self._read())
+
+    def _read(self) -> Policies | str:
+        """Return the policies in the file, or what is wrong with it."""
+        try:
+            return self._load(self._path)
         except ConfigurationError as error:
+            return error.message
+
+    def _use(self, policies: Policies | str) -> None:
+        if isinstance(policies, str):
             log = self._logger.error
-            log("authz_policy_kept", file=str(self._path), problem=error.message)
-            self.told(None, error.message)
+            log("authz_policy_kept", file=str(self._path), problem=policies)
+            self.told(None, policies)
         else:
             self._policies = policies
             rules = len(policies.all_rules())
@@ -82,7 +123,7 @@ class ReloadedPolicies:
         """The policies that were read last; does not look at the file."""
         return self._policies
 
-    def _look(self) -> tuple[int, ...] | None:
+    def _look(self) -> Facts | None:
         """Return what changes with the file; None where there is no file."""
         try:
             found = self._path.stat()

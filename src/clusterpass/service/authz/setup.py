@@ -63,6 +63,11 @@ class AuthzSetup:
         """The rules that were read last; None: there are none."""
         return None if self.policies is None else self.policies.loaded
 
+    async def watch(self) -> None:
+        """Follow the policy file, until the task is cancelled; there may be none."""
+        if self.policies is not None:
+            await self.policies.watch()
+
     def tell(self, told: Callable[[Policies | None, str], None]) -> None:
         """Have ``told`` called with the rules of a changed file, or None and what is wrong."""
         if self.policies is not None:

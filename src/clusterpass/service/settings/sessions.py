@@ -5,7 +5,7 @@ The ranges are those of ``Config``, declared here again so that an error names t
 
 from typing import Any, Final, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from clusterpass import (
     Compatibility,
@@ -226,6 +226,27 @@ class SessionSettings(RecordSettings):
                 raise ValueError(f"{name} must not be shorter than access_lifetime")
         return self
 
+    def require_signer(self, keys: KeyRing) -> None:
+        """Raise ConfigurationError for keys none of which signs."""
+        if not keys.can_sign:
+            raise ConfigurationError(
+                f"keys_file: {self.keys_file} contains only public keys; the service needs a"
+                " private key. Create one with: clusterpass keys generate"
+            )
+
+    def holding_secrets(self) -> Self:
+        """Return these settings with the secrets in place of the files that hold them: a worker
+        that is replaced later reads no file again. Raises ConfigurationError."""
+        names = ("refresh_secrets", "key_encryption_keys")
+        in_files = [name for name in names if getattr(self, f"{name}_file") is not None]
+        if not in_files:
+            return self
+        keys = self.key_ring() if self.managed_keys else KeyRing.generate()
+        config, found = self.session_config(keys), dict[str, Any]()
+        for name in in_files:
+            found |= {name: SecretStr(",".join(getattr(config, name))), f"{name}_file": None}
+        return self.model_copy(update=found)
+
     def session_config(self, keys: KeyRing | None = None) -> Config:
         """Return the library's configuration, with ``keys``, by default those in ``keys_file``.
 
@@ -233,11 +254,7 @@ class SessionSettings(RecordSettings):
         """
         if keys is None:
             keys = self.key_ring()
-        if not keys.can_sign:
-            raise ConfigurationError(
-                f"keys_file: {self.keys_file} contains only public keys; the service needs a"
-                " private key. Create one with: clusterpass keys generate"
-            )
+        self.require_signer(keys)
         settings: dict[str, Any] = {
             "issuer": self.issuer,
             "audience": self.audience,
