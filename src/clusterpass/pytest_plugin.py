@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# Notes the real time, before a test can move it.
 from clusterpass.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:

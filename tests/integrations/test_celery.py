@@ -26,7 +26,13 @@ from clusterpass import (
 )
 from clusterpass.cli.local_setup import write_keys
 from clusterpass.integrations import celery as integration
-from clusterpass.integrations.celery import ClusterPass, acting_for, current_session, for_session
+from clusterpass.integrations.celery import (
+    ClusterPass,
+    acting_for,
+    current_session,
+    for_session,
+    session_required,
+)
 
 from .celery_app import make_app
 from .celery_worker import HANGING, worker
@@ -110,6 +116,23 @@ def test_what_a_task_sends_carries_its_session(app, cp, cp_sessions) -> None:
     with worker(app):
         inner = app.AsyncResult(outer.get(timeout=HANGING))
         assert inner.get(timeout=HANGING)[0] == "alice"
+
+
+def test_a_task_that_acts_for_another_session_is_of_that_one_meanwhile(
+    app, cp, cp_sessions
+) -> None:
+    bob = cp_sessions.verify(cp_sessions.login("bob").access_token)
+
+    @app.task(shared=False, name="nested", base=session_required())
+    def nested(times: int) -> list[str]:
+        if not times:
+            return [current_session().subject]
+        with acting_for(bob):
+            return [current_session().subject, *nested(times - 1), app.tasks["who"]()[0]]
+
+    result = nested.apply_async((1,), headers=for_session(cp_sessions.login("alice")))
+    with worker(app):
+        assert result.get(timeout=HANGING) == ["bob", "bob", "bob"]
 
 
 def test_each_task_of_a_chain_or_a_group_is_given_the_session(app, cp, cp_sessions) -> None:

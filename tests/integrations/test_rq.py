@@ -37,7 +37,7 @@ MODULE = "jobs_of_test"
 JOBS = """
 import os
 
-from clusterpass.integrations.rq import current_session
+from clusterpass.integrations.rq import acting_for, current_session
 
 @cp.session_required()
 def who(*args):
@@ -59,6 +59,14 @@ def strong():
 @cp.session_required(max_auth_age=60, not_banned="reports")
 def fresh():
     return True
+
+def for_another(subject, session_id):
+    with acting_for(cp.sessions.get(subject, session_id)):
+        return who()[0]
+
+@cp.session_required()
+def nested(subject, session_id):
+    return for_another(subject, session_id)
 """
 
 
@@ -198,6 +206,21 @@ def test_a_function_that_is_called_asks_the_store_too(jobs, cp_sessions) -> None
         cp_sessions.revoke("alice", pair.session_id)
         with pytest.raises(SessionRevoked):
             jobs.who()
+
+
+def test_a_job_that_acts_for_another_session_is_of_that_one_meanwhile(
+    queue, jobs, cp_sessions
+) -> None:
+    alice, bob = (cp_sessions.login(name) for name in ("alice", "bob"))
+    runs = enqueue(queue, jobs.nested, "bob", bob.session_id, session=alice)
+    plain = enqueue(queue, jobs.for_another, "bob", bob.session_id, session=alice)
+    without = queue.enqueue(jobs.for_another, "bob", bob.session_id)
+    work(queue)
+    assert [each.return_value() for each in (runs, plain, without)] == ["bob", "bob", "bob"]
+    session = cp_sessions.verify(bob.access_token)
+    at_once = Queue(connection=queue.connection, is_async=False)
+    with acting_for(session):
+        assert enqueue(at_once, jobs.who, session=alice).return_value()[0] == "alice"
 
 
 def test_what_the_queue_stores_holds_no_token(queue, jobs, cp_sessions) -> None:

@@ -133,6 +133,32 @@ def test_tools_that_move_the_time_move_tokens_and_store(
         assert cp_sessions.refresh(pair.refresh_token)
 
 
+@pytest.mark.parametrize("tool", [freezegun.freeze_time, time_machine.travel])
+@pytest.mark.parametrize("year", [2001, 2031])
+def test_a_token_in_memory_expires_whenever_the_time_was_frozen(
+    tool: Callable[..., Any], year: int, cp_sessions: SessionManager
+) -> None:
+    begin = datetime.datetime(year, 5, 17, 12, tzinfo=datetime.UTC)
+    with tool(begin) as moved:
+        pair = cp_sessions.login("alice")
+        while cp_sessions.recall(pair.access_token) is None:
+            cp_sessions.verify(pair.access_token)
+        moved.move_to(begin + datetime.timedelta(minutes=16))
+        with pytest.raises(TokenExpired):
+            cp_sessions.verify(pair.access_token)
+        assert cp_sessions.refresh(pair.refresh_token)
+
+
+def test_the_steady_clock_goes_on_by_what_the_frozen_time_jumps(cp_clock: SimulatedClock) -> None:
+    with freezegun.freeze_time("2001-05-17 12:00") as frozen:
+        began = cp_clock.steady()
+        while cp_clock.steady() < began + 0.05:  # it goes on while the time stands still
+            pass
+        before = cp_clock.steady()
+        frozen.tick(900)
+        assert 899.99 < cp_clock.steady() - before < 901
+
+
 async def test_frozen_time_does_not_stop_the_asynchronous_face(
     cp_async_sessions: AsyncSessionManager,
 ) -> None:

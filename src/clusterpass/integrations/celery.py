@@ -25,8 +25,10 @@ from clusterpass.integrations.jobs import (
     current_session,
     for_session,
     found_session,
+    is_within,
     needs_of,
     refuse_tokens,
+    running,
 )
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.authentication_errors import AuthenticationError
@@ -125,7 +127,7 @@ class SessionTask(_Task):
             session = admit(_owner_of(self.app).sessions, self._carried(), self.session_needs)
         except StoreUnavailable as error:
             raise self.retry(exc=error, countdown=_pause(self.request.retries)) from error
-        with acting_for(session):
+        with running(session, self.request.id):
             inner: Any = super().__call__
             if self.request.called_directly or inner.__func__ is not Task.__call__:
                 return inner(*args, **kwargs)
@@ -137,7 +139,8 @@ class SessionTask(_Task):
         headers = request.headers or {}
         session = found_session()
         is_local = request.called_directly or request.is_eager
-        if is_local and session is not None and SUBJECT not in headers and SESSION not in headers:
+        is_named = SUBJECT in headers or SESSION in headers
+        if session is not None and ((is_local and not is_named) or is_within(request.id)):
             return for_session(session)
         return headers
 

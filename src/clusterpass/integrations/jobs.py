@@ -35,6 +35,7 @@ SESSION: Final = "clusterpass-session"
 _MOST_VALUES: Final = 1000
 _ACCESS_TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 _current: Final[ContextVar[Session | None]] = ContextVar("clusterpass_session_of_job", default=None)
+_running: Final[ContextVar[str | None]] = ContextVar("clusterpass_running_job", default=None)
 
 
 class OfSession(Protocol):
@@ -125,6 +126,22 @@ def acting_for(session: Session) -> Iterator[None]:
         yield
     finally:
         _current.reset(mark)
+
+
+@contextlib.contextmanager
+def running(session: Session, job: str | None) -> Iterator[None]:
+    """Return a context in which ``session`` is the current one, in the job with that id."""
+    mark = _running.set(job)
+    try:
+        with acting_for(session):
+            yield
+    finally:
+        _running.reset(mark)
+
+
+def is_within(job: str | None) -> bool:
+    """Return whether the code that runs now was called by that job, which was admitted."""
+    return job is not None and _running.get() == job
 
 
 def found_session() -> Session | None:

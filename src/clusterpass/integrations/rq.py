@@ -11,22 +11,26 @@ enqueue(queue, build_report, "May", session=session)
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar, cast
 
 from rq import Queue, get_current_job
 from rq.job import Job
 
 from clusterpass.integrations.jobs import (
+    SESSION,
+    SUBJECT,
     JobSessions,
     OfSession,
-    acting_for,
     admit,
     current_session,
     for_session,
     found_session,
+    is_within,
     needs_of,
     refuse_tokens,
+    running,
 )
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
@@ -83,36 +87,42 @@ class ClusterPass:
 
                 @functools.wraps(function)
                 async def awaited(*args: Any, **kwargs: Any) -> Any:
-                    with acting_for(self._admit(needs)):
+                    with self._admitted(needs):
                         return await function(*args, **kwargs)
 
                 return cast("Function", awaited)
 
             @functools.wraps(function)
             def wrapped(*args: Any, **kwargs: Any) -> Any:
-                with acting_for(self._admit(needs)):
+                with self._admitted(needs):
                     return function(*args, **kwargs)
 
             return cast("Function", wrapped)
 
         return decorate
 
-    def _admit(self, needs: Needs) -> Session:
-        job = get_current_job()
-        carried = _of_the_caller() if job is None else job.meta
+    def _admitted(self, needs: Needs) -> AbstractContextManager[None]:
+        job, session = get_current_job(), found_session()
+        carried: Mapping[str, Any] = {} if job is None else job.meta
+        is_within_job = job is not None and is_within(job.id)
+        is_named = SUBJECT in carried or SESSION in carried
+        if session is not None and (is_within_job or not is_named):
+            carried = for_session(session)  # of the caller
         try:
-            return admit(self.sessions, carried, needs)
+            found = admit(self.sessions, carried, needs)
         except StoreUnavailable:
             raise
         except ClusterPassError:
-            if job is not None:
+            if job is not None and not is_within_job:
                 job.retries_left = 0
             raise
+        return running(found, None if job is None else job.id)
 
 
-def _of_the_caller() -> dict[str, str]:
-    session = found_session()
-    return {} if session is None else for_session(session)
+def acting_for(session: Session) -> AbstractContextManager[None]:
+    """Return a context in which ``session`` is the current one, whatever the job carries."""
+    job = get_current_job()
+    return running(session, None if job is None else job.id)
 
 
 def enqueue(

@@ -10,18 +10,14 @@
 
 import datetime
 import threading
-from typing import Final
 
 from clusterpass.model.clock import Clock, steady_seconds, use_clock
+from clusterpass.model.forks import renew_in_child
 
 
 def _told() -> float:
     # Looked up each time: the tools that move the time replace the class.
     return datetime.datetime.now(datetime.UTC).timestamp()
-
-
-_AT_ZERO: Final = _told() - steady_seconds()
-"""The real time at which the steady clock was zero."""
 
 
 class SimulatedClock:
@@ -34,8 +30,14 @@ class SimulatedClock:
         """The clock tells the time of ``datetime`` until it is advanced."""
         self._advanced = 0.0
         self._jumped = 0.0
+        self._difference = _told() - steady_seconds()
         self._lock = threading.Lock()
         self._former: Clock | None = None
+        renew_in_child(self)
+
+    def begin_anew(self) -> None:
+        """Replace the lock, which a thread of the parent may hold."""
+        self._lock = threading.Lock()
 
     def advance(
         self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0
@@ -61,12 +63,14 @@ class SimulatedClock:
 
     def steady(self) -> float:
         """Return the seconds of a clock that never goes back, nor stands still."""
-        real = steady_seconds()
-        ahead = self.wall() - (_AT_ZERO + real)
-        if ahead > self._jumped:
-            with self._lock:
-                self._jumped = max(self._jumped, ahead)
-        return real + self._jumped
+        with self._lock:
+            real = steady_seconds()
+            # By how much the time has jumped since it was asked last, wherever it was then: a test
+            # may have frozen it years ago.
+            difference = self.wall() - real
+            self._jumped += max(0.0, difference - self._difference)
+            self._difference = difference
+            return real + self._jumped
 
     def begin(self) -> None:
         """Give the clock to the stores and managers that are made from now on."""
