@@ -58,8 +58,9 @@ def show(config: Path | None, only_set: bool, as_json: bool) -> None:
 def check(context: click.Context, config: Path | None, as_json: bool) -> None:
     """Check all that "clusterpass serve" checks before it starts, without starting.
 
-    That is the settings, the signing keys, the password check and the rules of authz_policy. The
-    port may be in use, as by the service that runs now. The store is not asked; "clusterpass
+    That is the settings, the signing keys, the password check, the rules of authz_policy, and that
+    the addresses to listen on are of this machine; so run it where the service will run. The ports
+    may be in use, as by the service that runs now. The store is not asked; "clusterpass
     doctor" inspects it.
 
     The exit status is 0 if the service would start, and 1 if it would not.
@@ -81,12 +82,14 @@ def _would_start(file: Path | None) -> None:
     import sys  # noqa: PLC0415 - its path is changed
 
     from clusterpass.service.app import create_app  # noqa: PLC0415 - quick --help
+    from clusterpass.service.server import check_addresses  # noqa: PLC0415
     from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
 
     settings = load_settings(file)
     if settings.password_check:
         sys.path.insert(0, str(Path.cwd()))  # as "serve" does
     create_app(settings)
+    check_addresses(settings, may_be_in_use=True)
 
 
 def _without_secrets(settings: "Settings") -> dict[str, Any]:
