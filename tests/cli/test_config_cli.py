@@ -1,6 +1,7 @@
 """``clusterpass config``: what is shown, what is hidden, and what is refused."""
 
 import json
+import os
 
 import pytest
 
@@ -68,6 +69,25 @@ def test_settings_that_work_pass(process, tmp_path):
             },
             "none.toml",
         ),
+        ({"CLUSTERPASS_HOST": "192.0.2.1"}, "host: cannot listen on 192.0.2.1"),
+        (
+            {"CLUSTERPASS_METRICS_ADDRESS": "192.0.2.1:9464"},
+            "metrics_address: cannot listen on 192.0.2.1",
+        ),
+        (
+            {"CLUSTERPASS_AUTHZ_GRPC_ADDRESS": "nobody.invalid:9001"},
+            "authz_grpc_address: nobody.invalid cannot be resolved",
+        ),
+        (
+            {
+                "CLUSTERPASS_SMTP_HOST": "localhost",
+                "CLUSTERPASS_MAIL_FROM": "auth@example.org",
+                "CLUSTERPASS_SMTP_CA_FILE": os.devnull,
+            },
+            f"smtp_ca_file: {os.devnull} cannot be used",
+        ),
+        ({"CLUSTERPASS_TRUSTED_PROXIES": "10.0.0.1/8"}, "write 10.0.0.0/8"),
+        ({"CLUSTERPASS_TRUSTED_PROXIES": "proxy"}, "'proxy' is neither"),
     ],
 )
 def test_what_would_not_start_is_refused(run, tmp_path, variables, problem):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from clusterpass.doctor import CHECKS, Check, checks, judge
+from clusterpass.doctor.checks import access
 from clusterpass.doctor.collect import SETTINGS
 from clusterpass.doctor.findings import SEVERITIES
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, is_loopback
@@ -373,6 +374,33 @@ def test_only_and_ignore():
     assert judge(seen, ignore=["hosts"]).is_good
     with pytest.raises(InvalidInput, match="there is no check 'tsl'"):
         judge(seen, only=["tsl"])
+
+
+def test_that_nothing_was_checked_is_no_good_report():
+    seen = sound(members("abcabc"))
+    for ignored in (["tls"], list(CHECKS)):
+        with pytest.raises(InvalidInput, match="no check is left"):
+            judge(seen, only=["tls"], ignore=ignored)
+
+
+def test_what_only_some_checks_could_not_inspect_is_reported():
+    """A report about these alone would be good because nothing was seen."""
+    assert frozenset().union(*access._NEED.values(), access._NEED_TRIAL) <= set(CHECKS)
+    untried = sound(members("abcabc"), has_tried=False)
+    for needs_it in ("confirmation", "pushes"):
+        (finding,) = judge(untried, only=[needs_it]).findings
+        assert (finding.severity, finding.id) == ("unseen", "unseen")
+        assert judge(untried, only=[needs_it], ignore=["unseen"]).findings == ()
+    assert judge(untried, only=["eviction"]).findings == ()
+    for reply, needs_it, other in (
+        ("settings", "output-buffers", "clocks"),
+        ("clock", "clocks", "rights"),
+        ("denied", "rights", "versions"),
+        ("info", "versions", "output-buffers"),
+    ):
+        blind = sound(members("abcabc"), {reply: None})
+        assert "unseen" in {each.id for each in judge(blind, only=[needs_it]).findings}
+        assert "unseen" not in {each.id for each in judge(blind, only=[other]).findings}
 
 
 def test_the_json_holds_what_people_read():

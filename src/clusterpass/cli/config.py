@@ -58,8 +58,9 @@ def show(config: Path | None, only_set: bool, as_json: bool) -> None:
 def check(context: click.Context, config: Path | None, as_json: bool) -> None:
     """Check all that "clusterpass serve" checks before it starts, without starting.
 
-    That is the settings, the signing keys, the password check and the rules of authz_policy. The
-    port may be in use, as by the service that runs now. Of the store it is asked whether the keys
+    That is the settings, the signing keys, the password check, the rules of authz_policy, and that
+    the addresses to listen on are of this machine; so run it where the service will run. The ports
+    may be in use, as by the service that runs now. Of the store it is asked whether the keys
     and secrets in it open with key_encryption_keys, and standard error says if it does not answer;
     "clusterpass doctor" inspects all else.
 
@@ -114,12 +115,14 @@ def _would_start(file: Path | None) -> "Settings":
     import sys  # noqa: PLC0415 - its path is changed
 
     from clusterpass.service.app import create_app  # noqa: PLC0415 - quick --help
+    from clusterpass.service.server import check_addresses  # noqa: PLC0415
     from clusterpass.service.settings.loading import load_settings  # noqa: PLC0415
 
     settings = load_settings(file)
     if settings.password_check:
         sys.path.insert(0, str(Path.cwd()))  # as "serve" does
     create_app(settings)
+    check_addresses(settings, may_be_in_use=True)
     return settings
 
 

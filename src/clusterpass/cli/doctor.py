@@ -77,7 +77,7 @@ class _CannotInspect(click.ClickException):
     multiple=True,
     type=_a_check,
     metavar="CHECK",
-    help="Run this check only. Can be repeated.",
+    help="Run this check only, and say what it could not inspect. Can be repeated.",
 )
 @click.option(
     "--ignore",

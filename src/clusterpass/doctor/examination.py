@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from clusterpass.doctor.checks import ALL_CHECKS
+from clusterpass.doctor.checks.access import blind_spots
 from clusterpass.doctor.collect import DoctorOptions, collect_snapshot
 from clusterpass.doctor.findings import SEVERITIES, Check, Finding, Severity
 from clusterpass.doctor.snapshot import Snapshot
@@ -70,10 +71,10 @@ def examine(
     until the slowest node has answered: a few round trips, or the ``timeout`` of the store URL.
 
     Raises ConfigurationError if the URL is invalid or a key of it does not open, InvalidInput if a
-    check does not exist, StoreUnavailable if no node answers, and StoreDenied if the servers refuse
-    the user.
+    check does not exist or none is left, StoreUnavailable if no node answers, and StoreDenied if
+    the servers refuse the user.
     """
-    _refuse_unknown({*only, *ignore})
+    _choose(only, ignore)
     location = located(parse_store_url(store_url))
     return judge(collect_snapshot(location, options), only=only, ignore=ignore)
 
@@ -81,19 +82,25 @@ def examine(
 def judge(seen: Snapshot, *, only: Collection[str] = (), ignore: Collection[str] = ()) -> Report:
     """Run the checks on a snapshot, without any I/O.
 
-    ``only``: ids of the checks to run; empty for all. ``ignore``: ids of checks to skip. Raises
-    InvalidInput if a check does not exist.
+    ``only``: ids of the checks to run; empty for all. What these could not inspect is reported all
+    the same. ``ignore``: ids of checks to skip. Raises InvalidInput if a check does not exist, or
+    none is left.
     """
-    _refuse_unknown({*only, *ignore})
-    chosen = [
-        check for name, check in CHECKS.items() if name not in ignore and (not only or name in only)
-    ]
+    chosen = _choose(only, ignore)
     found = [finding for check in chosen for finding in check.judge(seen)]
+    if only and not {"unseen"} & {*only, *ignore}:
+        found += blind_spots(seen, only)
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Report(seen, tuple(found), len(chosen))
 
 
-def _refuse_unknown(names: Collection[str]) -> None:
-    unknown = sorted(set(names) - CHECKS.keys())
+def _choose(only: Collection[str], ignore: Collection[str]) -> list[Check]:
+    unknown = sorted({*only, *ignore} - CHECKS.keys())
     if unknown:
         raise InvalidInput(f"there is no check {unknown[0]!r}; the checks are: {', '.join(CHECKS)}")
+    chosen = [
+        check for name, check in CHECKS.items() if name not in ignore and (not only or name in only)
+    ]
+    if not chosen:
+        raise InvalidInput("no check is left: every one that should run is to be ignored, too")
+    return chosen

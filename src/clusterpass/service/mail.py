@@ -18,7 +18,7 @@ from email.message import EmailMessage
 from email.utils import formataddr, formatdate, make_msgid
 from typing import Any, Final, Literal
 
-from clusterpass import ClusterPassError, InvalidInput, MailFailed
+from clusterpass import ClusterPassError, ConfigurationError, InvalidInput, MailFailed
 from clusterpass.service.calls.named_function import load_function
 from clusterpass.service.language.choice import ENGLISH
 from clusterpass.service.language.marks import mark
@@ -73,7 +73,8 @@ Sender = Callable[[LinkMail], None]
 def make_sender(settings: LooksSettings) -> Sender | None:
     """Return what sends mails; None where nothing does.
 
-    Raises ConfigurationError when ``mail_sender`` names no function.
+    Raises ConfigurationError when ``mail_sender`` names no function, or ``smtp_ca_file`` no file
+    with authorities.
     """
     if settings.mail_sender is not None:
         return _CustomSender(load_function("mail_sender", settings.mail_sender))
@@ -129,6 +130,15 @@ class SmtpSender:
 
     def __init__(self, settings: LooksSettings) -> None:
         self._settings: Final = settings
+        if settings.smtp_ca_file is not None:
+            try:  # here rather than with the first mail
+                ssl.create_default_context(cafile=settings.smtp_ca_file)
+            except (OSError, ValueError) as error:
+                raise ConfigurationError(
+                    f"smtp_ca_file: {settings.smtp_ca_file} cannot be used"
+                    f" ({getattr(error, 'strerror', None) or type(error).__name__}); give a"
+                    " PEM file with the authorities that the mail server's certificate is judged by"
+                ) from None
 
     def __call__(self, mail: LinkMail) -> None:
         """Send ``mail``; raise MailFailed when the server does not take it."""

@@ -52,14 +52,7 @@ def serve(
     last_keys = LastKeys.begin() if sys.platform == "linux" else None
     settings = settings.holding_secrets()
     app = create_app(settings, parent=os.getpid(), last_keys=last_keys)
-    address = _free_address(settings.host, settings.port, "--port")
-    grpc_host, grpc_port = settings.grpc_host_and_port()
-    if grpc_port is not None:
-        # A worker shares the port with others, and would share it with a stranger.
-        _free_address(grpc_host, grpc_port, "authz_grpc_address")
-    metrics_host, metrics_port = settings.metrics_host_and_port()
-    if metrics_port is not None:
-        _free_address(metrics_host, metrics_port, "metrics_address")
+    address = check_addresses(settings)
     succession = None
     if becomes_small and can_become_small and last_keys is not None:
         succession = Succession.begin(settings, address, settings.workers, last_keys, _BACKLOG)
@@ -115,18 +108,35 @@ def _most_connections(wanted: int) -> int:
     return wanted
 
 
-def _free_address(host: str, port: int, option: str) -> str:
+def check_addresses(settings: Settings, *, may_be_in_use: bool = False) -> str:
+    """Return the IP address of ``host``.
+
+    Raises ConfigurationError unless the service can listen on all addresses that its settings name.
+    ``may_be_in_use``: somebody may listen there, such as the service that runs now.
+    """
+    grpc_host, grpc_port = settings.grpc_host_and_port()
+    if grpc_port is not None:
+        # A worker shares the port with others, and would share it with a stranger.
+        _free_address(grpc_host, grpc_port, "authz_grpc_address", may_be_in_use)
+    metrics_host, metrics_port = settings.metrics_host_and_port()
+    if metrics_port is not None:
+        _free_address(metrics_host, metrics_port, "metrics_address", may_be_in_use)
+    return _free_address(settings.host, settings.port, "--port", may_be_in_use)
+
+
+def _free_address(host: str, port: int, option: str, may_be_in_use: bool) -> str:
     """Return the IP address of ``host``; raise ConfigurationError unless ``port`` is free there.
 
     ``option``: what names the port.
     """
+    named = "host" if option == "--port" else option
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError:
         raise ConfigurationError(
-            f"host: {host} cannot be resolved to an address; name one of this machine"
+            f"{named}: {host} cannot be resolved to an address; name one of this machine"
         ) from None
     with socket.socket(family, kind, protocol) as probe:
         # Accept a port in TIME_WAIT, but not one that another process listens on.
@@ -134,7 +144,8 @@ def _free_address(host: str, port: int, option: str) -> str:
         try:
             probe.bind(address)
         except OSError as error:
-            raise ConfigurationError(_why_not(error, host, port, option)) from None
+            if not (may_be_in_use and error.errno == errno.EADDRINUSE):
+                raise ConfigurationError(_why_not(error, host, port, option)) from None
     return str(address[0])
 
 
@@ -143,4 +154,5 @@ def _why_not(error: OSError, host: str, port: int, option: str) -> str:
         return f"port {port} on {host} is in use by another process; choose another with {option}"
     if error.errno == errno.EACCES:
         return f"port {port} requires privileges; choose one above 1023 with {option}"
-    return f"host: cannot listen on {host} ({error.strerror})"
+    named = "host" if option == "--port" else option
+    return f"{named}: cannot listen on {host} ({error.strerror}); name an address of this machine"

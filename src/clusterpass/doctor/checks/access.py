@@ -1,6 +1,7 @@
 """Permissions, passwords, TLS, and what the doctor could not inspect."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Final
 
 from clusterpass.doctor.findings import Finding, Severity, check, names
@@ -134,11 +135,35 @@ def certificates(seen: Snapshot) -> Iterator[Finding]:
             )
 
 
+_NEED_TRIAL: Final = frozenset({"confirmation", "pushes"})
+_NEED: Final = {
+    "info": frozenset({"versions", "memory", "eviction", "persistence", "replication"})
+    | {"connections", "tracked-keys"},
+    "settings": frozenset({"node-timeout", "full-coverage", "reads-when-down", "failover"})
+    | {"min-replicas", "output-buffers", "connections", "scripts", "fsync", "compact-hashes"},
+    "clock": frozenset({"clocks", "round-trip"}),
+    "denied": frozenset({"rights", "rights-too-wide"}),
+}
+"""The checks that need each reply."""
+
+
+def blind_spots(seen: Snapshot, only: Collection[str]) -> Iterator[Finding]:
+    """What the checks ``only`` could not inspect, as findings of the check ``unseen``."""
+    blind = {attribute for attribute, checks in _NEED.items() if not checks.isdisjoint(only)}
+    has_tried = seen.has_tried or _NEED_TRIAL.isdisjoint(only)
+    whole = replace(seen, has_tried=has_tried)
+    return (replace(each, id=unseen.id) for each in _unseen(whole, blind))
+
+
 @check("unseen", "What the doctor could not inspect")
 def unseen(seen: Snapshot) -> Iterator[Finding]:
     """A managed cluster may forbid CONFIG and INFO, and a user with few permissions may not run
     them. The checks that need their replies are skipped, so the report says nothing about these
     subjects, good or bad."""
+    return _unseen(seen, _NEED)
+
+
+def _unseen(seen: Snapshot, attributes: Collection[str]) -> Iterator[Finding]:
     for attribute, command, what in (
         ("info", "INFO", "versions, memory, persistence, replication, connections"),
         (
@@ -151,7 +176,7 @@ def unseen(seen: Snapshot) -> Iterator[Finding]:
         ("denied", "EVAL or ACL DRYRUN", "permissions of the user"),
     ):
         blind = [node for node in seen.answering if getattr(node, attribute) is None]
-        if blind:
+        if blind and attribute in attributes:
             yield Finding(
                 severity="unseen",
                 found=f"{command} is refused, so these were not checked: {what}.",

@@ -1,9 +1,9 @@
 """All settings of the service, and what must hold between them."""
 
-from ipaddress import IPv4Network, IPv6Network
-from typing import Final, Literal, Self
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from clusterpass import parse_store_url
 from clusterpass.limits import DAY
@@ -18,7 +18,25 @@ TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
-Network = IPv4Network | IPv6Network
+
+def _network(value: object) -> object:
+    """A network; ValueError with what was meant, where there are bits behind the prefix."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{value[:64]!r} is neither an address nor a network, such as 10.0.0.0/8"
+        ) from None
+    raise ValueError(f"{value} is an address within a network: write {meant}, or the address alone")
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class Settings(AuthzSettings):
