@@ -16,6 +16,7 @@ from clusterpass import SubjectBanned, User
 from clusterpass.cli import COMMANDS, bans, claims, sessions, users
 from clusterpass.cli.group import make_group
 from clusterpass.cli.session_output import TABLE_HEAD
+from clusterpass.cli.store_connection import Named
 from clusterpass.model.bans import Ban
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.events import HistoryEntry
@@ -83,8 +84,15 @@ class Terminal:
             self.configs.append(config)
             yield manager
 
-        for module in (bans, claims, sessions, users):
+        @contextmanager
+        def opened_about(config: Path | None, name: str) -> Iterator[Any]:
+            self.configs.append(config)
+            yield manager, Named(name)
+
+        for module in (sessions, users):
             monkeypatch.setattr(module, "open_sessions", opened)
+        for module in (bans, claims, sessions):
+            monkeypatch.setattr(module, "open_about", opened_about)
         monkeypatch.setattr(clusterpass, "UserDirectory", lambda given, **_: nullcontext(given))
 
     def run(self, *arguments: str, typed: str | bytes | None = None) -> Result:
