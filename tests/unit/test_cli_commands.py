@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 
 import clusterpass
 from clusterpass import SubjectBanned, User
-from clusterpass.cli import COMMANDS, bans, claims, sessions, store_connection, users
+from clusterpass.cli import COMMANDS, bans, claims, sessions, users
 from clusterpass.cli.group import make_group
 from clusterpass.cli.session_output import TABLE_HEAD
+from clusterpass.cli.store_connection import Named
 from clusterpass.model.bans import Ban
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.events import HistoryEntry
@@ -85,8 +86,8 @@ class Terminal:
 
         @contextmanager
         def opened_about(config: Path | None, name: str) -> Iterator[Any]:
-            with opened(config) as opened_manager:
-                yield opened_manager, store_connection.Named(name)
+            self.configs.append(config)
+            yield manager, Named(name)
 
         for module in (sessions, users):
             monkeypatch.setattr(module, "open_sessions", opened)

@@ -1,4 +1,4 @@
-"""Read the keys and secrets in the store, by a manager's store. Nothing is judged here."""
+"""Reads the keys and secrets in the store alone, by a manager's store. Nothing is judged here."""
 
 import time
 

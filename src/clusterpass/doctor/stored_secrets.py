@@ -48,7 +48,7 @@ class StoredSecret:
     """A key or a secret in the store, without what is secret of it."""
 
     name: str
-    """The id, which tells nothing of the secret."""
+    """The id of the key or secret, which tells nothing of it."""
     is_key: bool
     """Whether it is a signing key, and not a secret of refresh tokens."""
     is_given_up: bool = False
