@@ -79,26 +79,6 @@ async def test_a_handler_that_is_cancelled_while_the_connection_is_closed_stays_
     assert connection.closed
 
 
-async def test_a_handler_that_is_cancelled_once_it_has_left_stays_cancelled(
-    sessions, session
-) -> None:
-    connection, left = Connection(), asyncio.Event()
-
-    async def handle() -> None:
-        async with attached(sessions, session, connection.close, leaves=False):
-            await connection.closing.wait()
-            left.set()
-        pytest.fail("the handler went on")
-
-    handler = asyncio.create_task(handle())
-    await asyncio.sleep(0)
-    await sessions.revoke_all(session.subject)
-    await left.wait()
-    handler.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await handler
-
-
 async def test_a_client_that_has_left_is_no_error_when_its_session_ends(sessions, session) -> None:
     async def close(code: int, reason: str) -> None:
         raise RuntimeError("Cannot call send once a close message has been sent.")

@@ -90,21 +90,8 @@ async def attached(
         found.is_left = True
         if found.closed_with is None:  # otherwise the client is being told the reason
             watching.cancel()
-        await _ended(watching)
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """Return when ``task`` has ended; raise its error, but not that it was cancelled.
-
-    Who is cancelled meanwhile is: to await the task would mistake that for its own end.
-    """
-    try:
-        await asyncio.wait((task,))
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if not task.cancelled():
-        task.result()
+        with suppress(asyncio.CancelledError):
+            await watching
 
 
 @asynccontextmanager
