@@ -79,24 +79,54 @@ async def test_a_handler_that_is_cancelled_while_the_connection_is_closed_stays_
     assert connection.closed
 
 
-async def test_a_handler_that_is_cancelled_once_it_has_left_stays_cancelled(
+async def test_a_client_that_has_left_is_no_error_when_its_session_ends(sessions, session) -> None:
+    async def close(code: int, reason: str) -> None:
+        raise RuntimeError("Cannot call send once a close message has been sent.")
+
+    async def handle() -> tuple[int, str] | None:
+        async with attached(sessions, session, close) as found:
+            await sessions.revoke_all(session.subject)
+            await asyncio.Event().wait()
+        return found.closed_with
+
+    assert await asyncio.create_task(handle()) == (4401, "session_revoked: revoked")
+
+
+async def test_a_handler_that_cannot_send_while_its_connection_is_closed_does_not_fail(
     sessions, session
 ) -> None:
-    connection, left = Connection(), asyncio.Event()
+    connection = Connection()
 
-    async def handle() -> None:
-        async with attached(sessions, session, connection.close, leaves=False):
+    async def handle() -> bool:
+        async with attached(sessions, session, connection.close):
+            await sessions.revoke_all(session.subject)
             await connection.closing.wait()
-            left.set()
-        pytest.fail("the handler went on")
+            asyncio.get_running_loop().call_soon(connection.may_close.set)
+            raise RuntimeError("Cannot call send once a close message has been sent.")
+        return connection.closed
 
-    handler = asyncio.create_task(handle())
-    await asyncio.sleep(0)
-    await sessions.revoke_all(session.subject)
-    await left.wait()
-    handler.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await handler
+    assert await asyncio.create_task(handle())
+
+
+async def test_what_a_handler_fails_with_otherwise_is_raised(sessions, session) -> None:
+    connection = Connection()
+    connection.may_close.set()
+
+    async def fail_at_once() -> None:
+        async with attached(sessions, session, connection.close):
+            raise LookupError
+
+    async def fail_when_left() -> None:
+        async with attached(sessions, session, connection.close):
+            try:
+                await sessions.revoke_all(session.subject)
+                await asyncio.Event().wait()
+            finally:
+                raise LookupError
+
+    for handle in (fail_at_once, fail_when_left):
+        with pytest.raises(LookupError):
+            await asyncio.create_task(handle())
 
 
 async def test_a_connection_that_nobody_watches_is_closed(

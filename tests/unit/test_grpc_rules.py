@@ -63,6 +63,8 @@ def test_the_most_specific_rule_counts() -> None:
         ({}, "/grpc.health.v1.Health/*", "stay"),
         ({}, (), "leave"),
         ({"/shop.Orders/List": requires(level="9")}, (), "stay"),
+        ({"/shop.Orders/List": "orders:read"}, (), "stay"),
+        ({"/shop.Orders/List": None}, (), "stay"),
     ],
 )
 def test_a_list_that_may_not_mean_what_it_says_is_rejected(needs, public, in_outage) -> None:

@@ -81,25 +81,17 @@ async def attached(
     except asyncio.CancelledError:
         if not found.is_cancelled or body.uncancel() > 0:
             raise
+    except Exception:
+        if found.closed_with is None or found.is_cancelled:
+            raise
+        # It was not left yet, but can do nothing with a connection that is being closed.
+        logger.info("a handler failed once its connection was being closed", exc_info=True)
     finally:
         found.is_left = True
         if found.closed_with is None:  # otherwise the client is being told the reason
             watching.cancel()
-        await _ended(watching)
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """Return when ``task`` has ended; raise its error, but not that it was cancelled.
-
-    Who is cancelled meanwhile is: to await the task would mistake that for its own end.
-    """
-    try:
-        await asyncio.wait((task,))
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if not task.cancelled():
-        task.result()
+        with suppress(asyncio.CancelledError):
+            await watching
 
 
 @asynccontextmanager
@@ -111,7 +103,7 @@ async def _refused(
 ) -> AsyncIterator[None]:
     """Close the connection, and have the body left as soon as it waits for something."""
     found.closed_with = verdict
-    await close(*verdict)
+    await _tell(close, verdict)
     if body is None:
         yield
         return
@@ -142,10 +134,19 @@ async def _follow(
     verdict = await _judged(changes, found, judge)
     found.closed_with = verdict
     try:
-        await close(*verdict)
+        await _tell(close, verdict)
     finally:
         if body is not None and not found.is_left:
             found.is_cancelled = body.cancel()
+
+
+async def _tell(close: Callable[[int, str], Awaitable[None]], verdict: tuple[int, str]) -> None:
+    """Close the connection. That a client has left, or a handler has closed it, is no error."""
+    try:
+        await close(*verdict)
+    except Exception as error:  # noqa: BLE001 - each framework and server has its own
+        kind = type(error).__name__
+        logger.info("a connection was not closed with %s %s, but gone: %s", *verdict, kind)
 
 
 async def _judged(

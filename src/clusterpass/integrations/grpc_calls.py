@@ -85,7 +85,12 @@ class Rules:
         Raises ConfigurationError for what names no method, for a method that is listed twice, and
         for a level that is none.
         """
-        for each in needs.values():
+        for name, each in needs.items():
+            if not isinstance(each, Needs):
+                raise ConfigurationError(
+                    f"what {name} needs must be made by requires(); list it in public if it needs"
+                    " no session"
+                )
             each.require_known(levels)
         if isinstance(public, str):
             raise ConfigurationError("public must be a list of methods, not one string")
