@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from .conftest import SHOPS, Shop
-from .test_shops import ACCESS, CSRF, REFRESH
+from .test_shops import ACCESS, CSRF, DEVICE, REFRESH
 
 WITH_PAGES = ("flask_shop", "aiohttp_shop", "litestar_shop", "quart_shop")
 pytestmark = pytest.mark.parametrize("shop", WITH_PAGES, indirect=True)
@@ -39,7 +39,7 @@ def test_who_has_no_session_is_led_to_the_login_and_back(shop: Shop, visit) -> N
     target = field(form.text, "next")
     back = submit(client, "/login", username="alice", password="pw", next=target)
     assert (back.status_code, back.headers["location"]) == (303, "/page?tab=2")
-    assert {ACCESS, REFRESH, CSRF} == set(client.cookies)
+    assert {ACCESS, REFRESH, CSRF, DEVICE} == set(client.cookies)
     page = client.get(back.headers["location"], headers=PAGE)
     assert "<b id=who>alice</b>" in page.text
 
@@ -80,7 +80,7 @@ def test_a_form_logs_out_by_its_hidden_field(shop: Shop, visit) -> None:
     assert client.get("/page", headers=PAGE).status_code == 200
     out = submit(client, "/logout", csrf_token=field(page.text, "csrf_token"))
     assert (out.status_code, out.headers["location"]) == (303, "/login")
-    assert not client.cookies
+    assert set(client.cookies) == {DEVICE}, "the device stays known, for the limit of guesses"
 
 
 def test_a_page_renews_what_is_over_without_a_script(shop: Shop, visit) -> None:
