@@ -157,6 +157,34 @@ def answers(client) -> bool:
         return False
 
 
+@pytest.mark.parametrize("what", ["nothing", "shard", "disk"])
+def test_a_backup_says_when_something_is_missing(cluster_of, tmp_path, what):
+    cluster = cluster_of(3)
+    (commands,) = blocks("backup.md", "Back up")
+    first, programs = cluster.nodes[-1], tmp_path / "bin"
+    programs.mkdir()
+    (programs / "valkey-cli").symlink_to(server_cli_path())
+    lines = commands.replace("10.0.0.1", f"127.0.0.1 -p {first.port}").splitlines()
+    text = "\n".join(line for line in lines if "REDISCLI_AUTH" not in line)
+    if what == "shard":
+        cluster.kill(cluster.nodes[0])
+        with cluster.client(first) as client:
+            eventually(lambda: "fail" in str(client.execute_command("CLUSTER NODES")), "seen")
+    # No file may get any content, as on a disk that is full.
+    limit = "ulimit -f 0\n" if what == "disk" else ""
+    done = subprocess.run(
+        ["sh", "-c", limit + text],
+        cwd=tmp_path,
+        env={"PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode == 0) == (what == "nothing"), done.stdout + done.stderr
+    assert len(list(tmp_path.glob("*.rdb"))) == (3 if what == "nothing" else 0)
+
+
 def test_a_backup_of_one_server_is_restored(open_manager, command, tmp_path):
     copy, restore = blocks("backup.md", "One server, or Sentinel")
     port, programs = free_port(), tmp_path / "bin"
