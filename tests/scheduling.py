@@ -25,6 +25,7 @@ _GROUPS: Final = {
 }
 _LONGEST_FIRST: Final = (
     "campaigns",
+    "tests/deploy/test_three_hosts.py",
     "tests/cluster/durability/test_journal.py",
     "tests/proxies/test_requests.py",
     "tests/proxies/test_browsers.py",

@@ -2,12 +2,14 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
-from clusterpass import KeyRing
+from clusterpass import KeyRing, UserDirectory
 from clusterpass.service.settings.service import Settings
 
+from ..service.conftest import COMMAND, command_environment
 from .conftest import assert_refused
 
 SECRET = "redis+cluster://auth:very-hidden@10.0.0.1:7000?namespace=also-hidden"
@@ -100,6 +102,48 @@ def test_what_would_not_start_is_refused(run, tmp_path, variables, problem):
     said = json.loads(done.stdout)
     assert (done.returncode, said["valid"]) == (1, False)
     assert problem in said["problem"]
+
+
+def test_a_pipe_holds_the_settings_for_the_whole_command(tmp_path, url, manager):
+    """Whatever a command reads twice would come from the defaults, another store among it."""
+    UserDirectory(manager).add("alice", "correct horse battery")
+    for arguments, told in (
+        (("config", "show", "--set"), "https://piped.example"),
+        (("users", "list"), "alice"),
+    ):
+        piped = f"store_url = '{url}'\nissuer = 'https://piped.example'\n"
+        environment = command_environment("", tmp_path / "no-keys.json")
+        del environment["CLUSTERPASS_STORE_URL"]
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            env={**environment, "CLUSTERPASS_CONFIG": "/dev/stdin"},
+            input=piped,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert told in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "saying"),
+    [
+        (b"issuer = '\xff'", "is not text in UTF-8"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "is not valid TOML"),
+        (b"#" * (1 << 20) + b"#", "larger than a mebibyte"),
+    ],
+)
+def test_a_file_that_holds_no_settings(run, tmp_path, content, saying):
+    file = tmp_path / "settings.toml"
+    file.write_bytes(content)
+    assert_refused(run("config", "check", "--config", str(file)), saying=saying)
+
+
+def test_a_byte_order_mark_does_no_harm(run, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_bytes(b"\xef\xbb\xbfport = 9000\r\n")
+    assert "9000" in run("config", "show", "--set", "--config", str(file)).stdout
 
 
 def test_a_file_that_is_not_there(run, tmp_path):

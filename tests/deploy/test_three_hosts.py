@@ -19,7 +19,7 @@ START_AGAIN = """
 for port in 6379 6380; do valkey-server /etc/valkey/$port.conf; done
 systemctl start clusterpass@8000
 """
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("three-hosts")]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

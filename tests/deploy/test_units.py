@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from clusterpass.service.settings.loading import make_settings
+from clusterpass.tokens.key_encryption import new_encryption_key
 from tests.ports import free_port
 
 from ..service.conftest import COMMAND, command_environment
@@ -29,6 +31,31 @@ def test_systemd_accepts_every_line(tmp_path):
     done = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", copy)
     about_us = [line for line in said(done).splitlines() if "clusterpass@" in line]
     assert about_us == []
+
+
+def test_the_unit_with_keys_in_the_store(tmp_path):
+    """Without the drop-in, systemd would look for a file of keys that is not there."""
+    text = UNIT.read_text("utf-8").replace("/opt/clusterpass/bin/clusterpass", "/bin/true")
+    unit, more = tmp_path / "clusterpass@8000.service", UNIT.with_name("managed-keys.conf")
+    unit.write_text(text)
+    folder = tmp_path / f"{unit.name}.d"
+    folder.mkdir()
+    dropped = more.read_text("utf-8")
+    (folder / more.name).write_text(dropped)
+    done = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit)
+    assert [line for line in said(done).splitlines() if "managed-keys.conf" in line] == []
+    assert re.findall(r"^LoadCredential=(\w*)", dropped, re.M)[0] == "", "those of the unit go"
+    page = (DEPLOY.parent / "docs/howto/managed-keys.md").read_text("utf-8")
+    assert f"```ini\n{dropped}```" in page
+    # The unit still names a file of keys, which is not read.
+    settings = make_settings(
+        {
+            "managed_keys": True,
+            "keys_file": "/nowhere/keys.json",
+            "key_encryption_keys": new_encryption_key(),
+        }
+    )
+    assert settings.session_config()
 
 
 def test_systemd_would_object(tmp_path):

@@ -4,12 +4,14 @@ import json
 import os
 import re
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from clusterpass import (
     Config,
@@ -156,6 +158,91 @@ def answers(client) -> bool:
         return bool(client.ping())
     except RedisError:
         return False
+
+
+@pytest.mark.parametrize("what", ["nothing", "shard", "disk"])
+def test_a_backup_says_when_something_is_missing(cluster_of, tmp_path, what):
+    cluster = cluster_of(3)
+    (commands,) = blocks("backup.md", "Back up")
+    first, programs = cluster.nodes[-1], tmp_path / "bin"
+    programs.mkdir()
+    (programs / "valkey-cli").symlink_to(server_cli_path())
+    lines = commands.replace("10.0.0.1", f"127.0.0.1 -p {first.port}").splitlines()
+    text = "\n".join(line for line in lines if "REDISCLI_AUTH" not in line)
+    if what == "shard":
+        cluster.kill(cluster.nodes[0])
+        with cluster.client(first) as client:
+            eventually(lambda: "fail" in str(client.execute_command("CLUSTER NODES")), "seen")
+    # No file may get any content, as on a disk that is full.
+    limit = "ulimit -f 0\n" if what == "disk" else ""
+    done = subprocess.run(
+        ["sh", "-c", limit + text],
+        cwd=tmp_path,
+        env={"PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode == 0) == (what == "nothing"), done.stdout + done.stderr
+    assert len(list(tmp_path.glob("*.rdb"))) == (3 if what == "nothing" else 0)
+
+
+def test_a_backup_of_one_server_is_restored(open_manager, command, tmp_path):
+    copy, restore = blocks("backup.md", "One server, or Sentinel")
+    port, programs = free_port(), tmp_path / "bin"
+    programs.mkdir()
+    (programs / "valkey-server").symlink_to(find_server())
+    (programs / "valkey-cli").symlink_to(server_cli_path())
+
+    def run(commands: str, folder: Path) -> None:
+        here = commands.replace("/etc/valkey", str(folder)).replace("/var/lib/valkey", str(folder))
+        subprocess.run(
+            ["sh", "-ec", here.replace("10.0.0.1", "127.0.0.1").replace("6379", str(port))],
+            cwd=tmp_path,
+            env={"PATH": f"{programs}:{os.environ['PATH']}"},
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=60,
+        )
+
+    def prepared(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        lines = f"port {port}\nbind 127.0.0.1\ndir {folder}\nappendonly yes\nlogfile log\n"
+        (folder / "valkey.conf").write_text(lines)
+        return folder
+
+    url = f"redis://127.0.0.1:{port}"
+    with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as client:
+
+        def stop() -> None:
+            with suppress(RedisError):
+                client.shutdown(nosave=True)
+            eventually(lambda: not answers(client), "the server is gone")
+
+        run("valkey-server /etc/valkey/valkey.conf --daemonize yes", prepared("old"))
+        try:
+            eventually(lambda: answers(client), "the server is there")
+            manager = open_manager(url)
+            kept, ended = manager.login("alice"), manager.login("alice")
+            run(copy, tmp_path)
+            manager.logout(ended.access_token)
+            stop()
+            new = prepared("new")
+            run(restore, new)
+            restored = open_manager(url)
+            assert restored.verify(ended.access_token).subject == "alice"
+            assert command(url, "sessions", "revoke-before", "--yes").returncode == 0
+            for pair in (kept, ended):
+                eventually(lambda p=pair: refused(restored, p), "nobody is logged in by it")
+            stop()
+            run("valkey-server /etc/valkey/valkey.conf --daemonize yes", new)
+            eventually(lambda: answers(client), "the server is there again")
+            for pair in (kept, ended):
+                assert refused(open_manager(url), pair), "nor after a restart"
+        finally:
+            stop()
 
 
 @pytest.fixture

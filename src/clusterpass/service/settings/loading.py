@@ -7,6 +7,7 @@
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +23,9 @@ PREFIX: Final = "CLUSTERPASS_"
 CONFIG_VARIABLE: Final = "CLUSTERPASS_CONFIG"
 _ALIKE: Final = 0.75
 """From which likeness on an unknown name is taken for a misspelt one."""
+_LARGEST: Final = 1 << 20
+_of_pipes: Final[dict[Path, bytes]] = {}
+"""What pipes held, such as ``--config <(...)``: nobody can read it there again."""
 _OF_OTHERS: Final = frozenset({each.name for each in fields(Config)} | {"config"})
 """What is read elsewhere: by the library alone, or before the settings."""
 
@@ -92,8 +96,7 @@ def settings_in_file(config_file: str | Path | None) -> dict[str, Any]:
     import tomllib  # noqa: PLC0415 - for a file alone
 
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(_read(path).decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(
             f"the configuration file {path} does not exist; check the path in"
@@ -103,10 +106,30 @@ def settings_in_file(config_file: str | Path | None) -> dict[str, Any]:
         raise ConfigurationError(
             f"the configuration file {path} cannot be read: {error.strerror}"
         ) from None
-    except ValueError as error:
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"the configuration file {path} is not text in UTF-8; save it in that encoding"
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"the configuration file {path} is not valid TOML: {error}"
         ) from None
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file, or of a pipe, which a command reads once for all."""
+    if path in _of_pipes:
+        return _of_pipes[path]
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+        is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    if len(content) > _LARGEST:
+        raise ConfigurationError(
+            f"the configuration file {path} is larger than a mebibyte; check the path"
+        )
+    if not is_regular:
+        _of_pipes[path] = content
+    return content
 
 
 def _describe(error: ErrorDetails) -> str:
