@@ -73,7 +73,7 @@ def test_a_failed_replica_holds_revocations_up_until_it_is_forgotten(config):
         cluster.kill(killed)
         told = {("node-failed", "problem")}
         eventually(lambda: said_of(cluster) == told, "it counts as failed everywhere")
-        (finding,) = examine(cluster.url, only=CHECKS).findings
+        (finding,) = examine(cluster.url, WRITE, only=CHECKS).findings
         assert finding.nodes == (killed.address,)
         assert f"Revocations in the shard of {cluster.primary_of(key).address}" in finding.found
         with SessionManager.from_url(cluster.url, config) as manager:

@@ -117,14 +117,14 @@ def check_addresses(settings: Settings, *, may_be_in_use: bool = False) -> str:
     grpc_host, grpc_port = settings.grpc_host_and_port()
     if grpc_port is not None:
         # A worker shares the port with others, and would share it with a stranger.
-        _free_address(grpc_host, grpc_port, "authz_grpc_address", may_be_in_use)
+        _free_address(grpc_host, grpc_port, "authz_grpc_address", may_be_in_use=may_be_in_use)
     metrics_host, metrics_port = settings.metrics_host_and_port()
     if metrics_port is not None:
-        _free_address(metrics_host, metrics_port, "metrics_address", may_be_in_use)
-    return _free_address(settings.host, settings.port, "--port", may_be_in_use)
+        _free_address(metrics_host, metrics_port, "metrics_address", may_be_in_use=may_be_in_use)
+    return _free_address(settings.host, settings.port, "--port", may_be_in_use=may_be_in_use)
 
 
-def _free_address(host: str, port: int, option: str, may_be_in_use: bool) -> str:
+def _free_address(host: str, port: int, option: str, *, may_be_in_use: bool = False) -> str:
     """Return the IP address of ``host``; raise ConfigurationError unless ``port`` is free there.
 
     ``option``: what names the port.
