@@ -42,6 +42,8 @@ class Requirements:
         """``deadline``: the seconds that the store may take to answer."""
         self._config = config
         self._deadline = deadline
+        self._usual: dict[VerificationMode | None, Wanted] = {}
+        """What is required where nothing but a mode is asked for."""
 
     def read(
         self,
@@ -51,6 +53,11 @@ class Requirements:
         outage_grace: float | None,
     ) -> Wanted:
         """Return what the arguments of a verify require; raise InvalidInput for a wrong one."""
+        is_usual = level is None and max_auth_age is None and outage_grace is None
+        if is_usual and (verification is None or isinstance(verification, str)):
+            usual = self._usual.get(verification)
+            if usual is not None:
+                return usual
         config = self._config
         if outage_grace is None:
             # A caller that chooses the mode gets that mode, and no grace unless it asks for one.
@@ -67,7 +74,10 @@ class Requirements:
             if verification == "cached":
                 raise InvalidInput("nothing is cached here; it needs Config(verification='cached')")
             mode = verification
-        return Wanted(mode, level, max_auth_age, outage_grace, self._deadline)
+        wanted = Wanted(mode, level, max_auth_age, outage_grace, self._deadline)
+        if is_usual:
+            self._usual[verification] = wanted
+        return wanted
 
     def check(self, entry: CachedToken, loaded: CachedSession, now: float, wanted: Wanted) -> None:
         """Raise StepUpRequired unless the user authenticated as the caller requires."""
