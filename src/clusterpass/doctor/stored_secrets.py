@@ -70,7 +70,7 @@ def describe_secrets(
         if kind == known_keys.KIND:
             found.append(_describe_key(identifier, value, namespace, wrapping))
         elif kind == known_secrets.KIND:
-            is_retired = b'"retired"' in value
+            is_retired = known_secrets.is_retired(value)
             purpose = known_secrets.purpose(namespace)
             why = "" if is_retired else _why_closed(value, purpose, wrapping)
             found.append(

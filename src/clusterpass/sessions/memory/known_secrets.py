@@ -184,7 +184,7 @@ class KnownSecrets:
             self._forget_if_long_away()
             self._announced.learn(values)
             for name, value in values.items():
-                if not name.startswith(KIND) or _is_retired(self._stored.get(name, b"")):
+                if not name.startswith(KIND) or is_retired(self._stored.get(name, b"")):
                     continue
                 try:
                     self._learn_one(name, value)
@@ -221,9 +221,9 @@ class KnownSecrets:
         """Whether a copy has a secret that was not retired, or none is needed."""
         with self._lock:
             return self.is_configured or any(
-                name.startswith(KIND) and not _is_retired(value)
+                name.startswith(KIND) and not is_retired(value)
                 for name, value in values.items()
-                if not _is_retired(self._stored.get(name, b""))
+                if not is_retired(self._stored.get(name, b""))
             )
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -236,7 +236,7 @@ class KnownSecrets:
             return {
                 name: value
                 for name, value in self._stored.items()
-                if name not in values or (_is_retired(value) and not _is_retired(values[name]))
+                if name not in values or (is_retired(value) and not is_retired(values[name]))
                 if (given_up_at(value) or math.inf) + self._kept > soon
             }
 
@@ -277,7 +277,7 @@ class KnownSecrets:
         return {
             name
             for name in self._told - self._read.keys()
-            if not _is_retired(self._stored.get(name, b""))
+            if not is_retired(self._stored.get(name, b""))
         }
 
     def _is_wrapped(self, value: bytes) -> bool:
@@ -369,5 +369,6 @@ def given_up_at(value: bytes) -> float | None:
     return at if at > _CLOCKS_ARE_SET else None
 
 
-def _is_retired(value: bytes) -> bool:
+def is_retired(value: bytes) -> bool:
+    """Return whether a value in the store stands for a secret that was retired."""
     return b'"retired"' in value
