@@ -77,10 +77,13 @@ def asked_by_asgi(app: Any) -> Ask:
         }
         answer, requests = Answer(), [{"type": "http.request", "body": body, "more_body": False}]
 
+        is_answered = asyncio.Event()
+
         async def receive() -> dict[str, Any]:
-            if not requests:
-                await asyncio.Event().wait()
-            return requests.pop()
+            if requests:
+                return requests.pop()
+            await is_answered.wait()
+            return {"type": "http.disconnect"}
 
         async def send(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -90,6 +93,8 @@ def asked_by_asgi(app: Any) -> Ask:
                     for name, value in message["headers"]
                 ]
             answer.body += message.get("body", b"")
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                is_answered.set()
 
         asyncio.run(app(scope, receive, send))
         return answer
