@@ -96,7 +96,8 @@ class Config:
     idle limit)."""
     activity_interval: int = 300
     """Seconds between two records of a session's use (at most one day; 0: only refreshes are
-    recorded)."""
+    recorded). For some sessions it is up to a quarter less, so that not all are recorded at once.
+    """
     refresh_grace: int = 30
     """Seconds during which a used refresh token may be presented again and gets the identical
     successor (5 to 300; 0: single use without exception)."""

@@ -1,6 +1,8 @@
 """What verify asks the store, and what it makes of the answers."""
 
+import hashlib
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -139,12 +141,18 @@ def test_a_verify_that_has_waited_in_vain_has_a_fifth_of_the_deadline() -> None:
     assert call.deadline == pytest.approx(0.6, rel=0.1)
 
 
+def number_of(session_id: bytes) -> int:
+    """What decides how early the uses of a session are noted, within a quarter of the interval."""
+    return int.from_bytes(session_id[-4:], "big")
+
+
 def test_use_is_noted_when_the_last_note_is_old() -> None:
+    number = number_of(SESSION_ID)
     for idle, since, is_noted in (
-        (3600, 179, False),
-        (3600, 180, True),
-        (0, 299, False),
-        (0, 300, True),
+        (3600, 180 - number % 45 - 1, False),
+        (3600, 180 - number % 45, True),
+        (0, 300 - number % 75 - 1, False),
+        (0, 300 - number % 75, True),
     ):
         flow = life().verify(access_token())
         call = flow.send(Answer(next(flow).read(0), False))
@@ -272,7 +280,24 @@ def test_a_use_that_was_noted_is_not_noted_again_before_it_is_due() -> None:
     entry = own.flows.memory.near.entry(token)
     assert entry is not None
     assert entry.loaded is not None
-    assert entry.loaded.note_at == NOW + 1000 + 3600 // 20
+    interval = 3600 // 20
+    assert entry.loaded.note_at == NOW + 1000 + interval - number_of(SESSION_ID) % 45
+
+
+def test_uses_that_were_noted_in_the_same_second_come_due_in_different_ones() -> None:
+    own = life(now=NOW + 1, verification="cached")
+    due: Counter[float] = Counter()
+    for number in range(2000):
+        session_id = encode_session_id(hashlib.sha256(b"%d" % number).digest()[:16])
+        token = access_token(session_id=session_id)
+        drive(own.verify(token), stored(live(idle_seconds=0), now=NOW + 1))
+        entry = own.flows.memory.near.entry(token)
+        assert entry is not None
+        assert entry.loaded is not None
+        due[entry.loaded.note_at - NOW] += 1
+    assert max(due) == 300
+    assert min(due) == 300 - 74
+    assert max(due.values()) < 3 * 2000 / 75
 
 
 @pytest.mark.parametrize("mode", ["cached", "strict"])

@@ -4,6 +4,7 @@ It imports nothing of the package. Times are seconds; each verb is told the seco
 it happens.
 """
 
+import base64
 from itertools import groupby
 from typing import Any
 
@@ -257,9 +258,15 @@ class Model:
                 "insufficient_user_authentication",
                 tells=(LEVELS[lowest:] if level else (), max_auth_age),
             )
-        if notes_use and now - life.used >= self.rules.note_use_after:
+        if notes_use and now - life.used >= self._note_after(life):
             life.seen = now
         return view
+
+    def _note_after(self, life: Life) -> int:
+        """The seconds from a use to the next one that is noted: less for some, by their ids."""
+        longest = self.rules.note_use_after
+        number = int.from_bytes(base64.urlsafe_b64decode(life.session_id + "==")[-4:], "big")
+        return longest - number % (longest // 4)
 
     def refresh(
         self, token: str, now: int, made: Made | None, *, address: str | None = None

@@ -86,8 +86,8 @@ class SessionSettings(RecordSettings):
         default=300,
         ge=0,
         le=DAY,
-        description="Minimum seconds between two recordings of a session's use; 0: only refreshes"
-        " are recorded.",
+        description="Seconds between two recordings of a session's use, for some sessions up to a"
+        " quarter less; 0: only refreshes are recorded.",
     )
     refresh_grace: int = Field(
         default=30,
