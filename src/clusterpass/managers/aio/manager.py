@@ -224,17 +224,18 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
             await self._verifying.warm_up()
             is_late = self._flows.verify.is_cold  # it failed
 
-        begin = partial(
-            self._flows.verify.verify,
+        if is_plain and self._shares_loads and isinstance(access_token, str):
+            begin = partial(self._flows.verify.verify, access_token, outage_grace=outage_grace)
+            return await self._verifying.share(access_token, begin, is_late=is_late)
+        flow = self._flows.verify.verify(
             access_token,
             level=level,
             max_auth_age=max_auth_age,
             verification=verification,
             outage_grace=outage_grace,
+            is_late=is_late,
         )
-        if is_plain and self._shares_loads and isinstance(access_token, str):
-            return await self._verifying.share(access_token, begin, is_late=is_late)
-        return await self._running.run(begin(is_late=is_late))
+        return await self._running.run(flow)
 
     def recall(self, access_token: str) -> Session | None:
         """Return the session of ``access_token`` if it can be served from memory now, else None.

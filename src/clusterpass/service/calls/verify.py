@@ -1,6 +1,6 @@
 """GET /verify: is the session of an access token live, and does it meet the conditions given."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Literal, Protocol
 
 from clusterpass import (
@@ -11,7 +11,7 @@ from clusterpass import (
     SubjectBanned,
     VerificationMode,
 )
-from clusterpass.service.asgi.messages import Scope, first_header
+from clusterpass.service.asgi.messages import Scope
 from clusterpass.service.bodies.requests import VerifyQuery
 from clusterpass.service.calls.requests import log_session
 from clusterpass.service.calls.service import Service
@@ -56,7 +56,7 @@ def is_safe(method: str) -> bool:
     return method in _SAFE_METHODS
 
 
-async def verify(
+def verify(
     service: Service,
     token: str,
     wanted: VerifyQuery,
@@ -64,7 +64,7 @@ async def verify(
     fields: dict[str, Any],
     *,
     recalled: Session | None = None,
-) -> Session:
+) -> Awaitable[Session]:
     """Return the live session of an access token, which is as the caller wants it.
 
     ``fields``: of the log line. ``recalled``: the session from memory, where that will do. Raises
@@ -73,7 +73,7 @@ async def verify(
     if wanted.ban_level is not None and not wanted.not_banned:
         raise InvalidInput("The parameter ban_level requires not_banned.")
     grace = _grace(scope, wanted)
-    return await verify_as_wanted(service.sessions, token, wanted, grace, fields, recalled=recalled)
+    return verify_as_wanted(service.sessions, token, wanted, grace, fields, recalled=recalled)
 
 
 async def verify_as_wanted(
@@ -108,14 +108,14 @@ async def verify_fresh(service: Service, token: str, fields: dict[str, Any]) -> 
     return session
 
 
-async def _verified(
+def _verified(
     sessions: AsyncSessionManager,
     token: str,
     wanted: Conditions,
     grace: float | None,
     verification: VerificationMode | None = None,
-) -> Session:
-    return await sessions.verify(
+) -> Awaitable[Session]:
+    return sessions.verify(
         token,
         level=wanted.level,
         max_auth_age=wanted.max_auth_age,
@@ -126,12 +126,10 @@ async def _verified(
 
 def _grace(scope: Scope, wanted: VerifyQuery) -> float | None:
     """Return no grace for a request that may change something; otherwise the one requested."""
-    methods = (first_header(scope, name) for name in _FORWARDED_METHOD)
-    return wanted.outage_grace if all(map(_is_safe, methods)) else 0
-
-
-def _is_safe(method: bytes | None) -> bool:
-    return method is None or is_safe(method.decode("latin-1").upper())
+    for name, value in scope["headers"]:
+        if name in _FORWARDED_METHOD and not is_safe(value.decode("latin-1").upper()):
+            return 0
+    return wanted.outage_grace
 
 
 def check_conditions(session: Session, wanted: Conditions) -> None:

@@ -37,11 +37,12 @@ class Verify:
         self._framework: Final = framework
         self._warm: Final = service.requests.warm["/verify", "GET"]
         self._logs_all: Final = service.settings.log_warm_verifies
+        self._remembers: Final = service.settings.verification != "strict"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond from memory, or by asking the store, or pass the request on."""
         method, query = scope["method"], scope["query_string"]
-        if method == "GET" and not query and not self._logs_all:
+        if self._remembers and method == "GET" and not query and not self._logs_all:
             authorization = given_id = None
             for name, value in scope["headers"]:
                 if name == b"authorization":
@@ -81,7 +82,9 @@ class Verify:
 
     def _recalled(self, token: str, wanted: VerifyQuery) -> Session | None:
         """Return the session from memory, unless the query asks for more than it can tell."""
-        if wanted.verification is not None or wanted.max_auth_age is not None:
+        if not self._remembers or wanted.verification is not None:
+            return None
+        if wanted.max_auth_age is not None:
             return None
         return self._sessions.recall(token)
 

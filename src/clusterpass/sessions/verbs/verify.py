@@ -122,22 +122,24 @@ class Verify:
                 return session
             entry = self._known(access_token)
             decided_by = "store"
-            return (yield from self._of_entry(entry, wanted))
+            if wanted.mode == "cached" and self._near.is_served(entry):
+                served = self._served(entry, wanted)
+                if served is not None:
+                    return served
+            return (yield from self._ask(entry, wanted))
         except ClusterPassError as error:
             self._verifies[error.code, decided_by] += 1
             raise
 
-    def _of_entry(self, entry: CachedToken, wanted: Wanted) -> Flow[Session]:
-        """Return the session of a genuine token, from memory or from the store."""
-        if wanted.mode == "cached" and self._near.is_served(entry):
-            assert entry.session is not None and entry.loaded is not None
-            try:
-                self._check(entry, entry.loaded, self._near.store_seconds(entry.loaded), wanted)
-            except StepUpRequired:
-                # A refusal is never served from memory: the store's own clock decides.
-                return (yield from self._ask(entry, wanted))
-            return entry.session
-        return (yield from self._ask(entry, wanted))
+    def _served(self, entry: CachedToken, wanted: Wanted) -> Session | None:
+        """Return the session of an entry that is served, unless the store has to be asked."""
+        assert entry.session is not None and entry.loaded is not None
+        try:
+            self._check(entry, entry.loaded, self._near.store_seconds(entry.loaded), wanted)
+        except StepUpRequired:
+            # A refusal is never served from memory: the store's own clock decides.
+            return None
+        return entry.session
 
     def _known(self, access_token: str) -> CachedToken:
         """Return the cache entry of a genuine token, or a new one.
