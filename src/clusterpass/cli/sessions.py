@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -28,12 +27,9 @@ from clusterpass.cli.session_output import (
 )
 from clusterpass.cli.store_connection import config_option, open_about, open_sessions
 from clusterpass.cli.time_arguments import parse_time
-from clusterpass.cli.value_types import TEXT
+from clusterpass.cli.value_types import IDS_MAY_BEGIN_WITH_A_DASH, TEXT
 from clusterpass.model.errors import InvalidInput, SessionNotFound
 from clusterpass.model.values import Session
-
-# A session id is base64url: one in sixty-four begins with "-" and looks like an option.
-_IDS_MAY_BEGIN_WITH_A_DASH: Final = {"ignore_unknown_options": True}
 
 
 @click.group()
@@ -117,7 +113,7 @@ def count(config: Path | None, as_json: bool) -> None:
     click.echo(f"{counted(found.subjects, 'subject')}, {counted(found.sessions, 'session')}")
 
 
-@sessions.command(context_settings=_IDS_MAY_BEGIN_WITH_A_DASH)
+@sessions.command(context_settings=IDS_MAY_BEGIN_WITH_A_DASH)
 @click.argument("subject")
 @click.argument("session_id", required=False, type=TEXT)
 @json_option
@@ -190,7 +186,7 @@ def history(config: Path | None, subject: str, as_json: bool) -> None:
 
 
 @sessions.command(
-    context_settings=_IDS_MAY_BEGIN_WITH_A_DASH,
+    context_settings=IDS_MAY_BEGIN_WITH_A_DASH,
     epilog=examples(
         'clusterpass sessions revoke alice --all --reason "password leaked"',
         "clusterpass sessions revoke alice --device-type phone",

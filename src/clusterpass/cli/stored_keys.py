@@ -16,6 +16,7 @@ from clusterpass.cli.output import (
     print_table,
 )
 from clusterpass.cli.store_connection import acting_user, config_option, open_sessions
+from clusterpass.cli.value_types import IDS_MAY_BEGIN_WITH_A_DASH
 from clusterpass.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def rotate(config: Path | None, *, as_json: bool) -> None:
         show_keys(sessions.keys.rotate(), as_json=as_json)
 
 
-@stored.command(epilog=examples("clusterpass keys revoke 2Yw7QnV8 --yes"))
+@stored.command(
+    epilog=examples("clusterpass keys revoke 2Yw7QnV8 --yes"),
+    context_settings=IDS_MAY_BEGIN_WITH_A_DASH,
+)
 @click.argument("kid")
 @config_option
 @json_option

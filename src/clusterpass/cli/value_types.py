@@ -34,3 +34,7 @@ class FiniteRange(click.FloatRange):
 
 TEXT: Final = _Text()
 """The type of an option or an argument that may be left out, but not be empty."""
+# The ids of sessions and keys are base64url: one in sixty-four begins with "-" and looks like an
+# option.
+IDS_MAY_BEGIN_WITH_A_DASH: Final = {"ignore_unknown_options": True}
+"""The settings of a command that takes such an id as an argument."""

@@ -22,18 +22,18 @@ before runs beside this one (``Config.compatibility``), tokens of version 2 are 
 """
 
 import hashlib
-import hmac
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 from clusterpass.model.authentication_errors import InvalidRefreshToken
 from clusterpass.model.errors import InvalidInput
 from clusterpass.tokens.encoding import decode_base64url, encode_base64url
 from clusterpass.tokens.identifiers import check_subject
-from clusterpass.tokens.refresh_secrets import RefreshSecret
+from clusterpass.tokens.refresh_secrets import RefreshSecret, hmac_of, keyed_hmac
 
 if TYPE_CHECKING:
     from clusterpass.tokens.keys import SigningKey
@@ -71,11 +71,12 @@ class RefreshToken:
     """The 16 bytes of the HMAC over all other fields."""
     secret_id: bytes = b""
     """The id of the server's refresh secret; empty in a token of version 2."""
-    digest: bytes = field(init=False, repr=False)
-    """The first 16 bytes of the secret's SHA-256, which the store keeps."""
+    digest: bytes = field(default=b"", repr=False)
+    """The first 16 bytes of the secret's SHA-256, which the store keeps; reckoned if not given."""
 
     def __post_init__(self) -> None:
-        self.digest = hashlib.sha256(self.secret).digest()[:DIGEST_BYTES]
+        if not self.digest:
+            self.digest = _digest(self.secret)
 
     def encode(self) -> str:
         """Return the token as the text that clients hold."""
@@ -122,7 +123,7 @@ class RefreshTokens:
         ``exchanged``: the SHA-256 of the token of another issuer that is exchanged for the session.
         """
         return [
-            self._make(subject, session_id, 0, _digest(each.exchange, session_id + exchanged), each)
+            self._make(subject, session_id, 0, hmac_of(each.exchange, session_id + exchanged), each)
             for each in self._all(is_older=self._for_previous)
         ]
 
@@ -134,17 +135,16 @@ class RefreshTokens:
         """Return whether the tag of ``token`` was made with one of the secrets, and for us."""
         link = _LINK.pack(token.session_id, token.rotation, token.secret)
         known = self._by_id.get(token.secret_id)
-        candidates = (known,) if known else () if token.secret_id else self._older
-        return any(
-            hmac.compare_digest(self._tag(each, link, token.subject), token.tag)
-            for each in candidates
-        )
+        for each in (known,) if known else () if token.secret_id else self._older:
+            if compare_digest(self._tag(each, link, token.subject), token.tag):
+                return True
+        return False
 
     def successor(self, token: RefreshToken, *, key: int = 0) -> RefreshToken:
         """Return the successor of ``token`` that the secret number ``key`` derives."""
         link = _LINK.pack(token.session_id, token.rotation, token.secret)
         by = self._all(is_older=not token.secret_id)[key]
-        secret = _digest(by.chain, link)
+        secret = hmac_of(by.chain, link)
         return self._make(token.subject, token.session_id, token.rotation + 1, secret, by)
 
     def renumbered(self, token: RefreshToken, rotation: int) -> RefreshToken:
@@ -163,7 +163,14 @@ class RefreshTokens:
     def successor_and_chains(self, token: RefreshToken) -> tuple[RefreshToken, bytes]:
         """Return what :meth:`successor` and :meth:`chains` return, with less work."""
         secret, chains = self._descend(token)
-        return self._make(token.subject, token.session_id, token.rotation + 1, secret), chains
+        successor = self._make(
+            token.subject,
+            token.session_id,
+            token.rotation + 1,
+            secret,
+            digest=chains[:DIGEST_BYTES],
+        )
+        return successor, chains
 
     @cached_property
     def _older(self) -> tuple[RefreshSecret, ...]:
@@ -189,11 +196,9 @@ class RefreshTokens:
             for rotation in range(token.rotation, token.rotation + CHAIN_LENGTH):
                 # No token past the last number is ever presented; its digest is a placeholder.
                 number = min(rotation, _LAST_ROTATION)
-                code = each.chain.copy()
-                code.update(_LINK.pack(token.session_id, number, secret))
-                secret = code.digest()
+                secret = hmac_of(each.chain, _LINK.pack(token.session_id, number, secret))
                 first = first or secret
-                digests.append(hashlib.sha256(secret).digest()[:DIGEST_BYTES])
+                digests.append(_digest(secret))
         return first, b"".join(digests)
 
     def _make(
@@ -203,21 +208,23 @@ class RefreshTokens:
         rotation: int,
         secret: bytes,
         by: RefreshSecret | None = None,
+        *,
+        digest: bytes = b"",
     ) -> RefreshToken:
         """``by``: what has derived ``secret``, and makes the tag too, so that every server gives
-        the same text, unless that would be of the version that is not written."""
+        the same text, unless that would be of the version that is not written. ``digest``: that of
+        ``secret``, if it is known."""
         if by is None or bool(by.id) is self._for_previous:
             by = self._older[0] if self._for_previous else self._secrets[0]
         tag = self._tag(by, _LINK.pack(session_id, rotation, secret), subject)
-        return RefreshToken(subject, session_id, rotation, secret, tag, by.id)
+        return RefreshToken(subject, session_id, rotation, secret, tag, by.id, digest)
 
     def _tag(self, secret: RefreshSecret, link: bytes, subject: str) -> bytes:
-        code = secret.tag.copy()
         if secret.id:
-            code.update(_VERSION_BYTE + secret.id + link + self._binding + subject.encode())
+            message = _VERSION_BYTE + secret.id + link + self._binding + subject.encode()
         else:
-            code.update(_VERSION_BYTE_2 + link + subject.encode())
-        return code.digest()[:_TAG_BYTES]
+            message = _VERSION_BYTE_2 + link + subject.encode()
+        return hmac_of(secret.tag, message)[:_TAG_BYTES]
 
 
 def looks_like_refresh_token(token: str) -> bool:
@@ -253,14 +260,12 @@ def parse_refresh_token(token: object) -> RefreshToken:
 def _of_signing_key(key: "SigningKey") -> RefreshSecret:
     """Return what the private half of a signing key makes tokens of version 2 with."""
 
-    def keyed(purpose: str) -> hmac.HMAC:
-        return hmac.new(key.derive_secret(purpose), digestmod="sha256")
+    tag, chain, exchange = (
+        keyed_hmac(key.derive_secret(purpose))
+        for purpose in ("refresh token tag", "refresh token successor", "exchanged token")
+    )
+    return RefreshSecret(b"", b"", tag, chain, exchange)
 
-    tag, chain = keyed("refresh token tag"), keyed("refresh token successor")
-    return RefreshSecret(b"", b"", tag, chain, keyed("exchanged token"))
 
-
-def _digest(keyed: hmac.HMAC, message: bytes) -> bytes:
-    code = keyed.copy()
-    code.update(message)
-    return code.digest()
+def _digest(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()[:DIGEST_BYTES]

@@ -72,7 +72,8 @@ class AnnouncedSecrets:
     @property
     def has_others(self) -> bool:
         """Whether another process has a secret that this one lacks."""
-        return any(self._is_elsewhere(name) for name in self._times)
+        others = self._times.keys() - self._own
+        return bool(others) and any(map(self._is_elsewhere, others))
 
     def is_elsewhere(self, secret_id: bytes) -> bool:
         """Whether another process has the secret of this id, and this one lacks it."""

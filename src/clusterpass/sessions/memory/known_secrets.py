@@ -127,7 +127,8 @@ class KnownSecrets:
         as it can tell."""
         with self._lock:
             is_old = self._clock.steady() >= self._learned_at + _OLD_AFTER
-            return not (is_old or self._announced.has_others or self._closed())
+            has_closed = bool(self._told) and bool(self._closed())
+            return not (is_old or has_closed or self._announced.has_others)
 
     def is_elsewhere(self, secret_id: bytes) -> bool:
         """Whether the secret of this id is in the configuration of other processes only."""
