@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    call_profile,
     drivers,
     durable_logins,
     http_paths,
@@ -71,6 +72,7 @@ def main() -> None:
             **_few(options, counts=(40,), rounds=2, idle_seconds=3.0)
         ),
         "library_calls": lambda options: library_calls.run(**_few(options, rounds=3, calls=500)),
+        "call_profile": lambda options: call_profile.run(**_few(options, seconds=1.0)),
         "scale": lambda options: scale.run(
             **_few(options, rounds=5) | {"sizes": _sizes(options, options.sessions)}
         ),

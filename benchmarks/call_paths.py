@@ -41,8 +41,8 @@ async def _traced(verb: Callable[[], Awaitable[Any]]) -> tuple[Any, Calls]:
     return result, calls
 
 
-async def _measure(url: str) -> dict[str, Calls]:
-    """The median run of each verb."""
+async def measure(url: str) -> dict[str, Calls]:
+    """The median run of each verb, by its name."""
     config = Config(issuer="https://auth.example", keys=KeyRing.generate(), verification="strict")
     runs: dict[str, list[Calls]] = {}
     async with AsyncSessionManager.from_url(url, config) as sessions:
@@ -69,7 +69,7 @@ async def _measure(url: str) -> dict[str, Calls]:
 def main() -> None:
     """Print the table."""
     with EmbeddedCluster(nodes=6) as cluster:
-        found = asyncio.run(_measure(cluster.url))
+        found = asyncio.run(measure(cluster.url))
     print("| verb | calls | files | moves between files |\n|---|---|---|---|")
     for name, calls in found.items():
         files = [file for file, _ in calls]

@@ -1,12 +1,9 @@
 """Where the processor time of the service goes, by part of the program: sampled with ``perf``."""
 
-import re
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -14,21 +11,12 @@ from benchmarks.fixtures import server_version
 from benchmarks.http_paths import floor, ours, wrk
 from benchmarks.http_paths.candidates import Candidate
 from benchmarks.report import Report
+from benchmarks.sampling import PARTS, REST, parts_of, sampling, shares_of
 from benchmarks.web import find_wrk
 from clusterpass import EmbeddedCluster
 
 _NAME, _TITLE = "http_profile", "Where the time of a request goes"
 _MANY: Final = 50_000
-_PARTS: Final[Mapping[str, str]] = {
-    "kernel": r"\[kernel|\[guest|\[vdso",
-    "HTTP server": r"_granian",
-    "event loop": r"loop\.cpython|_asyncio",
-    "Python": r"libpython|^python|_struct|_json|binascii|marshal|math\.cpython|array\.cpython",
-    "cryptography": r"_rust\.abi3|libcrypto|_hashlib|_sha|_blake",
-    "hiredis": r"hiredis",
-    "pydantic": r"_pydantic_core",
-}
-_REST: Final = "C library, others"
 _TEXT = """\
 The load of `http_paths`; meanwhile `perf record` samples the one worker 1,999 times a second, with
 its threads. us/request is the processor time of the service, divided among the parts by their
@@ -42,7 +30,7 @@ Measured on {date}."""
 def run(*, seconds: int = 4, many: int = _MANY) -> Report:
     """Drive each path for ``seconds``; ``many``: different tokens at most."""
     found_wrk, perf = find_wrk(), shutil.which("perf")
-    columns = ("request", "us/request", *_PARTS, _REST)
+    columns = ("request", "us/request", *PARTS, REST)
     if found_wrk is None or perf is None:
         return Report(_NAME, _TITLE, "Not measured: wrk or perf is not installed.", columns, ())
     rows: list[list[str]] = []
@@ -60,13 +48,13 @@ def run(*, seconds: int = 4, many: int = _MANY) -> Report:
             while each.asked < max(1, each.most):
                 _drive(found_wrk, each, 1)
             samples = Path(folder) / "samples"
-            with _sampling(perf, each.pid, samples, seconds):
+            with sampling(perf, _workers(each.pid), samples, seconds):
                 load = _drive(found_wrk, each, seconds + 1)
-            shares = _shares(perf, samples)
-            found[each.label] = _parts(load.server_seconds, shares)
+            shares = shares_of(perf, samples)
+            found[each.label] = parts_of(load.server_seconds, shares)
             rows.append(_row(each.label, found[each.label]))
         library = service.library_refresh_seconds(4_000)
-        rows.append(["the library's refresh", f"{library * 1e6:.0f}", *[""] * (len(_PARTS) + 1)])
+        rows.append(["the library's refresh", f"{library * 1e6:.0f}", *[""] * (len(PARTS) + 1)])
         servers = [server_version(cluster)]
     text = _TEXT.format(date=time.strftime("%F")).replace("\n", " ")
     notes = _notes(found, library * 1e6, ours.cached(many))
@@ -83,42 +71,10 @@ def _drive(path: str, candidate: Candidate, seconds: int) -> wrk.Load:
     return load
 
 
-@contextmanager
-def _sampling(perf: str, server: int, target: Path, seconds: int) -> Iterator[None]:
-    """Sample the workers of a server for ``seconds``, and return when that is over."""
-    workers = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    command = [
-        *(perf, "record", "-q", "-F", "1999", "-o", str(target)),
-        *("-p", ",".join(workers or [str(server)]), "--", "sleep", str(seconds)),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.wait()
-
-
-def _shares(perf: str, samples: Path) -> dict[str, float]:
-    """The share of each part, in all samples."""
-    told = subprocess.run(
-        [perf, "report", "-i", str(samples), "--sort", "dso", "--stdio", "-q"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    shares = dict.fromkeys((*_PARTS, _REST), 0.0)
-    for percent, name in re.findall(r"^\s*([\d.]+)%\s+(\S+)", told, re.M):
-        part = next((part for part, known in _PARTS.items() if re.search(known, name)), _REST)
-        shares[part] += float(percent)
-    if not any(shares.values()):
-        raise RuntimeError(f"perf has no samples: {told[-500:]}")
-    return shares
-
-
-def _parts(seconds: float, shares: dict[str, float]) -> dict[str, float]:
-    """Microseconds of a request, by part."""
-    total = sum(shares.values())
-    return {part: seconds * 1e6 * shares[part] / total for part in (*_PARTS, _REST)}
+def _workers(server: int) -> list[int]:
+    """The processes that answer."""
+    found = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return [int(pid) for pid in found] or [server]
 
 
 def _row(label: str, parts: dict[str, float]) -> list[str]:
@@ -130,15 +86,15 @@ def _notes(found: dict[str, dict[str, float]], library: float, many: str) -> lis
     cached, constant = found[ours.CACHED], found[floor.ASGI]
     refresh, cold = found[ours.REFRESH], found[many]
     outside = refresh["kernel"] + refresh["HTTP server"] + refresh["event loop"]
-    own = cached["Python"] + cached[_REST]
-    least = constant["Python"] + constant[_REST]
+    own = cached["Python"] + cached[REST]
+    least = constant["Python"] + constant[REST]
     return [
         "**Why goals of `http_paths` are missed**, where they are:",
         f"- *{ours.CACHED}* : *{floor.ASGI}*: both pay the kernel and the HTTP server. What remains"
         f" to the interpreter and the C library is {own:.1f} us, of which a constant takes"
         f" {least:.1f}.",
         f"- *{many}*: the same work on memory that no cache of the processor holds;"
-        f" {cold['Python'] + cold[_REST]:.1f} us instead of {own:.1f}.",
+        f" {cold['Python'] + cold[REST]:.1f} us instead of {own:.1f}.",
         f"- *{ours.REFRESH}*: the kernel, the HTTP server and the event loop take {outside:.0f} us,"
         f" where the whole refresh takes the library {library:.0f} us with tasks that wait"
         " together, so that requests to the store and their confirmations share packets. Requests"
