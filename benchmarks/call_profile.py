@@ -32,11 +32,12 @@ _Thing = TypeVar("_Thing")
 _Result = TypeVar("_Result")
 _TEXT = """\
 The calls of `library_calls`, of 50 tasks in one event loop of asyncio, and verifies that ask the
-store; meanwhile `perf record` samples the process 1,999 times a second. us/call is the processor
-time of the client, divided among the parts by their samples, as for `http_profile`; Python is the
-interpreter with all Python code, that of asyncio included. The sessions that are refreshed are not
-in the memory of the manager, unlike in `library_calls`; sampling itself makes each call dearer. The last column counts the Python functions
-of ours that a call enters (`python -m benchmarks.call_paths`). Measured on {date}."""
+store; meanwhile `perf record` samples the process 1,999 times a second, which makes each call
+dearer. us/call is the processor time of the client, divided among the parts by their samples, as
+for `http_profile`; Python is the interpreter with all Python code, that of asyncio included. The
+sessions that are refreshed are not in the memory of the manager, unlike in `library_calls`. The
+last column counts the Python functions of ours that a call enters (`python -m
+benchmarks.call_paths`). Measured on {date}."""
 
 
 def run(*, seconds: float = 4.0) -> Report:
@@ -145,9 +146,9 @@ def _notes(found: dict[str, dict[str, float]], functions: dict[str, int]) -> lis
     return [
         "**Why a refresh costs more than a login**, and more than four signatures:",
         f"- Of {refresh:.0f} us ({shares}) a signature takes {signature:.0f}. The authentication"
-        f" codes of the two refresh tokens, and of the {CHAIN_LENGTH} that may follow the old one,"
-        f" by which the store tells a retry from a theft, take {codes:.0f} more; sockets, the C code"
-        f" of the event loop, the parser of replies and the C library {outside:.0f}.",
-        f"- The interpreter has {parts['Python']:.0f} us for {functions[_REFRESH]} functions of ours"
-        " and those of asyncio: about half a microsecond for each. None stands out.",
+        f" codes of the two refresh tokens, and of the {CHAIN_LENGTH} that may follow the old one, by"
+        f" which the store tells a retry from a theft, take {codes:.0f} more; sockets, the C code of"
+        f" the event loop, the parser of replies and the C library {outside:.0f}.",
+        f"- The interpreter has {parts['Python']:.0f} us for {functions[_REFRESH]} functions of"
+        " ours and those of asyncio: about half a microsecond for each. None stands out.",
     ]

@@ -171,10 +171,8 @@ def _notes(growth: list[tuple[str, float]], workers: float) -> list[str]:
     return [
         "**What the memory of a worker is**, in MiB that each adds to a process that has loaded the"
         f" ones before: {', '.join(f'{name} {mib:.1f}' for name, mib in growth)}; in all"
-        f" {loaded:.1f}, of which {ours:.1f} are ours. The other {workers - loaded:.1f} come with"
-        " the start: what settings and bodies are checked with, the threads and buffers of Granian,"
-        " the connections to six nodes, scripts, and the index of the cache, whose sessions take"
-        " next to nothing here.",
+        f" {loaded:.1f}, of which {ours:.1f} are ours. Where it runs, it shares pages with its"
+        f" supervisor, and has connections, threads and what 1,000 requests have left: {workers:.1f}.",
     ]
 
 
