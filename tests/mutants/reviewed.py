@@ -89,12 +89,12 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.ARGUMENT,
     ): "None is no kind either",
     (
-        "src/clusterpass/doctor/collect.py",
+        "src/clusterpass/doctor/see_rights.py",
         "return keyspace.not_before(0).decode()",
         Kind.NUMBER,
     ): "any slot: access lists have patterns of keys, and a pattern fits the keys of every slot",
     (
-        "src/clusterpass/doctor/collect.py",
+        "src/clusterpass/doctor/see_rights.py",
         "return keyspace.online(0).decode()",
         Kind.NUMBER,
     ): "any slot: access lists have patterns of keys, and a pattern fits the keys of every slot",

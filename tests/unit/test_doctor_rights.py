@@ -2,7 +2,8 @@
 
 import pytest
 
-from clusterpass.doctor.collect import DoctorOptions, _key, _needed
+from clusterpass.config import Durability
+from clusterpass.doctor.see_rights import _key, needed_commands
 from clusterpass.protocol.keyspace import Keyspace
 
 KEYSPACE = Keyspace("app")
@@ -19,8 +20,8 @@ KINDS = {
 
 
 @pytest.mark.parametrize("durability", ["replicated", "fsync"])
-def test_each_command_is_asked_about_with_a_key_that_it_is_used_on(durability: str) -> None:
-    for command in _needed(DoctorOptions(durability=durability)):
+def test_each_command_is_asked_about_with_a_key_that_it_is_used_on(durability: Durability) -> None:
+    for command in needed_commands(durability):
         first_letter = command[0] if command[0] in "zhx" else ""
         prefix = KINDS.get(command, KINDS.get(first_letter, KEYSPACE.sessions_prefix()))
         assert _key(KEYSPACE, command).encode().startswith(prefix), command

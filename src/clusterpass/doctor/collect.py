@@ -15,24 +15,15 @@ from typing import Any, Final
 from clusterpass.config import Durability
 from clusterpass.doctor.behind_sentinels import find_servers
 from clusterpass.doctor.node_connection import CONNECTION_FAILURES, NodeConnection, describe_failure
+from clusterpass.doctor.see_rights import needed_commands, see_rights
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot
 from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret, describe_secrets
 from clusterpass.doctor.trial_write import write_on_trial
 from clusterpass.model.errors import ConfigurationError, StoreDenied, StoreUnavailable
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
-from clusterpass.store.acl import (
-    ALWAYS,
-    FOR_AUDIT,
-    FOR_FSYNC,
-    FOR_LIMITS,
-    FOR_SWITCHING,
-    FOR_TELLING,
-    FOR_USERS,
-    TOO_WIDE,
-)
+from clusterpass.store.acl import TOO_WIDE
 from clusterpass.store.address import Address
 from clusterpass.store.location import StoreLocation
-from clusterpass.store.missing import refused_command
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.topology.members import Member, parse_members
 from clusterpass.store.topology.slots import named_host
@@ -57,17 +48,6 @@ SETTINGS: Final = (
 """The settings that are requested; none of them is a secret."""
 _SAMPLES: Final = 5
 _AT_ONCE: Final = 16
-_JUDGE_RIGHTS: Final = b"""
-if not redis.acl_check_cmd then return false end
-local allowed = {}
-for index, call in ipairs(ARGV) do
-  local words = {}
-  for word in string.gmatch(call, '%S+') do words[#words + 1] = word end
-  local known, answer = pcall(redis.acl_check_cmd, unpack(words))
-  allowed[index] = (known and answer) and 1 or 0
-end
-return allowed
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +171,8 @@ def _query_all(
     clock, round_trip = _clock(node)
     nodes, standing = node.text("CLUSTER", "NODES"), node.text("CLUSTER", "INFO")
     info = node.text("INFO")
-    allowed = _rights(node, location.keyspace, options)
+    needed = needed_commands(options.durability)
+    allowed = see_rights(node, location.keyspace, needed, options.user)
     return NodeSnapshot(
         address=address,
         info=None if info is None else _pairs(info),
@@ -200,7 +181,7 @@ def _query_all(
         cluster_info={} if standing is None else _pairs(standing),
         clock=clock,
         round_trip=round_trip,
-        denied=None if allowed is None else tuple(sorted(_needed(options).keys() - allowed)),
+        denied=None if allowed is None else tuple(sorted(needed.keys() - allowed)),
         allowed_beyond=tuple(sorted(TOO_WIDE.keys() & (allowed or ()))),
         certificate_expires_at=_expiry(node),
         tracking=_tracking(node, location.keyspace),
@@ -251,49 +232,6 @@ def _clock(node: NodeConnection) -> tuple[Clock | None, float | None]:
             best = took, ahead
     assert best is not None
     return Clock(best[1], best[0] / 2), best[0]
-
-
-def _needed(options: DoctorOptions) -> dict[str, str]:
-    needed = {**ALWAYS, **FOR_USERS, **FOR_LIMITS, **FOR_TELLING, **FOR_SWITCHING, **FOR_AUDIT}
-    return {**needed, **FOR_FSYNC} if options.durability == "fsync" else needed
-
-
-def _rights(node: NodeConnection, keyspace: Keyspace, options: DoctorOptions) -> set[str] | None:
-    """The commands of interest that the user may run; None if the server does not tell."""
-    commands = {**_needed(options), **TOO_WIDE}
-    channel = keyspace.channel().decode()
-    calls = [
-        call.format(key=_key(keyspace, name), channel=channel) for name, call in commands.items()
-    ]
-    if options.user is not None:
-        replies = node.ask_together(
-            *(("ACL", "DRYRUN", options.user, *call.split()) for call in calls)
-        )
-        if isinstance(replies[0], ServerError):
-            # A user that does not exist may run nothing.
-            return set() if "not found" in replies[0].message else None
-        return {each for each, reply in zip(commands, replies, strict=True) if reply == b"OK"}
-    answers = node.ask("EVAL", _JUDGE_RIGHTS, 0, *calls)
-    if isinstance(answers, ServerError):
-        # Where EVAL is forbidden or missing, at least that is lacking.
-        lacks_eval = answers.code == "NOPERM" or refused_command(answers) == "EVAL"
-        return _needed(options).keys() - {"eval"} if lacks_eval else None
-    if not isinstance(answers, list):
-        return None  # older than Redis 7.0
-    return {each for each, allowed in zip(commands, answers, strict=True) if allowed}
-
-
-def _key(keyspace: Keyspace, command: str) -> str:
-    """A key of ClusterPass on which ``command`` is used."""
-    if command.startswith("x"):
-        return keyspace.audit(0).decode()
-    if command.startswith("z"):
-        return keyspace.online(0).decode()
-    if command in {"get", "set"}:
-        return keyspace.not_before(0).decode()
-    if command in {"incr", "ttl", "expire"}:
-        return keyspace.attempts_by_account("doctor").decode()
-    return keyspace.sessions("doctor").decode()
 
 
 def _expiry(node: NodeConnection) -> float | None:

@@ -10,9 +10,10 @@ from typing import Final
 
 from clusterpass.config import Config
 from clusterpass.model.errors import ConfigurationError, StoreFailed
-from clusterpass.sessions.memory import known_keys, known_secrets
+from clusterpass.sessions.memory import known_keys, stored_secret
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
 from clusterpass.tokens.managed_keys import StoredKey
+from clusterpass.tokens.refresh_secrets import are_first
 
 _UNREADABLE: Final = "it cannot be read; a later release may have written it"
 
@@ -37,7 +38,7 @@ class SecretSettings:
         return cls(
             key_encryption_keys=config.key_encryption_keys,
             is_managed=config.keys.managed is not None,
-            has_refresh_secrets=config.refresh_secrets[:1] not in {(), ("store",)},
+            has_refresh_secrets=are_first(config.refresh_secrets),
             token_seconds=config.access_lifetime + config.expiry_leeway,
             is_of_service=is_of_service,
         )
@@ -69,9 +70,9 @@ def describe_secrets(
         kind, identifier = name[:2], name[2:]
         if kind == known_keys.KIND:
             found.append(_describe_key(identifier, value, namespace, wrapping))
-        elif kind == known_secrets.KIND:
-            is_retired = known_secrets.is_retired(value)
-            purpose = known_secrets.purpose(namespace)
+        elif kind == stored_secret.KIND:
+            is_retired = stored_secret.is_retired(value)
+            purpose = stored_secret.purpose(namespace)
             why = "" if is_retired else _why_closed(value, purpose, wrapping)
             found.append(
                 StoredSecret(name=identifier, is_key=False, is_given_up=is_retired, why_closed=why)

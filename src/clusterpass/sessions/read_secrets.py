@@ -9,7 +9,8 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.sessions.copies import MARKER, Copies, note_pruned
-from clusterpass.sessions.memory.known_secrets import KIND, KnownSecrets
+from clusterpass.sessions.memory.known_secrets import KnownSecrets
+from clusterpass.sessions.memory.stored_secret import KIND
 from clusterpass.sessions.search import search
 from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.tokens.encoding import encode_base64url

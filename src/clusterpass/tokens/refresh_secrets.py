@@ -107,6 +107,14 @@ def parse_refresh_secrets(texts: object) -> tuple[str, ...]:
     return (STORE, *_KIND.parse(others))
 
 
+def are_first(texts: tuple[str, ...]) -> bool:
+    """Return whether the secrets of a configuration make tokens, and not those of the store.
+
+    ``texts``: what :func:`parse_refresh_secrets` has returned.
+    """
+    return texts[:1] not in {(), (STORE,)}
+
+
 def read_refresh_secrets(texts: Iterable[str]) -> tuple[RefreshSecret, ...]:
     """Return the secrets of texts that :func:`parse_refresh_secrets` has accepted."""
     return tuple(refresh_secret(value_of(each)) for each in texts if each != STORE)

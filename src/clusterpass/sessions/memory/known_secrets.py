@@ -1,17 +1,11 @@
 """The refresh secrets that this process knows: those of its configuration, and those of the store.
 
-The store holds three copies of a hash, on as many primaries: a name for each secret, and JSON.
-
-    "r:" + id    {"secret": 32 bytes in base64url, "created": milliseconds}
-                 {"wrapped": as key_encryption.py says, "created": milliseconds}
-                 {"retired": milliseconds}
-
-What is in one copy and not in another is put there by who notices. So names are never removed: a
-secret that is given up leaves its name, or who knows it would bring it back. What else is there,
-``announced_secrets.py`` says.
+The store holds three copies of a hash, on as many primaries: ``stored_secret.py`` says how a secret
+is written there, ``announced_secrets.py`` what else is. What is in one copy and not in another is
+put there by who notices. So a secret that is given up leaves its name, or who knows it would bring
+it back.
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -26,19 +20,26 @@ from clusterpass.protocol.calls.secrets import COPIES
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.memory.announced_secrets import AnnouncedSecrets, last_seen
 from clusterpass.sessions.memory.searches import Searches
-from clusterpass.tokens.encoding import decode_base64url, encode_base64url
+from clusterpass.sessions.memory.stored_secret import (
+    KIND,
+    StoredForm,
+    given_up_at,
+    is_retired,
+    name_of,
+    purpose,
+    retirement,
+)
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshTokens
 from clusterpass.tokens.refresh_secrets import (
-    STORE,
     RefreshSecret,
+    are_first,
     read_refresh_secrets,
     refresh_secret,
 )
 
 logger: Final = logging.getLogger("clusterpass.keys")
-KIND: Final = "r:"
 _READ_AGAIN_AFTER: Final = 60.0
 _READ_THE_FIRST_TIMES_AFTER: Final = 1.0
 """Seconds until the next copy is read, until this process has seen each one: who finds one empty
@@ -50,8 +51,6 @@ process has read a copy by then. One that had not would take a token for stolen 
 secret has derived."""
 _KEPT: Final = 30 * 86_400
 """Seconds for which the name of a retired secret stays, beyond the life of a session."""
-_CLOCKS_ARE_SET: Final = 1_767_225_600.0
-"""The first second of 2026: no process of this release has run before."""
 _SOON: Final = 86_400
 """Seconds by which clocks may differ of whoever removes a name, and whoever might put it back."""
 _OLD_AFTER: Final = 80.0
@@ -73,8 +72,8 @@ class KnownSecrets:
         """``random_bytes``: returns n unpredictable bytes. ``lock``: creates a reentrant lock."""
         self._config, self._clock, self._random_bytes = config, clock, random_bytes
         self._keys = config.keys
-        self._purpose = purpose(keyspace.namespace)
-        self._wrapping: Final = KeyEncryptionKeys(config.key_encryption_keys)
+        wrapping = KeyEncryptionKeys(config.key_encryption_keys)
+        self._form: Final = StoredForm(wrapping, purpose(keyspace.namespace))
         self._stored: dict[str, bytes] = {}
         self._read: dict[str, tuple[int, RefreshSecret]] = {}
         self._tokens: RefreshTokens | None = None
@@ -94,7 +93,7 @@ class KnownSecrets:
     def is_configured(self) -> bool:
         """Whether the secrets of the configuration make tokens, so that none is made in the
         store."""
-        return self._config.refresh_secrets[:1] not in {(), (STORE,)}
+        return are_first(self._config.refresh_secrets)
 
     @cached_property
     def _configured(self) -> tuple[RefreshSecret, ...]:
@@ -155,7 +154,7 @@ class KnownSecrets:
         """Whether the store has a secret of this id that does not open here: a token of it is no
         forgery."""
         with self._lock:
-            return KIND + encode_base64url(secret_id) in self._closed()
+            return name_of(secret_id) in self._closed()
 
     def put_off(self) -> None:
         """Go on with what is known, and ask again soon: the store was unavailable."""
@@ -164,12 +163,12 @@ class KnownSecrets:
     def proposal(self) -> dict[str, bytes]:
         """A new secret, by its name, for a store that has none."""
         secret = refresh_secret(self._random_bytes(32))
-        return {_name_of(secret): self._entry(secret.value, self._milliseconds())}
+        return {name_of(secret.id): self._form.write(secret.value, self._milliseconds())}
 
     def retirement(self, *, besides: str) -> dict[str, bytes]:
         """What takes the place of every secret that is known in the store, but the one of a name;
         also of those that do not open here, which others may accept."""
-        retired = json.dumps({"retired": self._milliseconds()}).encode()
+        retired = retirement(self._milliseconds())
         with self._lock:
             return dict.fromkeys((self._read.keys() | self._closed()) - {besides}, retired)
 
@@ -246,15 +245,15 @@ class KnownSecrets:
 
         Each once: a process that has the keys in another order would wrap it back.
         """
-        if self.is_configured or not self._wrapping:
+        if self.is_configured or not self._form.wraps:
             return {}
         found = {}
         with self._lock:
             for name, (created, secret) in self._read.items():
                 if (copy, name) in self._wrapped or name in self._told or name not in values:
                     continue
-                if not self._is_wrapped(values[name]):
-                    found[name] = self._entry(secret.value, created)
+                if not self._form.is_wrapped(values[name]):
+                    found[name] = self._form.write(secret.value, created)
         return found
 
     def has_rewrapped(self, copy: int, names: Iterable[str]) -> None:
@@ -281,42 +280,15 @@ class KnownSecrets:
             if not is_retired(self._stored.get(name, b""))
         }
 
-    def _is_wrapped(self, value: bytes) -> bool:
-        """Whether the first key from outside wraps the secret, or it was given up."""
-        try:
-            entry = json.loads(value)
-            by = entry.get("wrapped", "").partition(".")[0]
-        except (ValueError, AttributeError):
-            return True  # of a later release, which is left alone
-        return "retired" in entry or by == self._wrapping.first
-
     def _learn_one(self, name: str, value: bytes) -> None:
         if self._stored.get(name) == value:
             return
-        try:
-            entry = json.loads(value)
-            if "retired" in entry:
-                self._read.pop(name, None)
-            else:
-                created, opened = int(entry["created"]), self._open(name, entry)
-                self._read[name] = created, refresh_secret(opened)
-        except ConfigurationError:
-            raise
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise StoreFailed(f"the refresh secret {name!r} in the store cannot be read") from None
-        self._stored[name] = value
-
-    def _open(self, name: str, entry: Mapping[str, Any]) -> bytes:
-        if "wrapped" in entry:
-            return self._wrapping.unwrap(entry["wrapped"], self._purpose)
-        return decode_base64url(entry["secret"])
-
-    def _entry(self, secret: bytes, created: int) -> bytes:
-        if self._wrapping:
-            members: dict[str, Any] = {"wrapped": self._wrapping.wrap(secret, self._purpose)}
+        found = self._form.read(name, value)
+        if found is None:
+            self._read.pop(name, None)
         else:
-            members = {"secret": encode_base64url(secret)}
-        return json.dumps({**members, "created": created}).encode()
+            self._read[name] = found
+        self._stored[name] = value
 
     def _in_order(self) -> tuple[RefreshSecret, ...]:
         """All secrets; the first one makes tokens.
@@ -349,27 +321,3 @@ class KnownSecrets:
             older_keys=[key for key in self._keys.all() if key.can_derive],
             for_previous=config.compatibility == "previous",
         )
-
-
-def purpose(namespace: str) -> bytes:
-    """What a secret of a namespace is wrapped for."""
-    return f"clusterpass refresh secret {namespace}".encode()
-
-
-def _name_of(secret: RefreshSecret) -> str:
-    return KIND + encode_base64url(secret.id)
-
-
-def given_up_at(value: bytes) -> float | None:
-    """When a secret was retired, in seconds since the epoch; None: it was not, as far as this
-    release can tell, or by a process whose clock was not set."""
-    try:
-        at = float(json.loads(value)["retired"]) / 1000
-    except (ValueError, TypeError, KeyError):
-        return None
-    return at if at > _CLOCKS_ARE_SET else None
-
-
-def is_retired(value: bytes) -> bool:
-    """Return whether a value in the store stands for a secret that was retired."""
-    return b'"retired"' in value
