@@ -22,6 +22,7 @@ from benchmarks import (
     library_calls,
     many_processes,
     memory,
+    moved_slots,
     near_memory,
     proxies,
     revocation_latency,
@@ -71,6 +72,7 @@ def main() -> None:
         "many_processes": lambda options: many_processes.run(
             **_few(options, counts=(40,), rounds=2, idle_seconds=3.0)
         ),
+        "moved_slots": lambda options: moved_slots.run(**_few(options, rounds=2, seconds=2.0)),
         "library_calls": lambda options: library_calls.run(**_few(options, rounds=3, calls=500)),
         "call_profile": lambda options: call_profile.run(**_few(options, seconds=1.0)),
         "scale": lambda options: scale.run(
