@@ -171,8 +171,9 @@ def _notes(growth: list[tuple[str, float]], workers: float) -> list[str]:
     return [
         "**What the memory of a worker is**, in MiB that each adds to a process that has loaded the"
         f" ones before: {', '.join(f'{name} {mib:.1f}' for name, mib in growth)}; in all"
-        f" {loaded:.1f}, of which {ours:.1f} are ours. Where it runs, it shares pages with its"
-        f" supervisor, and has connections, threads and what 1,000 requests have left: {workers:.1f}.",
+        f" {loaded:.1f}, of which {ours:.1f} are ours. Where it runs, it shares pages"
+        " with its supervisor, and has connections, threads and what requests have left:"
+        f" {workers:.1f}.",
     ]
 
 
