@@ -161,11 +161,11 @@ def test_reading_makes_no_value_that_was_not_there(sessions: SessionManager) -> 
 
 def test_the_push_of_an_ending_is_timed_once() -> None:
     counters = Counters()
-    counters.pushed(b"a", 1.0)
+    counters.pushed([b"a"], 1.0)
     counters.ending_sent(b"a", 2.0)
-    counters.pushed(b"b", 2.0)
+    counters.pushed([b"b"], 2.0)
     for _ in range(2):
-        counters.pushed(b"a", 2.02)
+        counters.pushed([b"a"], 2.02)
     assert sum(counters.sights.counts) == 1
     assert counters.sights.seconds == pytest.approx(0.02)
 
@@ -173,7 +173,7 @@ def test_the_push_of_an_ending_is_timed_once() -> None:
 def test_a_push_after_a_minute_is_about_something_else() -> None:
     counters = Counters()
     counters.ending_sent(b"a", 0.0)
-    counters.pushed(b"a", 60.0)
+    counters.pushed([b"a"], 60.0)
     assert sum(counters.sights.counts) == 0
 
 
@@ -181,8 +181,8 @@ def test_endings_that_are_never_pushed_do_not_pile_up() -> None:
     counters = Counters()
     for index in range(2000):
         counters.ending_sent(b"%d" % index, 0.0)
-    counters.pushed(b"0", 0.0)
-    counters.pushed(b"1999", 0.0)
+    counters.pushed([b"0"], 0.0)
+    counters.pushed([b"1999"], 0.0)
     assert sum(counters.sights.counts) == 1
     assert len(counters._endings) < 2000
 

@@ -96,6 +96,44 @@ async def test_pushes_come_in_their_place_among_the_replies():
         connection.end()
 
 
+async def test_changed_keys_that_come_together_are_told_together_and_in_order():
+    seen = []
+
+    def push(keys: bytes) -> bytes:
+        return b">2\r\n$10\r\ninvalidate\r\n" + keys
+
+    async def push_many(asked, writer):
+        one, two, three = (push(b"*1\r\n$1\r\n%b\r\n" % key) for key in (b"a", b"b", b"c"))
+        message = b">3\r\n$7\r\nmessage\r\n$1\r\nd\r\n$1\r\ne\r\n"
+        writer.write(one + two + push(b"_\r\n") + three + message + one)
+        await echo(asked, writer)
+
+    async with fake_node(push_many) as (_, address):
+        connection = await connect(address, pushed=seen.append)
+        await connection.ask(request(b"x"), 1)
+        assert [[kind, keys] for kind, keys, *_ in seen] == [
+            [b"invalidate", [b"a", b"b"]],
+            [b"invalidate", None],
+            [b"invalidate", [b"c"]],
+            [b"message", b"d"],
+            [b"invalidate", [b"a"]],
+        ]
+        connection.end()
+
+
+async def test_what_was_pushed_before_something_that_is_no_reply_is_told():
+    seen = []
+
+    async def push_and_break(asked, writer):
+        writer.write(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n!broken\r\n\x00")
+        await writer.drain()
+
+    async with fake_node(push_and_break) as (_, address):
+        connection = await connect(address, pushed=seen.append)
+        assert await connection.ask(request(b"x"), 1) == Fault("connection")
+        assert seen == [[b"invalidate", [b"a"]]]
+
+
 async def test_late_replies_end_the_connection_for_all():
     async def silent(*_):
         return None

@@ -5,7 +5,7 @@ No lock is taken, so that counting costs next to nothing: concurrent threads may
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from clusterpass.model.forks import renew_in_child
@@ -101,9 +101,9 @@ class Counters:
         if len(self._endings) > _MOST_ENDINGS:
             self._endings.popitem(last=False)
 
-    def pushed(self, key: bytes, now: float) -> None:
-        """Take note that a node has pushed a change of ``key``; ``now``: as before."""
-        if self._endings:
+    def pushed(self, keys: Iterable[bytes], now: float) -> None:
+        """Take note that a node has pushed changes of ``keys``; ``now``: as before."""
+        for key in keys if self._endings else ():
             began = self._endings.pop(key, None)
             if began is not None and now - began < _LONGEST_SIGHT:
                 self.sights.note(now - began)

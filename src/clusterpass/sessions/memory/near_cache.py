@@ -14,7 +14,7 @@ names of changed keys, and a push invalidates the session in exactly the entries
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -197,7 +197,7 @@ class NearCache(CachedReads):
             self._tokens.doubt(key)
             self.followers.changed(key)
 
-    def pushed(self, node: Hashable, keys: Iterable[bytes] | None) -> bool:
+    def pushed(self, node: Hashable, keys: Collection[bytes] | None) -> bool:
         """Handle the invalidation of ``keys`` that ``node`` pushed (None: all of its keys).
 
         Returns whether the cutoff is among them and has to be read again soon.
@@ -209,15 +209,18 @@ class NearCache(CachedReads):
                 self._invalidations.note(now)
                 self._flushed_at = now
                 self.leases.connected(node)
+            else:
+                self._invalidations.note(now, len(keys))
+                self.counters.pushed(keys, now)
             for key in keys or ():
-                self._invalidations.note(now)
-                self.counters.pushed(key, now)
                 if key.startswith(self._cutoff_prefix):
                     has_cutoff = True
                 elif key.startswith(self._secrets_prefix):
                     has_secrets = True
                 else:
-                    self.changed(key)
+                    self._loading.changed(key)
+                    self._tokens.doubt(key)
+                    self.followers.changed(key)
             if has_cutoff:
                 self._cutoff.forget()
                 self.leases.cutoff_changed(now)

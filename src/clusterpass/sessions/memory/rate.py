@@ -15,14 +15,14 @@ class Rate:
         self._buckets = [0] * _SECONDS
         self._seconds = [-1] * _SECONDS
 
-    def note(self, now: float) -> None:
-        """Count one event at ``now``."""
-        self.total += 1
+    def note(self, now: float, events: int = 1) -> None:
+        """Count ``events`` at ``now``."""
+        self.total += events
         second = int(now)
         index = second % _SECONDS
         if self._seconds[index] != second:
             self._seconds[index], self._buckets[index] = second, 0
-        self._buckets[index] += 1
+        self._buckets[index] += events
 
     def per_second(self, now: float) -> float:
         """Return the events per second over the last ten seconds, the current one included."""

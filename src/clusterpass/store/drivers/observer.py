@@ -1,6 +1,6 @@
 """The interface through which a store reports changes to a cache of what was read from it."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set
 from typing import Protocol
 
 from clusterpass.protocol.calls.journal import Told
@@ -70,7 +70,7 @@ class Observer(Protocol):
     def lost(self, node: Hashable) -> None:
         """Note that ``node`` no longer pushes changes, or no longer owns its slots."""
 
-    def pushed(self, node: Hashable, keys: Iterable[bytes] | None) -> bool:
+    def pushed(self, node: Hashable, keys: Collection[bytes] | None) -> bool:
         """Note that ``keys`` have changed; None: all keys of ``node``. Returns whether the next
         heartbeat should go out at once."""
 

@@ -3,8 +3,9 @@
 - Replies come in the order of the requests. A caller that was cancelled keeps its place in the
   queue, and its reply is dropped.
 - Requests of several callers within one turn of the loop leave in one packet.
-- Pushes of the server are handed over at once, in their order among the replies. The push that
-  answers SUBSCRIBE counts as a reply.
+- Pushes of the server are handed over in their order, before any caller goes on with a reply that
+  came with them. Changed keys that come together are told together. The push that answers SUBSCRIBE
+  counts as a reply.
 - A reply that is later than the time limit ends the connection, as nobody could tell which request
   the next reply belongs to. Every caller that waits gets a :class:`Fault`.
 - A connection that was closed while idle says nothing about its node: its Fault is stale.
@@ -17,7 +18,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
@@ -29,6 +30,8 @@ Outcome = Replies | Fault
 """The result of a request."""
 _SUBSCRIBED: Final = b"subscribe"
 """The type of the one push that is the reply to a command: SUBSCRIBE has no other reply."""
+_INVALIDATE: Final = b"invalidate"
+"""The type of the push that tells of changed keys; None in place of the keys: of all."""
 _TURNS_PER_LIMIT: Final = 4
 _FIRST_WINDOW: Final = 256.0
 _SMALLEST_WINDOW: Final = 16.0
@@ -182,12 +185,12 @@ class MultiplexedConnection(asyncio.Protocol):
         waiting, following = self._waiting, self._decoder.next
         now = self._heard_at = self._loop.time()
         oldest = waiting[0].sent_at if waiting else now
+        pushes: list[Push] = []
         try:
             self._decoder.feed(data)
             while (value := following()) is not NOTHING:
                 if type(value) is Push and value[0] != _SUBSCRIBED:
-                    if self._pushed is not None:
-                        self._pushed(value)
+                    pushes.append(value)
                     continue
                 request = waiting[0]
                 request.values.append(value)
@@ -199,10 +202,18 @@ class MultiplexedConnection(asyncio.Protocol):
         except (ProtocolError, IndexError):
             # The peer does not speak RESP3, or replies without a request.
             logger.warning("a store node sent what is no reply; its connection is dropped")
+            self._report(pushes)
             self.end()
             return
+        # Whoever waits for a reply goes on later: what was pushed before it is known by then.
+        self._report(pushes)
         if self._queued:
             self._fill_window(now, oldest)
+
+    def _report(self, pushes: list[Push]) -> None:
+        if pushes and self._pushed is not None:
+            for message in _in_one(pushes):
+                self._pushed(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give every caller that waits a :class:`Fault`, and call ``ended``."""
@@ -281,3 +292,18 @@ class MultiplexedConnection(asyncio.Protocol):
             self.end("timeout")
             return
         self._watch(now)
+
+
+def _in_one(pushes: list[Push]) -> Iterable[list[Any]]:
+    """``pushes``, with one message in place of each row of those that tell of changed keys."""
+    keys: list[bytes] = []
+    for message in pushes:
+        if message[0] == _INVALIDATE and message[1] is not None:
+            keys += message[1]
+            continue
+        if keys:
+            yield [_INVALIDATE, keys]
+            keys = []
+        yield message
+    if keys:
+        yield [_INVALIDATE, keys]
