@@ -11,9 +11,11 @@ from clusterpass.doctor import collect, judge, trial_write
 from clusterpass.doctor.collect import DoctorOptions
 from clusterpass.doctor.findings import Finding
 from clusterpass.doctor.node_connection import describe_failure
+from clusterpass.doctor.see_rights import _JUDGE_RIGHTS, needed_commands, see_rights
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, whole
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.acl import TOO_WIDE
 from clusterpass.store.address import Address
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.wire.resp import ProtocolError
@@ -142,32 +144,32 @@ def test_settings_are_asked_for_one_by_one_in_both_protocols(reply: Any) -> None
 
 
 def test_which_commands_a_user_of_the_connection_may_run() -> None:
-    needed = collect._needed(DoctorOptions())
-    names = [*needed, *collect.TOO_WIDE]
+    needed = needed_commands("replicated")
+    names = [*needed, *TOO_WIDE]
     node = Node([1, 0] * (len(names) // 2) + [1] * (len(names) % 2))
-    assert collect._rights(node, KEYSPACE, DoctorOptions()) == set(names[::2])
+    assert see_rights(node, KEYSPACE, needed, None) == set(names[::2])
     ((command, script, keys, *calls),) = node.asked
-    assert (command, script, keys, len(calls)) == ("EVAL", collect._JUDGE_RIGHTS, 0, len(names))
+    assert (command, script, keys, len(calls)) == ("EVAL", _JUDGE_RIGHTS, 0, len(names))
     assert f"get {KEYSPACE.not_before(0).decode()}" in calls
     assert f"subscribe {KEYSPACE.channel().decode()}" in calls
     denied = Node(ServerError("NOPERM", "no"))
-    assert collect._rights(denied, KEYSPACE, DoctorOptions()) == needed.keys() - {"eval"}
-    assert collect._rights(Node(None), KEYSPACE, DoctorOptions()) is None
+    assert see_rights(denied, KEYSPACE, needed, None) == needed.keys() - {"eval"}
+    assert see_rights(Node(None), KEYSPACE, needed, None) is None
     lacking = Node(ServerError("ERR", "unknown command 'EVAL', with args beginning with: 'x'"))
-    assert collect._rights(lacking, KEYSPACE, DoctorOptions()) == needed.keys() - {"eval"}
-    assert collect._rights(Node(REFUSED), KEYSPACE, DoctorOptions()) is None
+    assert see_rights(lacking, KEYSPACE, needed, None) == needed.keys() - {"eval"}
+    assert see_rights(Node(REFUSED), KEYSPACE, needed, None) is None
 
 
 def test_which_commands_another_user_may_run() -> None:
-    options = DoctorOptions(user="app", durability="fsync")
-    names = [*collect._needed(options), *collect.TOO_WIDE]
+    needed = needed_commands("fsync")
+    names = [*needed, *TOO_WIDE]
     node = Node(b"OK", b"no", b"OK")
-    assert collect._rights(node, KEYSPACE, options) == set(names) - {names[1]}
+    assert see_rights(node, KEYSPACE, needed, "app") == set(names) - {names[1]}
     assert {asked[:3] for asked in node.asked} == {("ACL", "DRYRUN", "app")}
     assert ("ACL", "DRYRUN", "app", "waitaof", "1", "0", "1") in node.asked
     unknown = Node(ServerError("ERR", "User 'app' not found"))
-    assert collect._rights(unknown, KEYSPACE, options) == set()
-    assert collect._rights(Node(REFUSED), KEYSPACE, options) is None
+    assert see_rights(unknown, KEYSPACE, needed, "app") == set()
+    assert see_rights(Node(REFUSED), KEYSPACE, needed, "app") is None
 
 
 def test_when_a_certificate_expires() -> None:
