@@ -4,6 +4,8 @@ after the server that held them has died."""
 import dataclasses
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,19 @@ def test_keys_and_secrets_rotate_while_users_are_logged_in(
     fresh.keys.rotate_refresh_secret(retire_others=True)
     with pytest.raises(InvalidRefreshToken):
         fresh.refresh(last.refresh_token)
+
+
+def test_processes_that_begin_at_once_agree_on_keys_and_secrets(opened: Opener, shop: Service):
+    managers = [opened(shop.url()) for _ in range(6)]
+    with ThreadPoolExecutor(len(managers)) as pool:
+        pairs = list(pool.map(lambda each: each[1].login(f"user-{each[0]}"), enumerate(managers)))
+    for number, pair in enumerate(pairs):
+        at_last(partial(managers[number - 1].verify, pair.access_token))
+        renewed = at_last(partial(managers[number - 2].refresh, pair.refresh_token))
+        again = at_last(partial(managers[number - 3].refresh, pair.refresh_token))
+        assert again.refresh_token == renewed.refresh_token, "all derive the same successor"
+    fresh = opened(shop.url())
+    assert len([each for each in fresh.keys.list() if each.state == "active"]) == 1
 
 
 def is_refused(manager: Any, token: str) -> bool:
