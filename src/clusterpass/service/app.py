@@ -133,7 +133,8 @@ class Application:
             if self._tracing is not None:
                 await self._tracing.serve(self._serve, scope, receive, send)
             elif self._door.is_open_to(scope):
-                await self._handler_of(scope["path"])(scope, receive, send)
+                handle = self._hot.get(scope["path"]) or self._handler_of(scope["path"])
+                await handle(scope, receive, send)
             else:
                 await self._door(scope, receive, send)
         elif scope["type"] == "lifespan":

@@ -85,6 +85,7 @@ class Door:
         self._proxies: Final = settings.web().networks if settings.hsts_seconds else ()
         self._page: Final = settings.page_prefix
         self._has_more: Final = bool(self._origins or self._always_hsts or self._proxies)
+        self._judges_more: Final = bool(self._hosts) or self._has_more
         self._answer: Final = SecurityHeaders(
             RequestLog(_answer, logger=logger, requests=requests, route_of=lambda _: _ROUTE)
         )
@@ -105,10 +106,18 @@ class Door:
 
     def is_open_to(self, scope: Scope) -> bool:
         """Return whether there is certainly nothing to refuse or to add: most requests are so."""
-        if self._hosts or self._has_more:
+        if self._judges_more:
             return False
         raw: bytes = scope.get("raw_path") or b"%"
-        return not _may_be_ambiguous(raw) and len(_hosts(scope)) < 2
+        if b"%" in raw or b"." in raw or b"\\" in raw:  # called with each request: no functions
+            return False
+        has_host = False
+        for name, _ in scope["headers"]:
+            if name == b"host":
+                if has_host:
+                    return False
+                has_host = True
+        return True
 
     def _problem(self, scope: Scope) -> Problem | None:
         hosts = _hosts(scope)

@@ -39,6 +39,20 @@ _NOTEWORTHY: Final = frozenset({429, 502, 503, 504})
 """Statuses by which a request was turned away although there was nothing wrong with it."""
 
 
+class _Prefix:
+    """What the ids begin with that one process makes: another one than in its parent."""
+
+    of_process = b""
+
+    @classmethod
+    def renew(cls) -> None:
+        cls.of_process = b"%s%08x" % (_START_ID, os.getpid())
+
+
+_Prefix.renew()
+os.register_at_fork(after_in_child=_Prefix.renew)
+
+
 class RequestLog:
     """ASGI middleware that adds request ids, logs requests, and turns exceptions into a 500."""
 
@@ -155,7 +169,7 @@ def request_id(given: bytes | None) -> bytes:
     """Return the id that the client sent, if it is well-formed; otherwise a new one."""
     if given is not None and _SAFE_REQUEST_ID.fullmatch(given):
         return given
-    return b"%s%08x%012x" % (_START_ID, os.getpid(), next(_numbers))
+    return b"%s%012x" % (_Prefix.of_process, next(_numbers))
 
 
 def _loggable_path(path: str) -> str:
