@@ -88,9 +88,14 @@ class Counters:
 
     def answered(self, script: str, node: Hashable, seconds: float) -> None:
         """Count a call of ``script`` that ``node`` answered; None: it is not known which."""
-        self.calls[script].note(seconds)
+        bucket = bisect_left(BOUNDS, seconds)
+        durations = self.calls[script]
+        durations.counts[bucket] += 1
+        durations.seconds += seconds
         if node is not None:
-            self.nodes[node].note(seconds)
+            durations = self.nodes[node]
+            durations.counts[bucket] += 1
+            durations.seconds += seconds
 
     def ending_sent(self, key: bytes, now: float) -> None:
         """Take note that sessions of ``key`` are being ended, and that a node has to push that.

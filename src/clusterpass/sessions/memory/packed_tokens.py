@@ -82,15 +82,16 @@ class PackedTokens:
         """A time before which no token in the dictionary of the same place expires."""
         self._next = 0
         self._changes = 0
-        self._count = 0
+        self.count = 0
+        """The number of entries."""
         self.size = 0
         """The estimated memory of the entries, in bytes."""
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __contains__(self, token: object) -> bool:
-        if not self._count or not isinstance(token, str):
+        if not self.count or not isinstance(token, str):
             return False
         name = _digest(token)
         return name in self._entries[hash(name) & self._mask]
@@ -113,12 +114,12 @@ class PackedTokens:
         self._soonest[place] = min(self._soonest[place], expires_at)
         keys = self._keys[hash(key) & self._mask]
         keys[key] = keys.get(key, 0) + 1
-        self._count += 1
+        self.count += 1
         self.size += _size(packed, key)
 
     def take(self, token: str) -> Taken | None:
         """Take the entry of ``token`` out; None: there is none."""
-        if not self._count:
+        if not self.count:
             return None
         name = _digest(token)
         place = hash(name) & self._mask
@@ -140,7 +141,7 @@ class PackedTokens:
 
         ``now``: seconds of the steady clock. ``until``: returns when the lease of a number ends.
         """
-        if not self._count or not isinstance(token, str):
+        if not self.count or not isinstance(token, str):
             return None
         name = _digest(token)
         packed = self._entries[hash(name) & self._mask].get(name)
@@ -169,7 +170,7 @@ class PackedTokens:
 
         ``now``: seconds since the epoch. Returns how many were evicted before they expired.
         """
-        while self._count:
+        while self.count:
             place = self._next
             self._next = (place + 1) & self._mask
             entries = self._entries[place]
@@ -186,7 +187,7 @@ class PackedTokens:
             self._entries[place].clear()
             self._keys[place].clear()
             self._soonest[place] = inf
-        self._count = self.size = 0
+        self.count = self.size = 0
 
     def _drop_expired(self, place: int, now: float) -> int:
         if self._soonest[place] > now:
@@ -210,7 +211,7 @@ class PackedTokens:
             keys[key] = left
         else:
             del keys[key]
-        self._count -= 1
+        self.count -= 1
         self.size -= _size(packed, key)
 
 

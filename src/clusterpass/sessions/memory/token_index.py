@@ -79,6 +79,8 @@ class TokenIndex:
         self._expiry_hand = 0
         self._by_key: dict[bytes, CachedToken | set[CachedToken]] = {}
         self._packed = PackedTokens(min(most_entries, most_bytes // _PACKED_BYTES))
+        self.is_packed: Final = self._packed.__contains__
+        """Returns whether the entry of a token is packed; any thread may ask at any time."""
         self._object_bytes = 0
         self._responses = 0
         """How many responses packed entries have given."""
@@ -94,10 +96,6 @@ class TokenIndex:
     def size(self) -> int:
         """The estimated memory of all entries, in bytes."""
         return self._object_bytes + self._packed.size
-
-    def is_packed(self, token: object) -> bool:
-        """Return whether the entry of ``token`` is packed; any thread may ask at any time."""
-        return token in self._packed
 
     def rebuilt(self, token: str) -> CachedToken | None:
         """Return the entry of ``token`` as an object; None: there is no entry."""
@@ -248,6 +246,13 @@ class TokenIndex:
                 self._expiry_hand += 1
 
     def _trim(self) -> None:
+        objects = len(self.objects)
+        if (
+            objects <= self._most_objects
+            and objects + self._packed.count <= self._most_entries
+            and self._object_bytes + self._packed.size <= self._most_bytes
+        ):
+            return
         for _ in range(_PACKED_AT_ONCE):
             if len(self.objects) <= self._most_objects:
                 break
