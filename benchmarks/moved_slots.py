@@ -56,7 +56,7 @@ def run(*, rounds: int = 7, seconds: float = 3.0) -> Report:
                 _verify(manager, tokens, seconds, seen[_BUMPED], acting)
             _remember(manager, tokens)
             with _doing(
-                partial(_move_next, cluster, moves), seconds / _SLOTS, most=_SLOTS
+                partial(_move_next, cluster, moves), seconds / (_SLOTS + 5), most=_SLOTS
             ) as acting:
                 _verify(manager, tokens, seconds, seen[_MOVED], acting)
         version = server_version(cluster)
