@@ -384,6 +384,26 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "self._beats += 1",
         Kind.NUMBER,
     ): "only the order of the numbers counts",
+    (
+        "src/clusterpass/jwks/fetching.py",
+        'raise FetchFailed("it is not compressed as it says") from None',
+        Kind.RAISE,
+    ): "nothing ends the compressed body then, and the end says so in the same words",
+    (
+        "src/clusterpass/protocol/keyspace.py",
+        "_sessions: bytes = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from the namespace, which is compared",
+    (
+        "src/clusterpass/tokens/encoding.py",
+        "data = binascii.a2b_base64(standard, strict_mode=True)",
+        Kind.FLAG,
+    ): "what is not strict is not canonical either",
+    (
+        "src/clusterpass/store/topology/slots.py",
+        "taken_at: float = 0.0,",
+        Kind.NUMBER,
+    ): "the look-up of the slots passes it",
 }
 _OWN_KEYS = {
     "litestar_requests": (

@@ -199,6 +199,15 @@ def test_a_check_of_a_ban_is_asked_with_its_scope_and_level(manager: Any) -> Non
     assert asked == [("alice", "comments", 7), ("alice", "", 1)]
 
 
+def test_a_rotated_refresh_secret_leaves_the_others_unless_that_is_asked_for(manager: Any) -> None:
+    asked: list[bool] = []
+    secrets = manager._flows.context.secrets
+    secrets.rotate = lambda *, retires_others: asked.append(retires_others)
+    ran(manager.keys.rotate_refresh_secret())
+    ran(manager.keys.rotate_refresh_secret(retire_others=True))
+    assert asked == [False, True]
+
+
 def test_login_passes_its_options_on(manager: Any) -> None:
     record(manager, "login.login")
     answer, made = ran(manager.login("alice", device="phone", generation=3))

@@ -12,6 +12,7 @@ from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.patience import Patience
 from clusterpass.store.store_url import parse_store_url, redact_store_url
+from tests.field.certificates import Authority
 
 SECRET = "s3cr3t"
 
@@ -442,3 +443,17 @@ def test_no_secret_of_an_option_is_shown(tmp_path):
     assert SECRET not in f"{location!r} {redact_store_url(url)}"
     assert not parse_store_url("redis://h").has_password
     assert parse_store_url("redis://u@h?password_file=/x").has_password
+
+
+@pytest.mark.parametrize(
+    ("passphrase", "words"),
+    [("", "key_file of the store URL is encrypted"), ("wrong", "does not open key_file")],
+)
+def test_a_key_that_does_not_open_is_told_of(tmp_path, passphrase, words):
+    pair = Authority("ca").issue("app", passphrase=SECRET)
+    for name, text in zip(("cert_file", "key_file"), pair, strict=True):
+        (tmp_path / name).write_bytes(text)
+    url = f"rediss://h?cert_file={tmp_path}/cert_file&key_file={tmp_path}/key_file"
+    with pytest.raises(ConfigurationError, match=words):
+        parse_store_url(f"{url}&key_password={passphrase}" if passphrase else url).check_files()
+    parse_store_url(f"{url}&key_password={SECRET}").check_files()
