@@ -404,6 +404,21 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "taken_at: float = 0.0,",
         Kind.NUMBER,
     ): "the look-up of the slots passes it",
+    (
+        "src/clusterpass/tokens/key_strength.py",
+        "for number in range(2, math.isqrt(_MOST_SMALL_FACTOR) + 1):",
+        Kind.NUMBER,
+    ): "a multiple that is taken for a prime has no other prime factors",
+    (
+        "src/clusterpass/store/store_url.py",
+        "return Address(unquote(path), 0)",
+        Kind.NUMBER,
+    ): "nobody reads the port of a socket",
+    (
+        "src/clusterpass/sessions/memory/clocks.py",
+        "if -CLOCK_TOLERANCE <= milliseconds / 1000 - agreed <= CLOCK_TOLERANCE:",
+        Kind.BOUNDARY,
+    ): "a time at the very limit is what follows from it, too",
 }
 _OWN_KEYS = {
     "litestar_requests": (
@@ -436,6 +451,7 @@ PACES: dict[str, str] = {
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
     f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
+    "src/clusterpass/tokens/secret_strength.py:_FEWEST_PAIRS": "how many letters tell of words",
     f"{_COMMIT}:_LARGEST_BATCH": _BOUND,
     f"{_COMMIT}:_BATCH_MILLISECONDS": _BOUND,
     f"{_WINDOW}:_FIRST_WINDOW": _BOUND,

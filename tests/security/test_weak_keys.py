@@ -191,7 +191,9 @@ def test_rsa_modulus_with_a_small_factor(factor: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "distance", [0, 2, 1 << 100, 1 << 510], ids=["equal", "next", "half", "most"]
+    "distance",
+    [0, 2, 1 << 100, 1 << 510, 1 << 517],
+    ids=["equal", "next", "half", "most", "after many steps"],
 )
 def test_rsa_modulus_of_close_primes(distance: int) -> None:
     first = prime_from(secrets.randbits(1024) | 3 << 1022)

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import math
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,6 +169,28 @@ def test_a_verb_passes_the_defaults_on_that_it_documents(
     outcome = ran(call(**required))
     if verb != "bans.check":
         assert outcome[1].taken == required | defaults
+
+
+def test_an_entry_of_the_audit_trail_has_what_its_verb_was_given(manager: Any) -> None:
+    noted: list[tuple[str, dict[str, Any]]] = []
+
+    def around(action: str, flow: Any, **about: Any) -> Any:
+        noted.append((action, about))
+        return flow
+
+    manager._running.trail = SimpleNamespace(around=around)
+    for verb, flow in VERBS:
+        record(manager, flow)
+        call = member(manager, verb)
+        given = {name: f"given as {name}" for name in inspect.signature(call).parameters}
+        before = len(noted)
+        ran(call(**given))
+        for _, about in noted[before:]:
+            wanted = {"subject", "session_id", "reason"} & given.keys()
+            assert {name: about.get(name) for name in wanted} == {
+                name: given[name] for name in wanted
+            }, verb
+    assert {"revoke", "revoke_all", "ban", "impersonate", "logout"} <= {each for each, _ in noted}
 
 
 def test_every_verb_that_runs_a_flow_is_listed() -> None:

@@ -5,9 +5,9 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given, strategies as st
 
-from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.address import Address, SentinelAddress
+from clusterpass.store.address import Address, SentinelAddress, reached_through
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.patience import Patience
@@ -457,3 +457,11 @@ def test_a_key_that_does_not_open_is_told_of(tmp_path, passphrase, words):
     with pytest.raises(ConfigurationError, match=words):
         parse_store_url(f"{url}&key_password={passphrase}" if passphrase else url).check_files()
     parse_store_url(f"{url}&key_password={SECRET}").check_files()
+
+
+@pytest.mark.parametrize("told", [("", 7), (b"h", 7), ("h", "7"), ("h", 0), ("h", 65_536), None])
+def test_a_remap_that_returns_no_address_is_told_of(told):
+    node = Address("10.0.0.1", 7)
+    assert reached_through(node, {}, lambda _: ("h", 65_535)) == Address("h", 65_535)
+    with pytest.raises(StoreFailed, match=r"address_remap for 10\.0\.0\.1:7"):
+        reached_through(node, {}, lambda _: told)
