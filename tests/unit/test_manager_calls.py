@@ -255,6 +255,30 @@ def test_a_grace_that_is_not_longer_than_the_deadline_is_refused(kind: Any, stor
     kind(slow, CONFIG)
 
 
+def test_what_is_remembered_is_changed_by_one_thread_at_a_time(
+    manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = manager._flows.memory.near
+    has_begun, go_on, steps = threading.Event(), threading.Event(), []
+
+    def slowly(key: bytes) -> None:
+        steps.append(f"{key!r} begins")
+        has_begun.set()
+        go_on.wait(5)
+        steps.append(f"{key!r} ends")
+
+    monkeypatch.setattr(type(near.followers), "changed", lambda _, key: slowly(key))
+    one, other = (threading.Thread(target=near.changed, args=(key,)) for key in (b"a", b"b"))
+    one.start()
+    has_begun.wait(5)
+    other.start()
+    other.join(0.05)
+    go_on.set()
+    one.join(5)
+    other.join(5)
+    assert steps == ["b'a' begins", "b'a' ends", "b'b' begins", "b'b' ends"]
+
+
 def test_what_stats_add(manager: Any) -> None:
     told = manager.stats()
     assert told.durability == "as durable as this"
