@@ -419,6 +419,21 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "if -CLOCK_TOLERANCE <= milliseconds / 1000 - agreed <= CLOCK_TOLERANCE:",
         Kind.BOUNDARY,
     ): "a time at the very limit is what follows from it, too",
+    (
+        "src/clusterpass/tokens/secret_strength.py",
+        "and secret.find(secret[place : place + length + 1], 0, place + length) >= 0",
+        Kind.BOUNDARY,
+    ): "one byte more is kept of what repeats the beginning; one byte again and again is a row",
+    (
+        "src/clusterpass/store/wire/multiplexed.py",
+        "elif now - oldest > self._limit / 2:",
+        Kind.NUMBER,
+    ): "how late an answer is before less is asked at a time",
+    (
+        "src/clusterpass/sessions/flows.py",
+        "has_epochs: bool = True,",
+        Kind.FLAG,
+    ): "the managers pass it",
 }
 _OWN_KEYS = {
     "litestar_requests": (

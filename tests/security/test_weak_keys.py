@@ -202,6 +202,17 @@ def test_rsa_modulus_of_close_primes(distance: int) -> None:
     assert "Fermat" in message
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [(3727, 5111), (2197, 5111), (1937, 2197), (2197, 3727)]
+)
+def test_the_square_of_half_the_distance_of_two_primes_has_any_rest(
+    first: int, second: int
+) -> None:
+    """The rests modulo 16 that a square may have are 0, 1, 4 and 9."""
+    modulus = ((3 << 1022) + first) * ((3 << 1022) + second)
+    assert "Fermat" in refused(rsa_public(modulus))
+
+
 def test_rsa_modulus_of_the_faulty_generator() -> None:
     """Primes as the paper of Nemec and others describes them: k·M + (65537^a mod M)."""
     primorial = math.prod(each for each in range(2, 702) if is_small_prime(each))

@@ -1,6 +1,8 @@
 """What a URL opens: a store as it is, or a cluster of this machine and then its store."""
 
 import os
+import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,15 @@ def test_the_lock_of_a_throwaway_cluster_is_given_back(monkeypatch: pytest.Monke
         open_store("embedded://", driver)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(locks[1])
+
+
+def test_a_command_line_may_have_any_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "pytest")  # where it runs, nothing is claimed
+    monkeypatch.setattr(sys, "argv", ["serve", "caf\udce9"])
+    lock = development.claim_throwaway()
+    assert lock is not None
+    os.close(lock)
 
 
 def test_a_configuration_for_development_warns_once() -> None:
