@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Rest
 from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.sessions.memory import audit_queue
+from clusterpass.sessions.verbs.audit import AuditFlows
 
 CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate(), audit=AuditPolicy())
 
@@ -287,3 +289,28 @@ def test_who_impersonates_is_the_actor(trail):
         next(flow)
     (entry,) = waiting(trail)
     assert (entry["w"], entry["s"]) == ("root", "alice")
+
+
+def test_an_entry_of_the_application_has_all_that_it_says(trail, stream):
+    flows = AuditFlows(SimpleNamespace(keyspace=Keyspace()), trail)
+    stream.run(
+        flows.note(
+            "door.opened",
+            subject="alice",
+            outcome="refused",
+            reason="it is night",
+            error="no_key",
+            details={"door": 7},
+            sparing=False,
+        )
+    )
+    (entry,) = stream.entries
+    del entry["v"], entry["t"], entry["k"], entry["n"]
+    assert entry == {
+        "a": "door.opened",
+        "o": "refused",
+        "s": "alice",
+        "r": "it is night",
+        "e": "no_key",
+        "d": {"door": 7},
+    }
