@@ -1,8 +1,10 @@
 """The audit trail of one manager: what it notes of flows, and what becomes of its entries."""
 
+import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +23,7 @@ from clusterpass import (
     StoreUnavailable,
     acting,
 )
+from clusterpass.managers.aio.auditing import AsyncAuditing
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Actor
@@ -314,3 +317,45 @@ def test_an_entry_of_the_application_has_all_that_it_says(trail, stream):
         "e": "no_key",
         "d": {"door": 7},
     }
+
+
+class HangingStore:
+    """Takes nothing in the event loop that runs first."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.hanging: list[Any] = []
+        self.is_well = False
+
+    async def run(self, flow: Any) -> Any:
+        if self.is_well:
+            return self.stream.run(flow)
+        next(flow)
+        self.hanging.append(flow)
+        await asyncio.sleep(60)
+        return None
+
+
+def test_what_one_loop_was_writing_when_it_ended_is_written_in_the_next(trail, stream):
+    store = HangingStore(stream)
+    auditing = AsyncAuditing(store, trail)
+
+    async def until(is_so: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not is_so():
+                await asyncio.sleep(0.001)
+
+    async def first() -> None:
+        trail.login_failed("alice", "wrong_password", None)
+        await until(lambda: store.hanging)
+
+    async def second() -> None:
+        store.is_well = True
+        auditing.resume()
+        await until(lambda: stream.entries)
+        await auditing.close()
+
+    asyncio.run(first())
+    asyncio.run(second())
+    assert [entry["s"] for entry in stream.entries] == ["alice"]
+    assert not trail.queue.is_busy
