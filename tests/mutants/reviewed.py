@@ -425,11 +425,6 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "one byte more is kept of what repeats the beginning; one byte again and again is a row",
     (
-        "src/clusterpass/store/wire/multiplexed.py",
-        "elif now - oldest > self._limit / 2:",
-        Kind.NUMBER,
-    ): "how late an answer is before less is asked at a time",
-    (
         "src/clusterpass/sessions/flows.py",
         "has_epochs: bool = True,",
         Kind.FLAG,
