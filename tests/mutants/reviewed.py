@@ -424,11 +424,6 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "and secret.find(secret[place : place + length + 1], 0, place + length) >= 0",
         Kind.BOUNDARY,
     ): "one byte more is kept of what repeats the beginning; one byte again and again is a row",
-    (
-        "src/clusterpass/sessions/flows.py",
-        "has_epochs: bool = True,",
-        Kind.FLAG,
-    ): "the managers pass it",
 }
 _OWN_KEYS = {
     "litestar_requests": (
