@@ -134,6 +134,14 @@ def test_a_subject_that_is_not_counted_is_not_looked_up_among_those_online() -> 
     assert subject.settle(KEYSPACE, keeping, "alice").keys == (SESSIONS, ACTIVITY)
 
 
+@pytest.mark.parametrize("follows", [False, True])
+def test_who_follows_a_session_has_its_changes_pushed(follows: bool) -> None:
+    keys = KEYSPACE.keys_of("alice")
+    read = session.read_session(keys, session_id=ID, follows=follows)
+    assert session.verify(KEYSPACE, "alice", session_id=ID, follows=follows).follows is follows
+    assert read.follows is follows
+
+
 def test_what_is_kept_is_packed_member_by_member() -> None:
     packed = KEEPING.pack("élan", OPERATION, b"f" * 8)
     assert packed == (
