@@ -424,6 +424,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "and secret.find(secret[place : place + length + 1], 0, place + length) >= 0",
         Kind.BOUNDARY,
     ): "one byte more is kept of what repeats the beginning; one byte again and again is a row",
+    (
+        "src/clusterpass/sessions/memory/searches.py",
+        "if self._is_under_way and self._steady() < self._began_at + 10 * _AGAIN_AFTER:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
 }
 _OWN_KEYS = {
     "litestar_requests": (
@@ -456,6 +461,7 @@ PACES: dict[str, str] = {
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
     f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
+    "src/clusterpass/tokens/secret_strength.py:LEAST_BITS": "less than what random secrets have",
     "src/clusterpass/tokens/secret_strength.py:_FEWEST_PAIRS": "how many letters tell of words",
     f"{_COMMIT}:_LARGEST_BATCH": _BOUND,
     f"{_COMMIT}:_BATCH_MILLISECONDS": _BOUND,
