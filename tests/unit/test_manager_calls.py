@@ -435,6 +435,17 @@ def test_verify_asks_the_store_with_all_that_it_was_given(manager: Any) -> None:
     assert (answer, made.taken) == ("answer", {**given, "is_late": False})
 
 
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_plain_verify_waits_out_an_outage_as_long_as_it_was_told(
+    manager: Any, shares: bool
+) -> None:
+    record(manager, "verify.verify")
+    manager._shares_loads = shares
+    answer, made = ran(manager.verify("token", outage_grace=5.0))
+    assert answer == "answer"
+    assert (made.taken["access_token"], made.taken["outage_grace"]) == ("token", 5.0)
+
+
 @pytest.mark.parametrize(
     "special", [{"level": "2"}, {"max_auth_age": 60}, {"verification": "cached"}]
 )
