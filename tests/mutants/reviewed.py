@@ -384,6 +384,51 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "self._beats += 1",
         Kind.NUMBER,
     ): "only the order of the numbers counts",
+    (
+        "src/clusterpass/jwks/fetching.py",
+        'raise FetchFailed("it is not compressed as it says") from None',
+        Kind.RAISE,
+    ): "nothing ends the compressed body then, and the end says so in the same words",
+    (
+        "src/clusterpass/protocol/keyspace.py",
+        "_sessions: bytes = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from the namespace, which is compared",
+    (
+        "src/clusterpass/tokens/encoding.py",
+        "data = binascii.a2b_base64(standard, strict_mode=True)",
+        Kind.FLAG,
+    ): "what is not strict is not canonical either",
+    (
+        "src/clusterpass/store/topology/slots.py",
+        "taken_at: float = 0.0,",
+        Kind.NUMBER,
+    ): "the look-up of the slots passes it",
+    (
+        "src/clusterpass/tokens/key_strength.py",
+        "for number in range(2, math.isqrt(_MOST_SMALL_FACTOR) + 1):",
+        Kind.NUMBER,
+    ): "a multiple that is taken for a prime has no other prime factors",
+    (
+        "src/clusterpass/store/store_url.py",
+        "return Address(unquote(path), 0)",
+        Kind.NUMBER,
+    ): "nobody reads the port of a socket",
+    (
+        "src/clusterpass/sessions/memory/clocks.py",
+        "if -CLOCK_TOLERANCE <= milliseconds / 1000 - agreed <= CLOCK_TOLERANCE:",
+        Kind.BOUNDARY,
+    ): "a time at the very limit is what follows from it, too",
+    (
+        "src/clusterpass/tokens/secret_strength.py",
+        "and secret.find(secret[place : place + length + 1], 0, place + length) >= 0",
+        Kind.BOUNDARY,
+    ): "one byte more is kept of what repeats the beginning; one byte again and again is a row",
+    (
+        "src/clusterpass/sessions/memory/searches.py",
+        "if self._is_under_way and self._steady() < self._began_at + 10 * _AGAIN_AFTER:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
 }
 _OWN_KEYS = {
     "litestar_requests": (
@@ -416,6 +461,8 @@ PACES: dict[str, str] = {
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
     f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
+    "src/clusterpass/tokens/secret_strength.py:LEAST_BITS": "less than what random secrets have",
+    "src/clusterpass/tokens/secret_strength.py:_FEWEST_PAIRS": "how many letters tell of words",
     f"{_COMMIT}:_LARGEST_BATCH": _BOUND,
     f"{_COMMIT}:_BATCH_MILLISECONDS": _BOUND,
     f"{_WINDOW}:_FIRST_WINDOW": _BOUND,

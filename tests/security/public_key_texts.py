@@ -1,5 +1,6 @@
 """Every spelling of a public key that an attacker may pass off as a secret."""
 
+import base64
 import json
 from functools import cache
 
@@ -45,6 +46,10 @@ def public_texts(algorithm: str) -> dict[str, bytes]:
         "PEM after a comment": b"# the public key\n" + pem,
         "PEM with CRLF": pem.replace(b"\n", b"\r\n"),
         "PEM without its armour": b"".join(pem.splitlines()[1:-1]),
+        "PEM without its armour, in lines": b"\r\n".join(pem.splitlines()[1:-1]) + b"\r\n",
+        "SSH without its type": ssh.split()[1],
+        "x5c": base64.b64encode(certificate(algorithm).public_bytes(Encoding.DER)),
+        "DER in base64url": base64.urlsafe_b64encode(der).rstrip(b"="),
         "DER": der,
         "SSH": ssh,
         "SSH with a comment": ssh + b" alice@example",
@@ -74,6 +79,10 @@ CONFUSIONS = [
         "PEM after a comment",
         "PEM with CRLF",
         "PEM without its armour",
+        "PEM without its armour, in lines",
+        "DER in base64url",
+        "SSH without its type",
+        "x5c",
         "DER",
         "SSH",
         "SSH with a comment",

@@ -191,13 +191,26 @@ def test_rsa_modulus_with_a_small_factor(factor: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "distance", [0, 2, 1 << 100, 1 << 510], ids=["equal", "next", "half", "most"]
+    "distance",
+    [0, 2, 1 << 100, 1 << 510, 1 << 517],
+    ids=["equal", "next", "half", "most", "after many steps"],
 )
 def test_rsa_modulus_of_close_primes(distance: int) -> None:
     first = prime_from(secrets.randbits(1024) | 3 << 1022)
     second = first if distance == 0 else prime_from(first + distance)
     message = refused(rsa_public(first * second))
     assert "Fermat" in message
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(3727, 5111), (2197, 5111), (1937, 2197), (2197, 3727)]
+)
+def test_the_square_of_half_the_distance_of_two_primes_has_any_rest(
+    first: int, second: int
+) -> None:
+    """The rests modulo 16 that a square may have are 0, 1, 4 and 9."""
+    modulus = ((3 << 1022) + first) * ((3 << 1022) + second)
+    assert "Fermat" in refused(rsa_public(modulus))
 
 
 def test_rsa_modulus_of_the_faulty_generator() -> None:

@@ -1,8 +1,11 @@
 """The audit trail of one manager: what it notes of flows, and what becomes of its entries."""
 
+import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from clusterpass import (
     StoreUnavailable,
     acting,
 )
+from clusterpass.managers.aio.auditing import AsyncAuditing
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Actor
@@ -27,6 +31,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Rest
 from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.sessions.memory import audit_queue
+from clusterpass.sessions.verbs.audit import AuditFlows
 
 CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate(), audit=AuditPolicy())
 
@@ -287,3 +292,70 @@ def test_who_impersonates_is_the_actor(trail):
         next(flow)
     (entry,) = waiting(trail)
     assert (entry["w"], entry["s"]) == ("root", "alice")
+
+
+def test_an_entry_of_the_application_has_all_that_it_says(trail, stream):
+    flows = AuditFlows(SimpleNamespace(keyspace=Keyspace()), trail)
+    stream.run(
+        flows.note(
+            "door.opened",
+            subject="alice",
+            outcome="refused",
+            reason="it is night",
+            error="no_key",
+            details={"door": 7},
+            sparing=False,
+        )
+    )
+    (entry,) = stream.entries
+    del entry["v"], entry["t"], entry["k"], entry["n"]
+    assert entry == {
+        "a": "door.opened",
+        "o": "refused",
+        "s": "alice",
+        "r": "it is night",
+        "e": "no_key",
+        "d": {"door": 7},
+    }
+
+
+class HangingStore:
+    """Takes nothing in the event loop that runs first."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.hanging: list[Any] = []
+        self.is_well = False
+
+    async def run(self, flow: Any) -> Any:
+        if self.is_well:
+            return self.stream.run(flow)
+        next(flow)
+        self.hanging.append(flow)
+        await asyncio.sleep(60)
+        return None
+
+
+def test_what_one_loop_was_writing_when_it_ended_is_written_in_the_next(trail, stream):
+    store = HangingStore(stream)
+    auditing = AsyncAuditing(store, trail)
+
+    async def until(is_so: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not is_so():
+                await asyncio.sleep(0.001)
+
+    async def first() -> None:
+        trail.login_failed("alice", "wrong_password", None)
+        await until(lambda: store.hanging)
+
+    async def second() -> None:
+        store.is_well = True
+        auditing.resume()
+        await until(lambda: stream.entries)
+        await auditing.close()
+
+    asyncio.run(first())
+    asyncio.run(second())
+    assert [entry["s"] for entry in stream.entries] == ["alice"]
+    assert not trail.queue.is_busy

@@ -1,6 +1,7 @@
 """What each call sends to which keys, for how long it is tried, and how its reply is read."""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from clusterpass.protocol.calls import (
 )
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.protocol.replies import Stored, StoredBan, read_listed, read_stored
+from clusterpass.protocol.script import assemble_script
 from tests import golden
 
 from .sent_calls import ACTIVITY, ID, KEEPING, KEYSPACE, OPERATION, SEEN, SENT, SESSIONS
@@ -132,6 +134,14 @@ def test_a_subject_that_is_not_counted_is_not_looked_up_among_those_online() -> 
     assert subject.settle(KEYSPACE, keeping, "alice").keys == (SESSIONS, ACTIVITY)
 
 
+@pytest.mark.parametrize("follows", [False, True])
+def test_who_follows_a_session_has_its_changes_pushed(follows: bool) -> None:
+    keys = KEYSPACE.keys_of("alice")
+    read = session.read_session(keys, session_id=ID, follows=follows)
+    assert session.verify(KEYSPACE, "alice", session_id=ID, follows=follows).follows is follows
+    assert read.follows is follows
+
+
 def test_what_is_kept_is_packed_member_by_member() -> None:
     packed = KEEPING.pack("élan", OPERATION, b"f" * 8)
     assert packed == (
@@ -162,3 +172,19 @@ def test_the_journal_tells_of_itself() -> None:
 def test_the_answer_about_a_session_without_anything_beside_it() -> None:
     stored = read_stored([*NOTHING[:1], golden.RECORDS[golden.LIVE_1], *NOTHING[2:]])
     assert stored == Stored(NOTHING[0], golden.PARSED[golden.LIVE_1])
+
+
+def test_a_script_has_its_name_where_sha_1_protects_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As under FIPS."""
+    sha1 = hashlib.sha1
+
+    def restricted(text: bytes, *, usedforsecurity: bool = True) -> Any:
+        if usedforsecurity:
+            raise ValueError("disabled for FIPS")
+        return sha1(text, usedforsecurity=False)
+
+    monkeypatch.setattr(hashlib, "sha1", restricted)
+    script = assemble_script(lambda _: "return 1", "one")
+    assert script.sha1 == b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db"

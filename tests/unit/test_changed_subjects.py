@@ -57,6 +57,16 @@ def test_what_does_not_fit_is_dropped_counted_and_logged(
     assert [queue.take(), queue.take(), queue.take()] == ["alice", "bob", None]
 
 
+def test_who_changes_after_a_reading_has_failed_is_read_again(scene: Scene) -> None:
+    queue = scene.queue
+    queue.add("alice")
+    assert queue.take() == "alice"
+    queue.fail("alice", "it is unreadable")
+    assert queue.take() is None
+    queue.add("alice")
+    assert queue.take() == "alice"
+
+
 def test_a_silent_node_is_asked_again_later_and_given_up_at_last(scene: Scene) -> None:
     queue, pauses = scene.queue, []
     queue.add("alice")

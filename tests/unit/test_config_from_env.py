@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clusterpass import Config, ConfigurationError, KeyRing, SessionPolicy
+from clusterpass import AuditPolicy, Config, ConfigurationError, KeyRing, SessionPolicy
 from clusterpass.config import _VARIABLES_OF_THE_SERVICE, SETTINGS
 from clusterpass.service.settings.service import Settings
 
@@ -71,6 +71,14 @@ def test_the_policy() -> None:
         }
     )
     assert config.policy == SessionPolicy(max_sessions=3, max_per_device=1, overflow="refuse")
+
+
+def test_the_audit_trail() -> None:
+    bounds = {"CLUSTERPASS_AUDIT_RETENTION": "7200", "CLUSTERPASS_AUDIT_ENTRIES": "2000"}
+    config = Config.from_env({**LEAST, **bounds, "CLUSTERPASS_AUDIT": "true"})
+    assert config.audit == AuditPolicy(retention=7200, most_entries=2000)
+    assert Config.from_env({**LEAST, **bounds, "CLUSTERPASS_AUDIT": "false"}).audit is None
+    assert Config.from_env({**LEAST, **bounds}).audit is None
 
 
 def test_arguments_override_the_environment() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.encoders import jsonable_encoder
 
-from clusterpass import AccessClaims, Actor, Ban, OnlinePage, Session
+from clusterpass import AccessClaims, Actor, Ban, KeyRing, OnlinePage, Session
 from clusterpass.model.frozen import FrozenDict, frozen
 
 CLAIMS = {"roles": ["editor", {"of": ["a"]}], "scope": "a:b"}
@@ -77,3 +77,9 @@ def test_the_claims_of_a_deep_copy_can_be_changed() -> None:
     claims: Any = copy.deepcopy(SESSION).claims
     claims["roles"].append("admin")
     assert "admin" not in SESSION.claims["roles"]
+
+
+def test_a_key_ring_is_never_copied() -> None:
+    ring = KeyRing.generate()
+    assert copy.copy(ring) is ring
+    assert copy.deepcopy({"keys": ring})["keys"] is ring

@@ -27,6 +27,7 @@ from clusterpass.managers.aio.groups import AsyncOnlineSubjects
 from clusterpass.managers.sync.groups import OnlineSubjects
 from clusterpass.model.clock import steady_seconds
 from clusterpass.model.events import SessionEvent
+from clusterpass.model.old_tokens import OldToken
 from clusterpass.model.statistics import NOTHING_PENDING, ListenerStats, ManagerStats, PendingStats
 from clusterpass.model.values import AccessClaims, Actor, Ended, Session, SessionChange, TokenPair
 from clusterpass.protocol.calls.call_time import NO_TIME
@@ -114,6 +115,7 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
     },
     AuditPolicy: {"retention": 90 * DAY, "most_entries": 1_000_000},
     Actor: {"reason": ""},
+    OldToken: {"is_exchangeable": False, "issuer": ""},
     AccessClaims: {
         "auth_time": None,
         "acr": None,

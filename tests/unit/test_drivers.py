@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
+from clusterpass.store.exchanges.steps import Agree
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.tokens.key_encryption import new_encryption_key
 
@@ -319,3 +321,31 @@ async def test_a_cancelled_call_leaves_its_flow(scene: Any) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended == [True]
+
+
+def test_a_reply_is_not_believed_where_another_thread_asks_about_its_node_for_too_long() -> None:
+    is_asked, go_on = threading.Event(), threading.Event()
+    answers: list[bool] = []
+
+    class Slow(SyncStore):
+        def agree(self, wanted: Agree) -> Any:
+            is_asked.set()
+            go_on.wait(5)
+            yield from ()
+            return True
+
+    store = Slow(parse_store_url("redis+cluster://127.0.0.1:1"))
+
+    def ask(until: float) -> None:
+        answers.append(store._agree(Agree(NOBODY, 0.0, until)))
+
+    asking = threading.Thread(target=ask, args=(time.monotonic() + 5,))
+    asking.start()
+    assert is_asked.wait(5)
+    ask(time.monotonic() + 0.01)
+    assert answers == [False]
+    go_on.set()
+    asking.join(5)
+    ask(time.monotonic() + 5)
+    assert answers == [False, True, True]
+    store.close()

@@ -1,6 +1,7 @@
 """Writes that share a WAIT: each gets its own replies, and the confirmation of its batch."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -287,3 +288,15 @@ async def test_when_the_loop_ends_whatever_waits_is_told_and_nothing_more_is_sen
     outcomes = await asyncio.gather(*(commit.ask(write(b"x"), 1, WAIT) for _ in range(300)))
     assert outcomes == [Fault("connection")] * 300
     assert link.asked == 1
+
+
+async def test_nothing_is_left_of_the_attempts_to_open_a_connection():
+    loop = asyncio.get_running_loop()
+    commit = commit_to(Address("127.0.0.1", 1))
+    for _ in range(3):
+        assert await commit.ask(write(b"x"), 1, WAIT) == Fault("connection")
+    await asyncio.sleep(0)
+    gc.collect()
+    tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task)]
+    assert [each for each in tasks if each.get_loop() is loop and each.done()] == []
+    commit.close("closed")

@@ -37,6 +37,12 @@ def test_times_that_are_none(name: str, value: Any) -> None:
         TokenVerifier.from_jwks_url("https://auth.example/", **OPTIONS, **{name: value})
 
 
+@pytest.mark.parametrize("seconds", [0.001, 3600])
+def test_the_shortest_and_the_longest_times(seconds: float) -> None:
+    times = {"timeout": seconds, "interval": seconds}
+    assert TokenVerifier.from_jwks_url("https://auth.example/", **OPTIONS, **times)
+
+
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
     with pytest.raises(ConfigurationError, match=r"clusterpass\[jwks\]"):

@@ -261,6 +261,16 @@ def test_a_compressed_set_is_read_and_a_bomb_is_not_unpacked(
     assert "larger than" in caplog.text
 
 
+@pytest.mark.parametrize("is_longer", [False, True])
+def test_a_set_may_have_half_a_megabyte(verify: Any, issuer: JwksIssuer, is_longer: bool) -> None:
+    issuer.body = issuer.answer().ljust(512 * 1024 + is_longer)
+    if is_longer:
+        with pytest.raises(KeysUnavailable):
+            verify(issuer.token())
+    else:
+        assert verify(issuer.token()).subject == "alice"
+
+
 def test_the_first_verifies_share_one_request(face: Any, verifier: Any, issuer: JwksIssuer) -> None:
     issuer.may_answer.clear()
     begun = face.begin(verifier, [issuer.token()] * 8)

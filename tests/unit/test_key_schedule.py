@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusterpass.model.errors import StoreFailed, StoreUnavailable
+from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnavailable
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.managed_keys import KeySchedule, ManagedKeys, StoredKey
 
@@ -21,6 +21,23 @@ def key(kid: str, signs_from: int, **more: Any) -> StoredKey:
 
 def schedule(*keys: StoredKey, now: float = NOW) -> KeySchedule:
     return KeySchedule(keys, now, LIFE)
+
+
+@pytest.mark.parametrize(
+    ("rotate_after", "publish_before", "words"),
+    [
+        (3599, 60, "rotate_after must be at least 3600"),
+        (3600, 59, "publish_before must be at least 60"),
+        (3600, 3600, "publish_before must be shorter"),
+    ],
+)
+def test_a_key_is_published_before_it_signs(
+    rotate_after: int, publish_before: int, words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        ManagedKeys(rotate_after=rotate_after, publish_before=publish_before)
+    assert ManagedKeys(rotate_after=3600, publish_before=3599)
+    assert ManagedKeys(rotate_after=3600, publish_before=60)
 
 
 def test_states_follow_each_other():

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import math
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -170,6 +171,28 @@ def test_a_verb_passes_the_defaults_on_that_it_documents(
         assert outcome[1].taken == required | defaults
 
 
+def test_an_entry_of_the_audit_trail_has_what_its_verb_was_given(manager: Any) -> None:
+    noted: list[tuple[str, dict[str, Any]]] = []
+
+    def around(action: str, flow: Any, **about: Any) -> Any:
+        noted.append((action, about))
+        return flow
+
+    manager._running.trail = SimpleNamespace(around=around)
+    for verb, flow in VERBS:
+        record(manager, flow)
+        call = member(manager, verb)
+        given = {name: f"given as {name}" for name in inspect.signature(call).parameters}
+        before = len(noted)
+        ran(call(**given))
+        for _, about in noted[before:]:
+            wanted = {"subject", "session_id", "reason"} & given.keys()
+            assert {name: about.get(name) for name in wanted} == {
+                name: given[name] for name in wanted
+            }, verb
+    assert {"revoke", "revoke_all", "ban", "impersonate", "logout"} <= {each for each, _ in noted}
+
+
 def test_every_verb_that_runs_a_flow_is_listed() -> None:
     named = {verb for verb, _ in VERBS} | {
         "login",
@@ -199,6 +222,15 @@ def test_a_check_of_a_ban_is_asked_with_its_scope_and_level(manager: Any) -> Non
     assert asked == [("alice", "comments", 7), ("alice", "", 1)]
 
 
+def test_a_rotated_refresh_secret_leaves_the_others_unless_that_is_asked_for(manager: Any) -> None:
+    asked: list[bool] = []
+    secrets = manager._flows.context.secrets
+    secrets.rotate = lambda *, retires_others: asked.append(retires_others)
+    ran(manager.keys.rotate_refresh_secret())
+    ran(manager.keys.rotate_refresh_secret(retire_others=True))
+    assert asked == [False, True]
+
+
 def test_login_passes_its_options_on(manager: Any) -> None:
     record(manager, "login.login")
     answer, made = ran(manager.login("alice", device="phone", generation=3))
@@ -221,6 +253,30 @@ def test_a_grace_that_is_not_longer_than_the_deadline_is_refused(kind: Any, stor
         kind(slow, CONFIG)
     slow.deadline = 29.9
     kind(slow, CONFIG)
+
+
+def test_what_is_remembered_is_changed_by_one_thread_at_a_time(
+    manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = manager._flows.memory.near
+    has_begun, go_on, steps = threading.Event(), threading.Event(), []
+
+    def slowly(key: bytes) -> None:
+        steps.append(f"{key!r} begins")
+        has_begun.set()
+        go_on.wait(5)
+        steps.append(f"{key!r} ends")
+
+    monkeypatch.setattr(type(near.followers), "changed", lambda _, key: slowly(key))
+    one, other = (threading.Thread(target=near.changed, args=(key,)) for key in (b"a", b"b"))
+    one.start()
+    has_begun.wait(5)
+    other.start()
+    other.join(0.05)
+    go_on.set()
+    one.join(5)
+    other.join(5)
+    assert steps == ["b'a' begins", "b'a' ends", "b'b' begins", "b'b' ends"]
 
 
 def test_what_stats_add(manager: Any) -> None:
@@ -377,6 +433,17 @@ def test_verify_asks_the_store_with_all_that_it_was_given(manager: Any) -> None:
     }
     answer, made = ran(manager.verify(**given))
     assert (answer, made.taken) == ("answer", {**given, "is_late": False})
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_plain_verify_waits_out_an_outage_as_long_as_it_was_told(
+    manager: Any, shares: bool
+) -> None:
+    record(manager, "verify.verify")
+    manager._shares_loads = shares
+    answer, made = ran(manager.verify("token", outage_grace=5.0))
+    assert answer == "answer"
+    assert (made.taken["access_token"], made.taken["outage_grace"]) == ("token", 5.0)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class Copies:
         self.held: dict[bytes, dict[bytes, bytes]] = {name: {} for name in NAMES}
         self.away: set[bytes] = set()
         self.calls = 0
+        self.pruned = 0
 
     def run(self, flow: Generator[Any, Any, Any]) -> Any:
         try:
@@ -54,6 +55,7 @@ class Copies:
             return True
         values = self.held[call.keys[0]]
         if call.script.name == "prune_secrets":
+            self.pruned += 1
             return self._pruned(values, *call.arguments[1:])
         if call.script.name == "add_secrets":
             when, _, *pairs = call.arguments
@@ -318,3 +320,38 @@ def test_keys_that_verify_no_more_are_removed_after_a_month(time: Time, copies: 
         counts.add(len(keys))
         assert (first in keys) == (day < 40), day
     assert max(counts) <= 6
+
+
+def test_a_copy_in_which_somebody_keeps_what_was_removed_is_pruned_once(
+    time: Time, copies: Copies
+) -> None:
+    """A process of the release before puts it back with each look; this one asks no more then."""
+    one = flows(time, OLD, keys=KeyRing.in_store(ManagedKeys(rotate_after=10 * DAY)))
+    copies.run(one.context.secrets.tokens())
+    (first,) = [name for name in copies.held[NAMES[0]] if name.startswith(b"k:")]
+    kept = copies.held[NAMES[0]][first]
+    for _ in range(45):
+        time.seconds += DAY
+        copies.run(one.context.secrets.tokens())
+    assert all(first not in copies.held[name] for name in NAMES)
+    asked = copies.pruned
+    for _ in range(4):
+        copies.held[NAMES[0]][first] = copies.held[NAMES[1]][first] = kept
+        time.seconds += 2
+        copies.run(one.context.secrets.tokens())
+    assert copies.pruned == asked
+
+
+def test_a_key_that_is_revoked_is_so_in_every_copy(time: Time, copies: Copies) -> None:
+    one = flows(time, OLD, keys=KeyRing.in_store(ManagedKeys()))
+    copies.run(one.context.secrets.tokens())
+    (signs,) = copies.run(one.context.signing.list())
+    shown = copies.run(one.context.signing.revoke(signs.kid))
+    assert {each.kid: each.state for each in shown}.pop(signs.kid) == "revoked"
+    name = f"k:{signs.kid}".encode()
+    revoked = [json.loads(copies.held[each][name])["revoked"] for each in NAMES]
+    assert revoked == [time.seconds] * 3
+    fresh = flows(time, OLD, keys=KeyRing.in_store(ManagedKeys()))
+    states = {each.kid: each.state for each in copies.run(fresh.context.signing.list())}
+    assert states.pop(signs.kid) == "revoked"
+    assert list(states.values()) == ["active"]

@@ -233,3 +233,23 @@ async def test_requests_of_one_turn_leave_together_in_order():
         await asyncio.gather(*asked)
         assert [one[1] for one in node.requests] == [str(number).encode() for number in range(100)]
         connection.end()
+
+
+async def test_a_connection_idles_while_nothing_is_asked_or_heard():
+    may_answer = asyncio.Event()
+
+    async def wait(asked, writer):
+        await may_answer.wait()
+        await echo(asked, writer)
+
+    async with fake_node(wait) as (_, address):
+        connection = await connect(address)
+        now = asyncio.get_running_loop().time
+        asking = connection.ask(request(b"x"), 1)
+        assert not connection.has_idled(now()), "an answer is due"
+        began = now()
+        may_answer.set()
+        await asking
+        assert not connection.has_idled(began), "something was heard since"
+        assert connection.has_idled(now())
+        connection.end()

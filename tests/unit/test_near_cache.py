@@ -475,3 +475,30 @@ def test_a_load_that_began_before_a_key_was_removed_is_not_kept(scene, way):
     later.era = scene.cache.era
     scene.keep(later)
     assert scene.cache.find("token") is later.session
+
+
+def test_a_token_whose_load_is_over_makes_room_for_others(scene):
+    small = Scene(entries=1)
+    first, second = small.entry("first"), small.entry("second")
+    loading = small.cache.begin(first.key, first.token)
+    small.cache.keep(first, small.loaded(), loading, NODE)
+    small.keep(second)
+    assert small.cache.find("first") is not None, "it is being loaded"
+    small.cache.end(loading)
+    small.keep(small.entry("third"))
+    assert small.cache.find("first") is None
+
+
+def test_a_forked_child_waits_for_no_load_of_its_parent():
+    small = Scene(entries=1)
+    first, second = small.entry("first"), small.entry("second")
+    small.cache.begin(first.key, first.token)
+    small.cache.begin_anew()
+    small.cache.set_primaries(frozenset({NODE}))
+    small.cache.connected(NODE)
+    small.beat()
+    small.beat()
+    small.keep(first)
+    small.keep(second)
+    assert small.cache.find("first") is None
+    assert small.cache.find("second") is not None

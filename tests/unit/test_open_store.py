@@ -1,13 +1,22 @@
 """What a URL opens: a store as it is, or a cluster of this machine and then its store."""
 
 import os
+import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clusterpass import ConfigurationError, embedded
+from clusterpass import (
+    AsyncSessionManager,
+    Config,
+    ConfigurationError,
+    KeyRing,
+    SessionManager,
+    embedded,
+)
 from clusterpass.managers import development, open_store as opening
 from clusterpass.managers.open_store import open_store
 from clusterpass.store.location import StoreLocation
@@ -41,6 +50,10 @@ class Cluster:
 
 class Shared(Cluster):
     """The same, shared."""
+
+
+class Opened(Exception):
+    """With what a store was to be opened."""
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +131,15 @@ def test_the_lock_of_a_throwaway_cluster_is_given_back(monkeypatch: pytest.Monke
         os.fstat(locks[1])
 
 
+def test_a_command_line_may_have_any_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "pytest")  # where it runs, nothing is claimed
+    monkeypatch.setattr(sys, "argv", ["serve", "caf\udce9"])
+    lock = development.claim_throwaway()
+    assert lock is not None
+    os.close(lock)
+
+
 def test_a_configuration_for_development_warns_once() -> None:
     with pytest.warns(UserWarning, match="No Config was given: the issuer is http://localhost"):
         config = development.development_config("embedded://")
@@ -145,3 +167,18 @@ def test_the_keys_of_a_folder_stay_and_are_for_their_owner_alone(tmp_path: Path)
 def test_only_the_embedded_cluster_needs_no_configuration(url: str) -> None:
     with pytest.raises(ConfigurationError, match="a manager needs a Config"):
         development.development_config(url)
+
+
+@pytest.mark.parametrize("kind", [SessionManager, AsyncSessionManager])
+def test_a_manager_hands_on_how_its_nodes_are_reached(
+    monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    def opened(*positional: Any, **named: Any) -> None:
+        raise Opened(positional, named)
+
+    monkeypatch.setattr(f"{kind.__module__}.open_store", opened)
+    config = Config(issuer="https://auth.example", keys=KeyRing.generate())
+    with pytest.raises(Opened) as caught:
+        kind.from_url(STARTED, config, credentials=str, address_remap=repr)
+    (url, _), named = caught.value.args
+    assert (url, named) == (STARTED, {"credentials": str, "address_remap": repr})

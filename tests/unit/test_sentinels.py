@@ -191,6 +191,10 @@ def test_what_has_happened_is_told():
     assert (fault.kind, fault.cause, fault.node) == ("connection", "refused", str(A))
     assert inquire({A: Sentinel("a", others=0)}, sentinels)[0].primary == OLD
     assert sentinels.blame("doubted").cause is None
+    refusal = ConnectionRefusedError()
+    sentinels.failed(Fault("connection", cause="refused", error=refusal), OLD)
+    fault = sentinels.blame("connection")
+    assert (fault.cause, fault.error, fault.node) == ("refused", refusal, str(OLD))
 
 
 def test_an_unknown_service():

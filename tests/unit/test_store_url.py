@@ -5,13 +5,14 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given, strategies as st
 
-from clusterpass.model.errors import ConfigurationError
+from clusterpass.model.errors import ConfigurationError, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.store.address import Address, SentinelAddress
+from clusterpass.store.address import Address, SentinelAddress, reached_through
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.patience import Patience
 from clusterpass.store.store_url import parse_store_url, redact_store_url
+from tests.field.certificates import Authority
 
 SECRET = "s3cr3t"
 
@@ -442,3 +443,25 @@ def test_no_secret_of_an_option_is_shown(tmp_path):
     assert SECRET not in f"{location!r} {redact_store_url(url)}"
     assert not parse_store_url("redis://h").has_password
     assert parse_store_url("redis://u@h?password_file=/x").has_password
+
+
+@pytest.mark.parametrize(
+    ("passphrase", "words"),
+    [("", "key_file of the store URL is encrypted"), ("wrong", "does not open key_file")],
+)
+def test_a_key_that_does_not_open_is_told_of(tmp_path, passphrase, words):
+    pair = Authority("ca").issue("app", passphrase=SECRET)
+    for name, text in zip(("cert_file", "key_file"), pair, strict=True):
+        (tmp_path / name).write_bytes(text)
+    url = f"rediss://h?cert_file={tmp_path}/cert_file&key_file={tmp_path}/key_file"
+    with pytest.raises(ConfigurationError, match=words):
+        parse_store_url(f"{url}&key_password={passphrase}" if passphrase else url).check_files()
+    parse_store_url(f"{url}&key_password={SECRET}").check_files()
+
+
+@pytest.mark.parametrize("told", [("", 7), (b"h", 7), ("h", "7"), ("h", 0), ("h", 65_536), None])
+def test_a_remap_that_returns_no_address_is_told_of(told):
+    node = Address("10.0.0.1", 7)
+    assert reached_through(node, {}, lambda _: ("h", 65_535)) == Address("h", 65_535)
+    with pytest.raises(StoreFailed, match=r"address_remap for 10\.0\.0\.1:7"):
+        reached_through(node, {}, lambda _: told)

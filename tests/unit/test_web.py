@@ -30,6 +30,7 @@ from clusterpass import (
 )
 from clusterpass.model.bans import Ban
 from clusterpass.model.values import Actor, TokenPair
+from clusterpass.web.caching import varying
 from clusterpass.web.challenges import challenge
 from clusterpass.web.cookies import Cookie, session_cookies
 from clusterpass.web.csrf import require_same_origin
@@ -227,6 +228,19 @@ def test_cookies(secure: bool, prefix: str) -> None:
         assert cookie.name == f"{prefix}clusterpass-{name}"
         assert (cookie.secure, cookie.http_only, cookie.path) == (secure, True, "/")
         assert cookie.same_site == "lax"
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ([], "Cookie, Authorization"),
+        (["Accept-Encoding, cookie"], "Accept-Encoding, cookie, Authorization"),
+        (["Accept ,, Origin", "AUTHORIZATION"], "Accept, Origin, AUTHORIZATION, Cookie"),
+        (["Accept, *"], "*"),
+    ],
+)
+def test_caches_are_told_once_what_a_session_is_found_by(sent: list[str], told: str) -> None:
+    assert varying(sent) == told
 
 
 def test_cookies_of_a_site_under_a_path() -> None:

@@ -540,3 +540,17 @@ def test_a_requirement_that_is_none_is_refused_when_the_route_is_made(needs: Any
 def test_a_level_that_there_is_not_is_no_fault_of_the_client() -> None:
     with pytest.raises(ConfigurationError, match="'9', which is none of 1, 2, 3"):
         next(GATE.admit(Visit(FakeRequest()), Needs(level="9")))
+
+
+@pytest.mark.parametrize(
+    ("needs", "is_enough"),
+    [
+        (Needs(), True),
+        (Needs(scopes=("posts",), not_banned="posts"), True),
+        (Needs(strict=True), False),
+        (Needs(level="2"), False),
+        (Needs(max_auth_age=0), False),
+    ],
+)
+def test_what_is_remembered_is_enough_for_some_routes(needs: Needs, is_enough: bool) -> None:
+    assert needs.can_be_recalled is is_enough

@@ -8,6 +8,7 @@ exceeds by far; a text that somebody has thought of falls short.
 import base64
 import math
 import re
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
@@ -19,6 +20,8 @@ from clusterpass.model.errors import KeyRejected
 _SMALLEST_SECRET_BYTES: Final = 32
 _SMALLEST_SECRET_VARIETY: Final = 12
 _PUBLIC_KEY_TEXT: Final = re.compile(rb"-----? ?BEGIN |ssh-(rsa|dss|ed25519) |ecdsa-sha2-")
+_SSH: Final = re.compile(rb"\0\0\0.(ssh-|ecdsa-sha2-)", re.DOTALL)
+_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 LEAST_BITS: Final = 100
 """The fewest bits that a secret has to have by this estimate. 16 random bytes in hex have 128."""
 # A chance repetition in a random secret of hex digits costs it less than the difference.
@@ -78,10 +81,19 @@ def _is_public_key_text(secret: bytes) -> bool:
     if _PUBLIC_KEY_TEXT.search(secret) or b'"kty"' in secret:
         return True
     try:
-        load_der_public_key(base64.b64decode(secret, validate=True))
-    except (ValueError, UnsupportedAlgorithm):
+        # Line breaks, the alphabet of URLs, and padding that is missing leave the same key.
+        decoded = base64.b64decode(secret.translate(_FROM_URL_SAFE) + b"==")
+    except ValueError:
         return False
-    return True
+    if _SSH.match(decoded):
+        return True
+    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415 - for secrets alone
+
+    for load in (load_der_public_key, load_der_x509_certificate):
+        with suppress(ValueError, UnsupportedAlgorithm):
+            load(decoded)
+            return True
+    return False
 
 
 def secret_fault(secret: bytes) -> str | None:

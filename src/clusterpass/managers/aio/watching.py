@@ -43,7 +43,6 @@ class AsyncWatching:
         """
         if not isinstance(session, Session):
             raise InvalidInput("session must be a Session, as verify or get returns it")
-        self._flows.get.check(session.subject, session.session_id)
         return AsyncSessionWatch(self._running, self._flows, self._worker, session)
 
     async def _work(self) -> None:

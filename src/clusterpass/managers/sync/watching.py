@@ -44,7 +44,6 @@ class Watching:
         """
         if not isinstance(session, Session):
             raise InvalidInput("session must be a Session, as verify or get returns it")
-        self._flows.get.check(session.subject, session.session_id)
         return SessionWatch(self._running, self._flows, self._worker, session)
 
     def _work(self) -> None:
