@@ -408,6 +408,37 @@ def test_a_history(terminal: Terminal) -> None:
     assert (first["kind"], first["at"], first["count"]) == ("login", AT, 1)
 
 
+@pytest.mark.parametrize(
+    ("is_known", "ended", "is_noted"),
+    [
+        (False, Ended(0, durable=True), True),
+        (False, Ended(1, durable=True), False),
+        (False, Ended(0, durable=True, journaled=True), False),
+        (True, Ended(0, durable=True), False),
+        (None, Ended(0, durable=True), False),
+    ],
+)
+def test_a_ban_of_nobody_who_is_known_is_noted(
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    is_known: bool | None,
+    ended: Ended,
+    is_noted: bool,
+) -> None:
+    @contextmanager
+    def about(_: Path | None, name: str) -> Iterator[Any]:
+        yield Manager(terminal.answers, terminal.asked), Named(name, lambda: is_known)
+
+    monkeypatch.setattr(bans, "open_about", about)
+    terminal.answers["bans.add"] = ended
+    said = terminal.run("bans", "add", "a\nb")
+    assert said.exit_code == 0
+    assert ("note: the directory has no user a\\nb" in said.stderr) is is_noted
+    assert (said.stderr == "") is not is_noted
+    told = json.loads(terminal.says("bans", "add", "alice", "--json"))
+    assert told["known"] is (None if ended.journaled else is_known)
+
+
 def test_bans_in_a_table_and_as_json(terminal: Terminal) -> None:
     terminal.answers["bans.list"] = (BAN, FOREVER)
     lines = terminal.says("bans", "list", "alice").splitlines()
