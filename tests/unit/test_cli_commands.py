@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import clusterpass
-from clusterpass import SubjectBanned, User
+from clusterpass import OneTimeLink, SubjectBanned, User
 from clusterpass.cli import COMMANDS, bans, claims, sessions, users
 from clusterpass.cli.group import make_group
 from clusterpass.cli.session_output import TABLE_HEAD
@@ -528,3 +528,25 @@ def test_the_root_lists_every_command_and_says_its_version(terminal: Terminal) -
         assert line[:40] in shown
         assert terminal.says(name, "--help")
     assert terminal.says("--version") == "clusterpass, version 1\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "verb", "seconds"),
+    [("reset-link", "make_link", 3600), ("invite", "invite", 259_200)],
+)
+def test_a_link_alone_is_on_standard_output(
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    verb: str,
+    seconds: int,
+) -> None:
+    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://auth.example")
+    terminal.answers[verb] = OneTimeLink("al ice", "cpl_x", AT)
+    link = "https://auth.example/page/link?token=cpl_x"
+    made = terminal.run("users", command, "al ice")
+    assert (made.exit_code, made.stdout) == (0, f"{link}\n")
+    assert made.stderr == f"for al ice, once, until {SHOWN}\n"
+    assert terminal.asked[-1] == (verb, ("al ice",), {"for_seconds": seconds})
+    told = {"name": "al ice", "link": link, "sent_to": None, "expires_at": AT}
+    assert json.loads(terminal.says("users", command, "al ice", "--json")) == told

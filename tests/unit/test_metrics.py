@@ -18,6 +18,7 @@ from clusterpass import (
     TokenMalformed,
 )
 from clusterpass.metrics import collector
+from clusterpass.metrics.collecting import exported as merged
 from clusterpass.metrics.families import FAMILIES, Family, Sample
 from clusterpass.metrics.samples import samples_of
 from clusterpass.model.counters import BOUNDS, Counters, Durations
@@ -139,6 +140,24 @@ def test_several_managers_are_one(sessions: SessionManager) -> None:
     assert number(metrics, f"{name}_bucket", le="0.25", **script) == 2
     info = metrics["clusterpass_info"].samples
     assert [sample.value for sample in info] == [1]
+
+
+OF_SEVERAL = {
+    "clusterpass_pending_oldest_seconds": 5,
+    "clusterpass_store_node_up": 2,
+    "clusterpass_node_beat_age_seconds": 2,
+    "clusterpass_info": 5,
+}
+"""What 2 of one manager and 5 of another are together, where that is not their sum."""
+
+
+@pytest.mark.parametrize(
+    "family", [each for each in FAMILIES if each.kind == "gauge"], ids=lambda family: family.name
+)
+def test_a_gauge_of_several_managers(family: Family) -> None:
+    labels = tuple("x" for _ in family.labels)
+    (made,) = merged(Sample(family, labels, value) for value in (2, 5))
+    assert [sample.value for sample in made.samples] == [OF_SEVERAL.get(family.name, 7)]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
