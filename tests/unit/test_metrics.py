@@ -142,6 +142,49 @@ def test_several_managers_are_one(sessions: SessionManager) -> None:
     assert [sample.value for sample in info] == [1]
 
 
+LABELS: dict[str, tuple[str, ...]] = {
+    "audit_entries_total": ("outcome",),
+    "audit_waiting": (),
+    "cache_bytes": (),
+    "cache_entries": (),
+    "cache_evictions_total": (),
+    "cache_hits_total": (),
+    "cache_invalidations_total": (),
+    "cache_misses_total": (),
+    "endings_total": ("outcome",),
+    "events_total": ("kind",),
+    "hashing_duration_seconds": (),
+    "hashing_refused_total": (),
+    "hashing_running": (),
+    "hashing_wait_seconds": (),
+    "hashing_waiting": (),
+    "http_request_duration_seconds": ("route", "status"),
+    "http_requests_total": ("route", "method", "status"),
+    "info": ("version", "verification", "durability"),
+    "listener_losses_total": ("cause",),
+    "login_throttled_total": ("limit",),
+    "node_beat_age_seconds": ("node",),
+    "node_leases": ("node",),
+    "node_push_connections": ("node",),
+    "pending_oldest_seconds": (),
+    "pending_revocations": ("state",),
+    "processes": (),
+    "retried_revocations_total": ("outcome",),
+    "revocation_sight_seconds": (),
+    "rollbacks_total": (),
+    "store_call_duration_seconds": ("script",),
+    "store_errors_total": ("cause",),
+    "store_node_call_duration_seconds": ("node",),
+    "store_node_up": ("node",),
+    "verifies_total": ("result", "source"),
+}
+
+
+def test_what_alerts_and_dashboards_of_operators_name() -> None:
+    found = {family.name.removeprefix("clusterpass_"): family.labels for family in FAMILIES}
+    assert found == LABELS
+
+
 OF_SEVERAL = {
     "clusterpass_pending_oldest_seconds": 5,
     "clusterpass_store_node_up": 2,
