@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from clusterpass.metrics.families import FAMILIES, Family, Sample
 from clusterpass.metrics.samples import samples_of
 from clusterpass.model.counters import BOUNDS, Counters, Durations
 from clusterpass.model.events import SessionEvent
+from clusterpass.model.statistics import NodeStats
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.monitoring.worker_values import worker_values
 
@@ -183,6 +185,71 @@ LABELS: dict[str, tuple[str, ...]] = {
 def test_what_alerts_and_dashboards_of_operators_name() -> None:
     found = {family.name.removeprefix("clusterpass_"): family.labels for family in FAMILIES}
     assert found == LABELS
+
+
+def test_each_number_has_the_label_that_says_what_it_is(
+    sessions: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats, counters = sessions.stats(), sessions.counters
+    assert stats.audit is not None
+    pending = {"waiting": 1, "journaled": 2, "confirmed": 3, "refused": 4, "rejected": 5}
+    heard = {"dropped": 11, "unread": 12, "overrun": 13, "gaps": 14}
+    cache = {"hits": 21, "misses": 22, "evictions": 23, "invalidations": 24, "entries": 25}
+    node = NodeStats(
+        address="10.0.0.1:7000",
+        is_connected=True,
+        has_lease=False,
+        lease_seconds=0.25,
+        beat_age=0.5,
+        epoch=7,
+        is_outdated=False,
+    )
+    changed = replace(
+        stats,
+        pending=replace(stats.pending, **pending, oldest_seconds=6.5),
+        listeners=replace(stats.listeners, **heard),
+        audit=replace(stats.audit, written=31, logged=32, failed=33, waiting=34),
+        cache=replace(stats.cache, **cache, bytes=26),
+        nodes=(node,),
+        grace_accepted=41,
+        rollbacks=42,
+    )
+    monkeypatch.setattr(sessions, "stats", lambda: changed)
+    counters.endings.update(confirmed=51, journaled=52, pending=53)
+    counters.throttled.update(account=61, address=62, network=63, total=64, known=65)
+    found = {
+        (sample.family.name.removeprefix("clusterpass_"), sample.labels): sample.value
+        for sample in samples_of(sessions)
+        if not isinstance(sample.value, Durations)
+    }
+    of_one = [key for key in found if len(key[1]) == 1]
+    for name, labels in (
+        ("pending_revocations", {"waiting": 1, "journaled": 2}),
+        ("retried_revocations_total", {"settled": 3, "refused": 4, "rejected": 5}),
+        ("listener_losses_total", {"dropped": 11, "unread": 12, "overrun": 13, "gap": 14}),
+        ("audit_entries_total", {"written": 31, "logged": 32, "failed": 33}),
+        ("endings_total", {"confirmed": 51, "journaled": 52, "pending": 53}),
+        ("login_throttled_total", dict(counters.throttled)),
+    ):
+        told = {label: found[each, (label,)] for each, (label, *_) in of_one if each == name}
+        assert told == labels, name
+    plain = {name: value for (name, labels), value in found.items() if labels == ()}
+    assert {name: plain[name] for name in plain if name.startswith("cache_")} == {
+        "cache_hits_total": 21,
+        "cache_misses_total": 22,
+        "cache_evictions_total": 23,
+        "cache_invalidations_total": 24,
+        "cache_entries": 25,
+        "cache_bytes": 26,
+    }
+    assert (plain["pending_oldest_seconds"], plain["rollbacks_total"]) == (6.5, 42)
+    assert plain["audit_waiting"] == 34
+    assert found["verifies_total", ("ok", "memory")] == 21
+    assert found["verifies_total", ("ok", "grace")] == 41
+    of_node = ("10.0.0.1:7000",)
+    assert found["node_push_connections", of_node] == 1
+    assert found["node_leases", of_node] == 0
+    assert found["node_beat_age_seconds", of_node] == 0.5
 
 
 OF_SEVERAL = {
