@@ -92,6 +92,7 @@ LAYERS: dict[str, Layer] = {
         ),
         (
             "tests/unit/test_cli_commands.py",
+            "tests/unit/test_cli_conventions.py",
             "tests/unit/test_cli_main.py",
             "tests/unit/test_cli_output.py",
             "tests/unit/test_cli_serve.py",
