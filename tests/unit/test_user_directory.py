@@ -328,6 +328,12 @@ def test_an_asynchronous_block_closes_its_directory() -> None:
     Loop().run(run())
 
 
+def test_hashing_is_counted_with_the_manager_s_other_numbers(face: Any) -> None:
+    sessions = face.sessions(Scene())
+    face.run(face.directory(sessions, hasher=LIGHT).add("alice", PASSWORD))
+    assert sum(sessions.counters.hashing.worked.counts) == 1
+
+
 @pytest.mark.parametrize("options", [{"hash_concurrency": 65}, {"most_waiting": 10_001}])
 def test_the_limits_of_hashing_are_passed_on(face: Any, options: dict[str, int]) -> None:
     more = {"hash_concurrency": 1} | options
