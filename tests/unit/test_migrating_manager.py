@@ -22,9 +22,11 @@ from clusterpass import (
 from clusterpass.migrate import (
     AsyncMigratingSessionManager,
     MigratingSessionManager,
+    MigrationReport,
     OldUser,
     pyjwt,
 )
+from clusterpass.protocol.calls.old_tokens import OldTokensCounted
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer
 
@@ -319,6 +321,35 @@ def test_a_manager_that_has_seen_no_old_token_tells_of_none(face: Face) -> None:
     assert face.counted() == (0, 0, 0)
     (told,) = face.taken("old_tokens.count")
     assert (told["last_seen_at"], told["last_issued_at"]) == (0, 0)
+
+
+@pytest.mark.parametrize(("last_issued_at", "ends_at"), [(0, 560), (400, 560), (700, 760)])
+def test_the_store_says_what_became_of_the_tokens_of_each_issuer(
+    face: Face, last_issued_at: int, ends_at: int
+) -> None:
+    counted = OldTokensCounted(
+        issuer="authx",
+        began_at=500,
+        accepted=1,
+        exchanged=2,
+        refused=3,
+        last_seen_at=800,
+        last_issued_at=last_issued_at,
+        lifetime=60,
+    )
+    face.store.answers["old_tokens.counted"] = [counted]
+    assert face.call("migration_reports") == [
+        MigrationReport(
+            issuer="authx",
+            accepted=1,
+            exchanged=2,
+            refused=3,
+            last_seen_at=800,
+            last_issued_at=last_issued_at,
+            lifetime=60,
+            ends_at=ends_at,
+        )
+    ]
 
 
 def test_counts_are_told_now_and_then_and_at_the_end(face: Face) -> None:
