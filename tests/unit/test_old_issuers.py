@@ -259,3 +259,13 @@ def test_the_signature_is_no_part_of_what_a_token_is() -> None:
     assert digest("opaque") != digest("other")
     assert digest("opaque.1") != digest("opaque.2")
     assert digest("a.b.c.d") != digest("a.b.c.e")
+
+
+def test_an_issuer_of_which_only_the_least_is_said() -> None:
+    issuer = OldIssuer("own", SECRET, lifetime=60)
+    found = read(signed(), issuer)
+    assert found is not None
+    assert (found.subject, found.kind, found.issuer) == ("7", "access", "own")
+    assert found.is_exchangeable
+    assert read(signed(aud="shop"), issuer) is None
+    assert read(jwt.encode(MEMBERS, SECRET * 2, algorithm="HS512"), issuer) is None
