@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from clusterpass import StoreUnavailable
+from clusterpass.doctor import judge
 from clusterpass.doctor.see_secrets import see_secrets
-from clusterpass.doctor.stored_secrets import SecretSettings, describe_secrets
+from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot
+from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret, describe_secrets
 from clusterpass.protocol.calls.secrets import COPIES
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory.known_keys import KIND
+from clusterpass.store.address import Address
+from clusterpass.tokens.key_encryption import new_encryption_key
 
 KEYSPACE, SETTINGS = Keyspace("app"), SecretSettings(token_seconds=900)
 HELD = {f"{KIND}kid": b"not readable"}
@@ -58,3 +62,18 @@ def test_where_no_copy_can_be_read() -> None:
     with pytest.raises(StoreUnavailable):
         see_secrets(store, SETTINGS)
     assert len(store.asked) == COPIES
+
+
+def test_what_cannot_be_judged_without_the_settings_of_the_service_is_said() -> None:
+    closed = StoredSecret(name="x", is_key=False, why_closed="no key")
+    node = NodeSnapshot(address=Address("10.0.0.1", 7000), secrets=(closed,))
+
+    def told(**settings: Any) -> list[str]:
+        given = SecretSettings(token_seconds=900, **settings)
+        seen = Snapshot(nodes=(node,), secret_settings=given, taken_at=0.0)
+        return [finding.severity for finding in judge(seen, only=["secrets"]).findings]
+
+    assert told(is_of_service=False) == ["unseen"]
+    assert told(is_of_service=True) == ["problem"]
+    assert told(is_of_service=True, has_refresh_secrets=True) == ["warning"]
+    assert told(is_of_service=False, key_encryption_keys=(new_encryption_key(),)) == ["problem"]

@@ -357,8 +357,7 @@ async def test_a_device_is_known_by_a_cookie_or_by_a_header_as_the_application_s
     base = AsyncBase(own)
     throttle = SimpleNamespace(admit=counted, forget=counted)
     monkeypatch.setattr(base, "_throttle", lambda: throttle)
-    sent = {"Sec-Fetch-Site": "same-origin"} if to_browser else {}
-    visit = Visit(FakeRequest("POST", headers=sent))
+    visit = Visit(FakeRequest("POST", headers={"Sec-Fetch-Site": "same-origin"}))
     await base._count_attempt(visit, "alice")
     assert visit.headers == []
     await base._log_in(visit, "alice", {"to_browser": to_browser})

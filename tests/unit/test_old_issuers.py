@@ -269,3 +269,14 @@ def test_an_issuer_of_which_only_the_least_is_said() -> None:
     assert found.is_exchangeable
     assert read(signed(aud="shop"), issuer) is None
     assert read(jwt.encode(MEMBERS, SECRET * 2, algorithm="HS512"), issuer) is None
+
+
+def test_an_authorization_server_is_named_by_its_tokens_and_so_is_the_audience() -> None:
+    web = authlib(SECRET, algorithm="HS256", lifetime=60, issuer="https://i", audience="shop")
+    headers = {"typ": "at+jwt"}
+    found = read(signed(headers=headers, iss="https://i", aud="shop"), web)
+    assert found is not None
+    assert not found.is_exchangeable
+    for wrong in ({"iss": "https://j"}, {"iss": None}, {"aud": "blog"}, {"aud": None}):
+        members = {"iss": "https://i", "aud": "shop", **wrong}
+        assert read(signed(headers=headers, **members), web) is None
