@@ -39,10 +39,14 @@ class Node:
                 parser.feed(data)
                 while (command := parser.gets()) is not False:
                     self.asked.append(command)
-                    answer = self.answers.pop(0)
+                    answer = self.answer(command)
                     if not answer:
                         return
                     client.sendall(answer)
+
+    def answer(self, command: list[bytes]) -> bytes:
+        """What is answered; the next of ``answers``, whatever the command is."""
+        return self.answers.pop(0)
 
     def close(self) -> None:
         self._listener.close()
