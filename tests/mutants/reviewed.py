@@ -396,6 +396,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "an entry does not show its hash",
     (
         "src/clusterpass/migrate/issuers.py",
+        "_LATEST: Final = 2**32",
+        Kind.NUMBER,
+    ): "later than any clock tells",
+    (
+        "src/clusterpass/migrate/issuers.py",
         'expires_at, not_before = _seconds(members.get("exp")), _seconds(members.get("nbf", 0))',
         Kind.NUMBER,
     ): _FIRST,
@@ -456,7 +461,6 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
     "src/clusterpass/store/exchanges/evidence.py:_MOST_FILLED_AT_ONCE": _BOUND,
     "src/clusterpass/doctor/node_connection.py:_CHUNK": _BOUND,
-    "src/clusterpass/migrate/issuers.py:_LATEST": "later than any clock tells",
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,
