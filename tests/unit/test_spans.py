@@ -20,6 +20,7 @@ from clusterpass import (
     SessionRevoked,
     StoreUnavailable,
 )
+from clusterpass.tracing import note_session
 from clusterpass.tracing.managers import trace_manager
 from clusterpass.tracing.spans import describe, span_of_verb
 
@@ -133,3 +134,13 @@ def test_a_span_says_of_which_kind_an_error_was_and_no_more(
     assert span.attributes == {"error.type": kind}
     assert span.status.is_unset is not is_failure
     assert (span.status.description, span.events) == (None, ())
+
+
+def test_the_span_of_a_request_is_told_whose_session_it_is() -> None:
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    note_session(SESSION)  # of no request
+    with provider.get_tracer("test").start_as_current_span("GET /orders"):
+        note_session(SESSION)
+    (span,) = exporter.get_finished_spans()
+    assert span.attributes == describe(SESSION)
