@@ -31,6 +31,7 @@ def choose_tests(
         tests |= recorded.of_lines(path, lines)
     if mutant.is_described:
         tests |= recorded.in_files(LAYERS[layer].descriptions)
+    of_constants = set() if mutant.lines else recorded.in_files(LAYERS[layer].constants)
     named = _about_script(tests, mutant.path)
     if not mutant.lines and mutant.names:
         # A setting of a class that no line reads shows where the class is used.
@@ -43,7 +44,7 @@ def choose_tests(
         if mutant.names[0] != mutant.names[-1]:
             for path, lines in _uses(tree, mutant.names[-1]):
                 named |= recorded.of_lines(path, lines)
-        tests |= named
+        tests |= named | of_constants
     # A test that has the name among its parameters is about nothing else.
     about = mutant.names[0] if named and mutant.names else ""
     whole_files: list[str] = []

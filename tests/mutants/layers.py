@@ -20,6 +20,8 @@ class Layer:
     """Files of tests for code that coverage sees nowhere, because it runs in other processes."""
     descriptions: tuple[str, ...] = ()
     """Files of tests of what decorators say of functions, which no line of the functions shows."""
+    constants: tuple[str, ...] = ()
+    """Files of tests of what all constants of a kind say, none of which they name."""
 
 
 SCRIPT_TESTS = (
@@ -76,7 +78,7 @@ LAYERS: dict[str, Layer] = {
         ("tests/integrations/test_pages.py", "tests/integrations/test_shops.py"),
     ),
     "migrate": Layer(("migrate",)),
-    "metrics": Layer(("metrics", "tracing")),
+    "metrics": Layer(("metrics", "tracing"), constants=("tests/unit/test_metrics.py",)),
     "service": Layer(
         ("service",),
         ("tests/service/test_server.py", "tests/service/test_cli.py"),
@@ -91,7 +93,11 @@ LAYERS: dict[str, Layer] = {
             "tests/cli/test_dev_and_demo.py",
         ),
         (
+            "tests/unit/test_cli_audit.py",
+            "tests/unit/test_cli_authz.py",
             "tests/unit/test_cli_commands.py",
+            "tests/unit/test_cli_conventions.py",
+            "tests/unit/test_cli_doctor.py",
             "tests/unit/test_cli_main.py",
             "tests/unit/test_cli_output.py",
             "tests/unit/test_cli_serve.py",
@@ -166,7 +172,8 @@ def check_paths(tree: Path) -> None:
     layers = LAYERS.values()
     named = [(PACKAGE / source).as_posix() for layer in layers for source in layer.sources]
     named += [(PACKAGE / folder).as_posix() for folder in GENERATED]
-    named += [test for layer in layers for test in (*layer.fallback, *layer.descriptions)]
+    for layer in layers:
+        named += [*layer.fallback, *layer.descriptions, *layer.constants]
     named += [test for tests in ABOUT_INCLUDES.values() for test in tests]
     missing = [path for path in [*named, *SLOW_OR_TEXTUAL] if not (tree / path).exists()]
     if missing:

@@ -429,7 +429,39 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "if self._is_under_way and self._steady() < self._began_at + 10 * _AGAIN_AFTER:",
         Kind.BOUNDARY,
     ): _CLOCK,
+    (
+        "src/clusterpass/metrics/families.py",
+        "@dataclass(frozen=True, slots=True, eq=False)",
+        Kind.KEYWORD,
+    ): "no two families are alike; to compare them takes longer",
+    (
+        "src/clusterpass/users/directory.py",
+        "entry: StoredUser = field(repr=False)",
+        Kind.KEYWORD,
+    ): "an entry does not show its hash",
+    (
+        "src/clusterpass/migrate/issuers.py",
+        "_LATEST: Final = 2**32",
+        Kind.NUMBER,
+    ): "later than any clock tells",
+    (
+        "src/clusterpass/migrate/issuers.py",
+        'expires_at, not_before = _seconds(members.get("exp")), _seconds(members.get("nbf", 0))',
+        Kind.NUMBER,
+    ): _FIRST,
 }
+_SIGNALS = (
+    "setting_changed.connect(forget, ",
+    "user_logged_in.connect(_logged_in, ",
+    "user_logged_out.connect(_logged_out, ",
+    "user_login_failed.connect(_login_failed, ",
+)
+for _signal in _SIGNALS:
+    REVIEWED[
+        "src/clusterpass/integrations/django/signals.py",
+        f'{_signal}dispatch_uid="clusterpass")',
+        Kind.KEYWORD,
+    ] = "Django knows a function that it was given before"
 _OWN_KEYS = {
     "litestar_requests": (
         "OWNER: owner",
@@ -475,6 +507,7 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/denials.py:MOST_SESSIONS": _BOUND,
     "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
     "src/clusterpass/store/exchanges/evidence.py:_MOST_FILLED_AT_ONCE": _BOUND,
+    "src/clusterpass/doctor/node_connection.py:_CHUNK": _BOUND,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

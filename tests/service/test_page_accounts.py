@@ -170,6 +170,7 @@ async def test_all_data_are_exported_as_a_file(browser, service, alice):
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["content-disposition"] == f"attachment; filename*=UTF-8''{alice}.json"
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
     held = json.loads(answer.content)
     assert held["user"]["name"] == alice and "Kitchen radio" in answer.text
     assert "$argon2" not in answer.text

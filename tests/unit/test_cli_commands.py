@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import clusterpass
-from clusterpass import SubjectBanned, User
+from clusterpass import OneTimeLink, SubjectBanned, User
 from clusterpass.cli import COMMANDS, bans, claims, sessions, users
 from clusterpass.cli.group import make_group
 from clusterpass.cli.session_output import TABLE_HEAD
@@ -408,6 +408,37 @@ def test_a_history(terminal: Terminal) -> None:
     assert (first["kind"], first["at"], first["count"]) == ("login", AT, 1)
 
 
+@pytest.mark.parametrize(
+    ("is_known", "ended", "is_noted"),
+    [
+        (False, Ended(0, durable=True), True),
+        (False, Ended(1, durable=True), False),
+        (False, Ended(0, durable=True, journaled=True), False),
+        (True, Ended(0, durable=True), False),
+        (None, Ended(0, durable=True), False),
+    ],
+)
+def test_a_ban_of_nobody_who_is_known_is_noted(
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    is_known: bool | None,
+    ended: Ended,
+    is_noted: bool,
+) -> None:
+    @contextmanager
+    def about(_: Path | None, name: str) -> Iterator[Any]:
+        yield Manager(terminal.answers, terminal.asked), Named(name, lambda: is_known)
+
+    monkeypatch.setattr(bans, "open_about", about)
+    terminal.answers["bans.add"] = ended
+    said = terminal.run("bans", "add", "a\nb")
+    assert said.exit_code == 0
+    assert ("note: the directory has no user a\\nb" in said.stderr) is is_noted
+    assert (said.stderr == "") is not is_noted
+    told = json.loads(terminal.says("bans", "add", "alice", "--json"))
+    assert told["known"] is (None if ended.journaled else is_known)
+
+
 def test_bans_in_a_table_and_as_json(terminal: Terminal) -> None:
     terminal.answers["bans.list"] = (BAN, FOREVER)
     lines = terminal.says("bans", "list", "alice").splitlines()
@@ -497,3 +528,25 @@ def test_the_root_lists_every_command_and_says_its_version(terminal: Terminal) -
         assert line[:40] in shown
         assert terminal.says(name, "--help")
     assert terminal.says("--version") == "clusterpass, version 1\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "verb", "seconds"),
+    [("reset-link", "make_link", 3600), ("invite", "invite", 259_200)],
+)
+def test_a_link_alone_is_on_standard_output(
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    verb: str,
+    seconds: int,
+) -> None:
+    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://auth.example")
+    terminal.answers[verb] = OneTimeLink("al ice", "cpl_x", AT)
+    link = "https://auth.example/page/link?token=cpl_x"
+    made = terminal.run("users", command, "al ice")
+    assert (made.exit_code, made.stdout) == (0, f"{link}\n")
+    assert made.stderr == f"for al ice, once, until {SHOWN}\n"
+    assert terminal.asked[-1] == (verb, ("al ice",), {"for_seconds": seconds})
+    told = {"name": "al ice", "link": link, "sent_to": None, "expires_at": AT}
+    assert json.loads(terminal.says("users", command, "al ice", "--json")) == told

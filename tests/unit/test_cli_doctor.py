@@ -194,3 +194,21 @@ def test_what_cannot_be_inspected_has_the_status_2(
     assert "no node can be inspected" in outcome.stderr
     monkeypatch.setenv("CLUSTERPASS_STORE_URL", "mysql://x")
     assert run().exit_code == 2
+
+
+def test_watching_examines_again_and_again_and_ends_with_its_own_status(
+    examined: Examination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[Any] = []
+
+    def watch(look: Any, status_of: Any, *, interval: float, as_json: bool) -> int:
+        examined.findings = (WARNING,)
+        watched.append((interval, as_json, status_of(look())))
+        return 7
+
+    monkeypatch.setattr(DOCTOR, "watch", watch)
+    for options in ((), ("--strict", "--interval", "0.5", "--json")):
+        outcome = run("--watch", *options)
+        assert (outcome.exit_code, outcome.output) == (7, "")
+    assert watched == [(10.0, False, 0), (0.5, True, 1)]
+    assert len(examined.asked) == 2

@@ -56,6 +56,19 @@ def test_an_option_overrides_the_environment_and_that_the_file(
     assert started.becomes_small, "so that a supervisor keeps little in memory"
 
 
+def test_the_file_of_the_environment_is_read_unless_an_option_names_another(
+    started: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, other = tmp_path / "usual.toml", tmp_path / "other.toml"
+    usual.write_text('issuer = "https://usual.example"\n')
+    other.write_text('issuer = "https://other.example"\n')
+    monkeypatch.setenv("CLUSTERPASS_CONFIG", str(usual))
+    assert run().exit_code == 0
+    assert started.settings.issuer == "https://usual.example"
+    assert run("--config", str(other)).exit_code == 0
+    assert started.settings.issuer == "https://other.example"
+
+
 class Full(io.StringIO):
     """A log whose disk has no room."""
 

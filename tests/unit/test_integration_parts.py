@@ -16,6 +16,7 @@ from clusterpass import (
     ConfigurationError,
     KeyRing,
     TokenMissing,
+    TokenPair,
 )
 from clusterpass.integrations import commands
 from clusterpass.integrations.async_base import AsyncBase
@@ -28,9 +29,12 @@ from clusterpass.integrations.streams import StreamEnd
 from clusterpass.tokens.key_encryption import new_encryption_key
 from clusterpass.tokens.refresh_secrets import new_refresh_secret
 from clusterpass.web.csrf import CsrfTokens
+from clusterpass.web.gate import Visit
 from clusterpass.web.known_devices import KnownDevices
+from clusterpass.web.login_attempts import DEVICE_HEADER
 from clusterpass.web.messages import WebAnswer
 
+from .test_web_gate import PAIR
 from .web_request import FakeRequest
 
 SETTINGS: dict[str, Any] = {
@@ -336,3 +340,26 @@ def test_the_commands_of_a_framework(monkeypatch: pytest.MonkeyPatch) -> None:
     setup: Any = SimpleNamespace(store_url="redis://h", config="config")
     commands.open_manager(setup)
     assert opened == [("redis://h", "config")]
+
+
+@pytest.mark.parametrize(("to_browser", "name"), [(True, "Set-Cookie"), (False, DEVICE_HEADER)])
+async def test_a_device_is_known_by_a_cookie_or_by_a_header_as_the_application_says(
+    monkeypatch: pytest.MonkeyPatch, to_browser: bool, name: str
+) -> None:
+    async def login(subject: str, **_: Any) -> TokenPair:
+        return PAIR
+
+    async def counted(username: str, **_: Any) -> None:
+        assert username == "alice"
+
+    own: Any = Manager()
+    own.config, own.login = Config(issuer="i", keys=SETTINGS["keys"]), login
+    base = AsyncBase(own)
+    throttle = SimpleNamespace(admit=counted, forget=counted)
+    monkeypatch.setattr(base, "_throttle", lambda: throttle)
+    visit = Visit(FakeRequest("POST", headers={"Sec-Fetch-Site": "same-origin"}))
+    await base._count_attempt(visit, "alice")
+    assert visit.headers == []
+    await base._log_in(visit, "alice", {"to_browser": to_browser})
+    device, *_ = visit.headers
+    assert device[0] == name

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery, signals
 
 from clusterpass import (
     Ban,
@@ -20,7 +21,7 @@ from clusterpass import (
     TokenMissing,
     TokenPair,
 )
-from clusterpass.integrations import jobs
+from clusterpass.integrations import celery, jobs
 from clusterpass.integrations.attached import reason_of
 from clusterpass.integrations.jobs import (
     JobSessions,
@@ -269,3 +270,19 @@ def test_the_reason_of_a_close_fits_into_its_frame(reason: str, told: str) -> No
     assert reason_of(StoreUnavailable(reason=reason)) == told
     assert len(told.encode()) <= 123
     assert reason_of(None) == ""
+
+
+def test_celery_opens_a_manager_for_each_process_and_closes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(JobSessions, "open", lambda _: done.append("open"))
+    monkeypatch.setattr(JobSessions, "close", lambda _: done.append("close"))
+    app = Celery("shop")
+    jobs_of_shop = celery.ClusterPass(app, store_url="redis://x", issuer="i", keys=CONFIG.keys)
+    for signal in ("worker_process_init", "worker_process_shutdown", "worker_shutdown"):
+        getattr(signals, signal).send(sender=app)
+        done.append(signal)
+    jobs_of_shop.close()
+    first = ["open", "worker_process_init", "close", "worker_process_shutdown"]
+    assert done == [*first, "close", "worker_shutdown", "close"]

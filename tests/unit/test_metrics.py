@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from clusterpass import (
     TokenMalformed,
 )
 from clusterpass.metrics import collector
+from clusterpass.metrics.collecting import exported as merged
 from clusterpass.metrics.families import FAMILIES, Family, Sample
 from clusterpass.metrics.samples import samples_of
 from clusterpass.model.counters import BOUNDS, Counters, Durations
 from clusterpass.model.events import SessionEvent
+from clusterpass.model.statistics import NodeStats
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.monitoring.worker_values import worker_values
 
@@ -139,6 +142,132 @@ def test_several_managers_are_one(sessions: SessionManager) -> None:
     assert number(metrics, f"{name}_bucket", le="0.25", **script) == 2
     info = metrics["clusterpass_info"].samples
     assert [sample.value for sample in info] == [1]
+
+
+LABELS: dict[str, tuple[str, ...]] = {
+    "audit_entries_total": ("outcome",),
+    "audit_waiting": (),
+    "cache_bytes": (),
+    "cache_entries": (),
+    "cache_evictions_total": (),
+    "cache_hits_total": (),
+    "cache_invalidations_total": (),
+    "cache_misses_total": (),
+    "endings_total": ("outcome",),
+    "events_total": ("kind",),
+    "hashing_duration_seconds": (),
+    "hashing_refused_total": (),
+    "hashing_running": (),
+    "hashing_wait_seconds": (),
+    "hashing_waiting": (),
+    "http_request_duration_seconds": ("route", "status"),
+    "http_requests_total": ("route", "method", "status"),
+    "info": ("version", "verification", "durability"),
+    "listener_losses_total": ("cause",),
+    "login_throttled_total": ("limit",),
+    "node_beat_age_seconds": ("node",),
+    "node_leases": ("node",),
+    "node_push_connections": ("node",),
+    "pending_oldest_seconds": (),
+    "pending_revocations": ("state",),
+    "processes": (),
+    "retried_revocations_total": ("outcome",),
+    "revocation_sight_seconds": (),
+    "rollbacks_total": (),
+    "store_call_duration_seconds": ("script",),
+    "store_errors_total": ("cause",),
+    "store_node_call_duration_seconds": ("node",),
+    "store_node_up": ("node",),
+    "verifies_total": ("result", "source"),
+}
+
+
+def test_what_alerts_and_dashboards_of_operators_name() -> None:
+    found = {family.name.removeprefix("clusterpass_"): family.labels for family in FAMILIES}
+    assert found == LABELS
+
+
+def test_each_number_has_the_label_that_says_what_it_is(
+    sessions: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats, counters = sessions.stats(), sessions.counters
+    assert stats.audit is not None
+    pending = {"waiting": 1, "journaled": 2, "confirmed": 3, "refused": 4, "rejected": 5}
+    heard = {"dropped": 11, "unread": 12, "overrun": 13, "gaps": 14}
+    cache = {"hits": 21, "misses": 22, "evictions": 23, "invalidations": 24, "entries": 25}
+    node = NodeStats(
+        address="10.0.0.1:7000",
+        is_connected=True,
+        has_lease=False,
+        lease_seconds=0.25,
+        beat_age=0.5,
+        epoch=7,
+        is_outdated=False,
+    )
+    changed = replace(
+        stats,
+        pending=replace(stats.pending, **pending, oldest_seconds=6.5),
+        listeners=replace(stats.listeners, **heard),
+        audit=replace(stats.audit, written=31, logged=32, failed=33, waiting=34),
+        cache=replace(stats.cache, **cache, bytes=26),
+        nodes=(node,),
+        grace_accepted=41,
+        rollbacks=42,
+    )
+    monkeypatch.setattr(sessions, "stats", lambda: changed)
+    counters.endings.update(confirmed=51, journaled=52, pending=53)
+    counters.throttled.update(account=61, address=62, network=63, total=64, known=65)
+    found = {
+        (sample.family.name.removeprefix("clusterpass_"), sample.labels): sample.value
+        for sample in samples_of(sessions)
+        if not isinstance(sample.value, Durations)
+    }
+    of_one = [key for key in found if len(key[1]) == 1]
+    for name, labels in (
+        ("pending_revocations", {"waiting": 1, "journaled": 2}),
+        ("retried_revocations_total", {"settled": 3, "refused": 4, "rejected": 5}),
+        ("listener_losses_total", {"dropped": 11, "unread": 12, "overrun": 13, "gap": 14}),
+        ("audit_entries_total", {"written": 31, "logged": 32, "failed": 33}),
+        ("endings_total", {"confirmed": 51, "journaled": 52, "pending": 53}),
+        ("login_throttled_total", dict(counters.throttled)),
+    ):
+        told = {label: found[each, (label,)] for each, (label, *_) in of_one if each == name}
+        assert told == labels, name
+    plain = {name: value for (name, labels), value in found.items() if labels == ()}
+    assert {name: plain[name] for name in plain if name.startswith("cache_")} == {
+        "cache_hits_total": 21,
+        "cache_misses_total": 22,
+        "cache_evictions_total": 23,
+        "cache_invalidations_total": 24,
+        "cache_entries": 25,
+        "cache_bytes": 26,
+    }
+    assert (plain["pending_oldest_seconds"], plain["rollbacks_total"]) == (6.5, 42)
+    assert plain["audit_waiting"] == 34
+    assert found["verifies_total", ("ok", "memory")] == 21
+    assert found["verifies_total", ("ok", "grace")] == 41
+    of_node = ("10.0.0.1:7000",)
+    assert found["node_push_connections", of_node] == 1
+    assert found["node_leases", of_node] == 0
+    assert found["node_beat_age_seconds", of_node] == 0.5
+
+
+OF_SEVERAL = {
+    "clusterpass_pending_oldest_seconds": 5,
+    "clusterpass_store_node_up": 2,
+    "clusterpass_node_beat_age_seconds": 2,
+    "clusterpass_info": 5,
+}
+"""What 2 of one manager and 5 of another are together, where that is not their sum."""
+
+
+@pytest.mark.parametrize(
+    "family", [each for each in FAMILIES if each.kind == "gauge"], ids=lambda family: family.name
+)
+def test_a_gauge_of_several_managers(family: Family) -> None:
+    labels = tuple("x" for _ in family.labels)
+    (made,) = merged(Sample(family, labels, value) for value in (2, 5))
+    assert [sample.value for sample in made.samples] == [OF_SEVERAL.get(family.name, 7)]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

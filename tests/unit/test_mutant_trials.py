@@ -103,6 +103,15 @@ def test_what_a_decorator_says_has_the_tests_of_descriptions_too() -> None:
     assert choose_tests(recorded, ROOT, "service", MUTANT, most_seconds=60) == [ONE]
 
 
+def test_what_a_constant_says_has_the_tests_of_constants_too() -> None:
+    (of_all,) = LAYERS["metrics"].constants
+    recorded = Recorded({f"{of_all}::test_x": 5.0})
+    constant = replace(MUTANT, lines=(), names=("SOMETHING",))
+    chosen = choose_tests(recorded, ROOT, "metrics", constant, most_seconds=60)
+    assert chosen == [f"{of_all}::test_x"]
+    assert choose_tests(recorded, ROOT, "metrics", MUTANT, most_seconds=60) == []
+
+
 def test_the_tests_behind_the_one_that_failed() -> None:
     assert after(["a.py::x", "a.py::y[1]", "b.py::z"], "a.py::y[1]") == ["b.py::z"]
     assert after(["a.py", "b.py"], "a.py::x") == ["b.py"]

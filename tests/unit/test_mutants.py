@@ -217,7 +217,8 @@ def test_the_names_of_paces_are_there() -> None:
 def named_tree(folder: Path) -> Path:
     """A tree with nothing but the paths that the layers name, and one test for each folder."""
     named = [f"src/clusterpass/{one}" for layer in LAYERS.values() for one in layer.sources]
-    named += [one for layer in LAYERS.values() for one in (*layer.fallback, *layer.descriptions)]
+    for layer in LAYERS.values():
+        named += [*layer.fallback, *layer.descriptions, *layer.constants]
     named += [test for tests in ABOUT_INCLUDES.values() for test in tests]
     named += [f"src/clusterpass/{one}" for one in GENERATED] + list(SLOW_OR_TEXTUAL)
     named += [f"{folder}/deep/down/test_one.py" for folder in TEST_FOLDERS]

@@ -259,3 +259,24 @@ def test_the_signature_is_no_part_of_what_a_token_is() -> None:
     assert digest("opaque") != digest("other")
     assert digest("opaque.1") != digest("opaque.2")
     assert digest("a.b.c.d") != digest("a.b.c.e")
+
+
+def test_an_issuer_of_which_only_the_least_is_said() -> None:
+    issuer = OldIssuer("own", SECRET, lifetime=60)
+    found = read(signed(), issuer)
+    assert found is not None
+    assert (found.subject, found.kind, found.issuer) == ("7", "access", "own")
+    assert found.is_exchangeable
+    assert read(signed(aud="shop"), issuer) is None
+    assert read(jwt.encode(MEMBERS, SECRET * 2, algorithm="HS512"), issuer) is None
+
+
+def test_an_authorization_server_is_named_by_its_tokens_and_so_is_the_audience() -> None:
+    web = authlib(SECRET, algorithm="HS256", lifetime=60, issuer="https://i", audience="shop")
+    headers = {"typ": "at+jwt"}
+    found = read(signed(headers=headers, iss="https://i", aud="shop"), web)
+    assert found is not None
+    assert not found.is_exchangeable
+    for wrong in ({"iss": "https://j"}, {"iss": None}, {"aud": "blog"}, {"aud": None}):
+        members = {"iss": "https://i", "aud": "shop", **wrong}
+        assert read(signed(headers=headers, **members), web) is None

@@ -103,7 +103,9 @@ def test_colours_reach_the_style_sheet_and_its_version() -> None:
         (PNG, "image/png"),
         (b"\xff\xd8\xff\xe0x", "image/jpeg"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (PNG.ljust(262_144), "image/png"),
     ],
+    ids=["svg", "svg of xml", "png", "jpeg", "webp", "the largest"],
 )
 def test_a_logo(tmp_path: Path, content: bytes, media_type: str) -> None:
     path = tmp_path / "logo"
@@ -120,8 +122,9 @@ def test_a_logo(tmp_path: Path, content: bytes, media_type: str) -> None:
         (b"", "not an image"),
         (b"<html><svg></svg></html>", "not an image"),
         (b"GIF89a", "not an image"),
-        (PNG + b"\0" * 300_000, "at most 262144"),
+        (PNG.ljust(262_145), "at most 262144"),
     ],
+    ids=["none", "empty", "html", "gif", "too large"],
 )
 def test_what_is_no_logo(tmp_path: Path, content: bytes | None, advice: str) -> None:
     path = tmp_path / "logo.svg"

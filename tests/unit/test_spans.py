@@ -1,6 +1,8 @@
 """Spans are called as the verbs of a manager are."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Generator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +10,18 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from clusterpass import Actor, Config, KeyRing, Session, SessionManager
+from clusterpass import (
+    Actor,
+    AsyncSessionManager,
+    Config,
+    KeyRing,
+    Session,
+    SessionManager,
+    SessionRevoked,
+    StoreUnavailable,
+)
+from clusterpass.tracing import note_session
+from clusterpass.tracing.managers import trace_manager
 from clusterpass.tracing.spans import describe, span_of_verb
 
 CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate())
@@ -64,3 +77,70 @@ def test_an_impersonation_names_the_actor() -> None:
         "clusterpass.acr": "2",
         "clusterpass.actor": "helen",
     }
+
+
+def finding(result: Any) -> Generator[Any, Any, Any]:
+    """The flow of a verb that asks for nothing."""
+    if isinstance(result, Exception):
+        raise result
+    yield from ()
+    return result
+
+
+def spans_of(is_async: bool, result: Any) -> list[Any]:
+    """The spans of a verb that returns or raises ``result``, and what it has returned."""
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    kind: Any = AsyncSessionManager if is_async else SessionManager
+    manager = kind.from_url("redis+cluster://127.0.0.1:1", CONFIG)
+    trace_manager(manager, provider)
+
+    async def run() -> Any:
+        answer = manager._running.run(finding(result))
+        answer = await answer if is_async else answer
+        await manager.close() if is_async else manager.close()
+        return answer
+
+    try:
+        assert asyncio.run(run()) is result
+    except type(result) as error:
+        assert error is result
+    return list(exporter.get_finished_spans())
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_verb_of_a_traced_manager_answers_as_ever(is_async: bool) -> None:
+    (span,) = spans_of(is_async, SESSION)
+    assert span.name == "clusterpass.finding"
+    assert span.attributes == describe(SESSION)
+    assert span.status.is_unset
+    (plain,) = spans_of(is_async, SimpleNamespace())
+    assert plain.attributes == {}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("error", "kind", "is_failure"),
+    [
+        (StoreUnavailable(), "store_unavailable", True),
+        (SessionRevoked(reason="revoked", ended_at=0), "session_revoked", False),
+        (KeyError("of a driver"), "KeyError", True),
+    ],
+)
+def test_a_span_says_of_which_kind_an_error_was_and_no_more(
+    is_async: bool, error: Exception, kind: str, is_failure: bool
+) -> None:
+    (span,) = spans_of(is_async, error)
+    assert span.attributes == {"error.type": kind}
+    assert span.status.is_unset is not is_failure
+    assert (span.status.description, span.events) == (None, ())
+
+
+def test_the_span_of_a_request_is_told_whose_session_it_is() -> None:
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    note_session(SESSION)  # of no request
+    with provider.get_tracer("test").start_as_current_span("GET /orders"):
+        note_session(SESSION)
+    (span,) = exporter.get_finished_spans()
+    assert span.attributes == describe(SESSION)

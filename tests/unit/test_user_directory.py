@@ -328,6 +328,12 @@ def test_an_asynchronous_block_closes_its_directory() -> None:
     Loop().run(run())
 
 
+def test_hashing_is_counted_with_the_manager_s_other_numbers(face: Any) -> None:
+    sessions = face.sessions(Scene())
+    face.run(face.directory(sessions, hasher=LIGHT).add("alice", PASSWORD))
+    assert sum(sessions.counters.hashing.worked.counts) == 1
+
+
 @pytest.mark.parametrize("options", [{"hash_concurrency": 65}, {"most_waiting": 10_001}])
 def test_the_limits_of_hashing_are_passed_on(face: Any, options: dict[str, int]) -> None:
     more = {"hash_concurrency": 1} | options
@@ -647,6 +653,25 @@ def test_an_end_is_as_durable_as_the_change_that_it_is_for(face: Any, verb: str)
         scene.ended, scene.is_durable = Ended(1, durable=True, journaled=True), is_durable
         ended = face.run(getattr(opened(face, scene), verb)(*given))
         assert ended == Ended(1, durable=is_durable, journaled=True)
+
+
+def test_a_link_lives_for_an_hour_and_an_invitation_for_three_days(face: Any) -> None:
+    scene = Scene()
+    directory = opened(face, scene)
+    links = [face.run(directory.make_link("alice")), face.run(directory.invite("bob"))]
+    for seconds in (60, 14 * 86_400):
+        links.append(face.run(directory.make_link("alice", for_seconds=seconds)))
+        links.append(face.run(directory.invite("bob", for_seconds=seconds)))
+    made = arguments_of(scene, "link_make")
+    assert [seconds for *_, seconds in made] == [3600, 259_200, 60, 60, 1_209_600, 1_209_600]
+    assert len({digest for digest, *_ in made}) == len({link.token for link in links}) == 6
+    assert {(link.username, link.expires_at) for link in links} == {("alice", 5000), ("bob", 5000)}
+    asked = len(scene.asked)
+    for seconds in (59, 1_209_601):
+        for verb in (directory.make_link, directory.invite):
+            with pytest.raises(InvalidInput, match="for_seconds"):
+                face.run(verb("carol", for_seconds=seconds))
+    assert len(scene.asked) == asked, "not even an invited user is added"
 
 
 @pytest.mark.parametrize(

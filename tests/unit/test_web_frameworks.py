@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from litestar import Litestar, WebSocket, get, websocket
+from litestar.di import NamedDependency
 
-from clusterpass import ConfigurationError, InvalidCredentials, TokenMissing
+from clusterpass import ConfigurationError, InvalidCredentials, Session, TokenMissing
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
 from clusterpass.integrations.grants import ask_application
 
@@ -246,3 +247,28 @@ async def types_sent_to_a_socket(app: Any, query: bytes) -> list[str]:
 
     await app(scope, receive, send)
     return types
+
+
+def test_litestar_describes_which_scopes_a_handler_needs() -> None:
+    @get("/orders", guards=[litestar.requires("orders:read", "orders:write")])
+    async def orders() -> str:
+        return "orders"
+
+    @get(["/account", "/me"])
+    async def account(session: NamedDependency[Session]) -> str:
+        return session.subject
+
+    @get("/")
+    async def home() -> str:
+        return "home"
+
+    cp = litestar.ClusterPass(AsyncSessions(Sessions()), cookie_secure=False)
+    schema = Litestar([orders, account, home], plugins=[cp]).openapi_schema.to_schema()
+    (scheme,) = schema["components"]["securitySchemes"]
+    told = {path: item["get"].get("security") for path, item in schema["paths"].items()}
+    assert told == {
+        "/orders": [{scheme: ["orders:read", "orders:write"]}],
+        "/account": [{scheme: []}],
+        "/me": [{scheme: []}],
+        "/": None,
+    }

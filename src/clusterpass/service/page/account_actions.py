@@ -27,9 +27,7 @@ async def export(visit: Visit, _: Visitor) -> Response:
     found = await (visit.service.sessions if users is None else users).export(subject)
     visit.log(target=subject)
     headers = {
-        "Cache-Control": "no-store",
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(subject, safe='')}.json",
-        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(subject, safe='')}.json"
     }
     text = json.dumps(found, indent=2, ensure_ascii=True)
     return Response(text, headers=headers, media_type="application/json")

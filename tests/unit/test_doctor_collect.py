@@ -1,0 +1,77 @@
+"""What is asked of one node, and where each answer goes; a query that is refused ends nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from clusterpass.doctor.collect import DoctorOptions, _query_node
+from clusterpass.doctor.snapshot import NodeSnapshot
+from clusterpass.store.located import located
+from clusterpass.store.store_url import parse_store_url
+
+from .test_doctor_connection import GREETED, Node
+
+MEMBERS = (
+    b"0123456789012345678901234567890123456789 10.0.0.1:7000@17000 myself,master - 0 0 1"
+    b" connected 0-16383\n"
+)
+STANDING = b"cluster_state:fail\r\ncluster_size:3\r\n"
+INFO = b"# Server\r\nredis_version:7.2.4\r\nrole:master\r\n\r\n# Keyspace\r\n"
+
+
+class Server(Node):
+    """A node that answers some commands, and refuses all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[bytes, bytes] = {}
+
+    def answer(self, command: list[bytes]) -> bytes:
+        words = b" ".join(command[:2]).upper()
+        if words.startswith(b"HELLO"):
+            return GREETED
+        found = self.known.get(words)
+        if found is None:
+            return b"-NOPERM this user may not\r\n"
+        return b"$%d\r\n%b\r\n" % (len(found), found)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+def seen(server: Server, **options: Any) -> NodeSnapshot:
+    url = f"redis://127.0.0.1:{server.address.port}?timeout=5&deadline=5"
+    location = located(parse_store_url(url))
+    return _query_node(location, None, DoctorOptions(**options), server.address)
+
+
+def test_each_answer_is_kept(server: Server) -> None:
+    server.known = {b"CLUSTER NODES": MEMBERS, b"CLUSTER INFO": STANDING, b"INFO": INFO}
+    found = seen(server)
+    assert found.answered
+    assert found.info == {"redis_version": "7.2.4", "role": "master"}
+    assert found.cluster_info == {"cluster_state": "fail", "cluster_size": "3"}
+    (member,) = found.members
+    assert (member.host, member.port, member.slot_count) == ("10.0.0.1", 7000, 16_384)
+    assert (found.settings, found.secrets) == (None, None)
+
+
+def test_a_node_that_refuses_every_query_has_been_seen_all_the_same(server: Server) -> None:
+    found = seen(server)
+    assert found.address == server.address
+    assert (found.info, found.settings, found.members, found.cluster_info) == (None, None, (), {})
+
+
+def test_a_node_that_cannot_be_queried_says_why(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.known = {b"INFO": INFO}
+    monkeypatch.setattr(server, "answer", lambda _: b"-LOADING in memory\r\n")
+    found = seen(server)
+    assert (found.answered, found.info) == (False, None)
+    assert found.refusal == "the node is loading its data"
