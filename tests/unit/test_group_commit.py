@@ -291,12 +291,12 @@ async def test_when_the_loop_ends_whatever_waits_is_told_and_nothing_more_is_sen
 
 
 async def test_nothing_is_left_of_the_attempts_to_open_a_connection():
-    loop = asyncio.get_running_loop()
     commit = commit_to(Address("127.0.0.1", 1))
     for _ in range(3):
         assert await commit.ask(write(b"x"), 1, WAIT) == Fault("connection")
     await asyncio.sleep(0)
     gc.collect()
     tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task)]
-    assert [each for each in tasks if each.get_loop() is loop and each.done()] == []
+    # Tests of other things in this process may have left theirs.
+    assert [each for each in tasks if "Link.ask" in repr(each.get_coro())] == []
     commit.close("closed")
