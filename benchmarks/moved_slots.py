@@ -1,5 +1,6 @@
 """What verifies from memory cost while epochs rise and slots move: a resharding, that is."""
 
+import math
 import statistics
 import threading
 import time
@@ -85,6 +86,11 @@ class _Acting(threading.Thread):
         except Exception as error:  # noqa: BLE001 (it is raised by who waits)
             self.error = error
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is something left that is to be done a number of times."""
+        return self.is_alive() and math.isfinite(self._most)
+
     def end(self) -> None:
         """End, and raise what has happened."""
         self._is_over.set()
@@ -94,7 +100,7 @@ class _Acting(threading.Thread):
 
 
 @contextmanager
-def _doing(act: Callable[[], None], pause: float, most: float = float("inf")) -> Iterator[_Acting]:
+def _doing(act: Callable[[], None], pause: float, most: float = math.inf) -> Iterator[_Acting]:
     thread = _Acting(act, pause, most)
     thread.start()
     try:
@@ -158,7 +164,7 @@ def _verify(
 ) -> None:
     before, verified = manager.stats().cache.misses, 0
     began, until = time.process_time(), time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until or (acting is not None and acting.is_busy):
         for token in tokens:
             manager.verify(token)
         verified += len(tokens)
