@@ -144,11 +144,11 @@ def _notes(found: dict[str, dict[str, float]], functions: dict[str, int]) -> lis
     outside = parts["kernel"] + parts["event loop"] + parts["hiredis"] + parts[REST]
     shares = f"{refresh / signature:.1f} signatures; a login: {login / signature:.1f}"
     return [
-        "**Why a refresh costs more than a login**, and more than four signatures:",
+        "**What a refresh is made of:**",
         f"- Of {refresh:.0f} us ({shares}) a signature takes {signature:.0f}. The authentication"
         f" codes of the two refresh tokens, and of the {CHAIN_LENGTH} that may follow the old one,"
         f" by which the store tells a retry from a theft, take {codes:.0f} more; sockets, the C"
         f" code of the event loop, the parser of replies and the C library {outside:.0f}.",
         f"- The interpreter has {parts['Python']:.0f} us for {functions[_REFRESH]} functions of"
-        " ours and those of asyncio: about half a microsecond for each. None stands out.",
+        " ours and those of asyncio.",
     ]

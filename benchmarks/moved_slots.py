@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from tests.staleness.acts import move_slot
+
 from benchmarks.fixtures import make_config, server_version
 from benchmarks.report import Goal, Report
 from clusterpass import EmbeddedCluster, SessionManager
@@ -137,13 +139,7 @@ def _moves(cluster: EmbeddedCluster, taken: set[int]) -> Iterator[tuple[int, Nod
 
 def _move_next(cluster: EmbeddedCluster, moves: Iterator[tuple[int, Node, Node]]) -> None:
     """Move an empty slot, as the tools of Redis and Valkey do."""
-    slot, source, target = next(moves)
-    with cluster.client(source) as old, cluster.client(target) as new:
-        ids = [client.execute_command("CLUSTER", "MYID").decode() for client in (old, new)]
-        new.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
-        old.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
-        for client in (new, old):
-            client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+    move_slot(cluster, *next(moves))
 
 
 def _remember(manager: SessionManager, tokens: Sequence[str]) -> None:

@@ -196,7 +196,7 @@ def _notes(growth: list[tuple[str, float]], workers: float) -> list[str]:
     return [
         f"**What the time of `{OURS}` is**, beside that of `{FLOOR}`: it loads {modules} modules,"
         f" and {share:.0%} of the time goes to making {made} data classes, each of which Python"
-        " compiles anew in every process. No class takes more than a fiftieth.",
+        " compiles anew in every process.",
         "**What the memory of a worker is**, in MiB that each adds to a process that has loaded the"
         f" ones before: {', '.join(f'{name} {mib:.1f}' for name, mib in growth)}; in all"
         f" {loaded:.1f}, of which {ours:.1f} are ours. Where it runs, it shares pages"
