@@ -8,7 +8,14 @@ import pytest
 from clusterpass import AsyncSessionManager, Config, EmbeddedCluster, KeyRing, SessionManager
 from clusterpass.model.authentication_errors import SessionRevoked, SessionUnknown, StepUpRequired
 from clusterpass.model.errors import ConfigurationError, InvalidInput, StoreUnavailable
-from tests.cluster.stored import commands_of, eventually, home_of, let_age, new_namespace
+from tests.cluster.stored import (
+    activity_of,
+    commands_of,
+    eventually,
+    home_of,
+    let_age,
+    new_namespace,
+)
 
 READS = ("evalsha", "eval")
 
@@ -162,6 +169,36 @@ def test_a_use_is_noted_although_verifies_come_from_memory(engine, open_manager,
     pair = manager.login(subject)
     active = served(manager, pair.access_token).active_at
     eventually(lambda: manager.verify(pair.access_token).active_at > active)
+
+
+def test_nobody_waits_for_a_use_to_be_noted(engine, open_manager, config, subject):
+    manager = open_manager(dataclasses.replace(config, activity_interval=1))
+    for number in range(20):  # a busy machine may let the lease run out in between
+        pair = manager.login(f"{subject}-{number}")
+        served(manager, pair.access_token)
+        asked = manager.stats().cache.misses
+        while not activity_of(engine, f"{subject}-{number}"):
+            manager.verify(pair.access_token)
+        if manager.stats().cache.misses == asked:
+            return
+    raise AssertionError("each time a verify has asked the store")
+
+
+def test_what_is_not_noted_yet_is_noted_when_a_manager_is_closed(
+    engine, open_manager, config, subject
+):
+    manager = open_manager(dataclasses.replace(config, activity_interval=1))
+    pair = manager.login(subject)
+    served(manager, pair.access_token)
+    memory = manager_of(manager)._flows.memory.near
+    eventually(lambda: manager.recall(pair.access_token) is None)
+    wake, memory.uses_to_record.wake = memory.uses_to_record.wake, lambda: None
+    while not len(memory.uses_to_record):
+        manager.verify(pair.access_token)
+    noted = activity_of(engine, subject)
+    memory.uses_to_record.wake = wake
+    manager.close()
+    assert activity_of(engine, subject) != noted
 
 
 def test_an_impersonation_is_never_served_from_memory(manager, subject):

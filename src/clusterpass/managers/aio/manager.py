@@ -20,6 +20,7 @@ from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncKeys, A
 from clusterpass.managers.aio.hearing import AsyncHearing
 from clusterpass.managers.aio.issuing import AsyncIssuingVerbs
 from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.aio.recording import AsyncRecording
 from clusterpass.managers.aio.session_watch import AsyncSessionWatch
 from clusterpass.managers.aio.verifying import AsyncVerifying
 from clusterpass.managers.aio.watching import AsyncWatching
@@ -79,6 +80,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = AsyncConfirming(self._flows.memory.pending, store.run, store.owner_of)
+        self._recording: Final = AsyncRecording(store, self._flows)
         self._watching: Final = AsyncWatching(self._running, self._flows)
         self._hearing: Final = AsyncHearing(store, self._flows, self._listeners)
         self.bans: Final = AsyncBans(self._running, self._flows.subject)
@@ -93,7 +95,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
         self._auditing: Final = None if trail is None else AsyncAuditing(store, trail)
         self.audit: Final = AsyncAudit(self._running, self._flows.audit, self._auditing)
         parts = (
-            *(self._confirming, self._listeners, self._hearing, self._watching),
+            *(self._confirming, self._listeners, self._hearing, self._watching, self._recording),
             *(() if self._auditing is None else (self._auditing,)),
         )
         self._running.resume = tuple(part.resume for part in parts)
@@ -154,6 +156,7 @@ class AsyncSessionManager(AsyncIssuingVerbs, AsyncEndingVerbs):
     async def _close(self) -> None:
         try:
             await self._watching.close()
+            await self._recording.close()
             await self._confirming.close()
             await self._hearing.close()
             await self._listeners.close()

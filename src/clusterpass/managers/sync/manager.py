@@ -26,6 +26,7 @@ from clusterpass.managers.sync.groups import Bans, Claims, Keys, OnlineSubjects
 from clusterpass.managers.sync.hearing import Hearing
 from clusterpass.managers.sync.issuing import IssuingVerbs
 from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.sync.recording import Recording
 from clusterpass.managers.sync.session_watch import SessionWatch
 from clusterpass.managers.sync.verifying import Verifying
 from clusterpass.managers.sync.watching import Watching
@@ -80,6 +81,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         store.observe(self._flows.memory.near, config.staleness_bound)
         store.confirm_by(config.durability)
         self._confirming = Confirming(self._flows.memory.pending, store.run, store.owner_of)
+        self._recording: Final = Recording(store, self._flows)
         self._watching: Final = Watching(self._running, self._flows)
         self._hearing: Final = Hearing(store, self._flows, self._listeners)
         self.bans: Final = Bans(self._running, self._flows.subject)
@@ -94,7 +96,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         self._auditing: Final = None if trail is None else Auditing(store, trail)
         self.audit: Final = Audit(self._running, self._flows.audit, self._auditing)
         parts = (
-            *(self._confirming, self._listeners, self._hearing, self._watching),
+            *(self._confirming, self._listeners, self._hearing, self._watching, self._recording),
             *(() if self._auditing is None else (self._auditing,)),
         )
         self._running.resume = tuple(part.resume for part in parts)
@@ -155,6 +157,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
     def _close(self) -> None:
         try:
             self._watching.close()
+            self._recording.close()
             self._confirming.close()
             self._hearing.close()
             self._listeners.close()

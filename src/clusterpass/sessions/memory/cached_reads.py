@@ -19,6 +19,12 @@ from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import NEVER
 from clusterpass.sessions.memory.rate import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex
+from clusterpass.sessions.memory.unrecorded_uses import UnrecordedUses
+
+_SECONDS: Final = 5.0
+"""How long a session whose use waits to be recorded is served, before its next use waits too."""
+_LEAST_SECONDS_LEFT: Final = 60.0
+"""A use waits only where its session would go on for at least so long without it."""
 
 
 class CachedReads(Following):
@@ -32,10 +38,12 @@ class CachedReads(Following):
         *,
         pushed_prefixes: tuple[bytes, ...],
         steady: Callable[[], float],
+        clock: Callable[[], float],
         lock: Callable[[], AbstractContextManager[Any]],
         serves: bool,
     ) -> None:
-        """``tokens``: the entries; the other arguments are those of :class:`Following`."""
+        """``tokens``: the entries. ``clock``: returns seconds since the epoch. The other arguments
+        are those of :class:`Following`."""
         super().__init__(
             leases,
             cutoff,
@@ -45,6 +53,8 @@ class CachedReads(Following):
             serves=serves,
         )
         self._tokens = tokens
+        self._clock = clock
+        self.uses_to_record: Final = UnrecordedUses(steady=steady, lock=lock)
         self._hits = 0
         self._misses = 0
         self._invalidations = Rate()
@@ -135,6 +145,50 @@ class CachedReads(Following):
             self._hits += 1
             return True
         return False
+
+    def is_served_before_recording(self, entry: CachedToken) -> bool:
+        """Return whether the session of ``entry`` may be served now, its use to be recorded later.
+
+        Applies where nothing but that its use is due hinders it from being served. That an exchange
+        has reached its client is never recorded later.
+        """
+        loaded, now = entry.loaded, self._steady()
+        if loaded is None or now >= entry.lease.until:
+            return False
+        if not 0 < loaded.note_at <= now + loaded.ahead:
+            return False
+        fresh_until = loaded.fresh_until - loaded.ahead
+        until = self._served_until(entry, min(fresh_until - _LEAST_SECONDS_LEFT, now + _SECONDS))
+        if now >= until or not self.uses_to_record.add(entry.token):
+            return False
+        with self._lock:
+            if entry.loaded is not loaded:
+                return False
+            entry.deadline = until
+        entry.used_at = now
+        self._hits += 1
+        return True
+
+    def keep_use(self, token: str, before: CachedSession, after: CachedSession) -> None:
+        """Keep ``after`` in place of ``before``, with the use of the session that was recorded.
+
+        Nothing is kept where the store has answered anew about ``token`` meanwhile.
+        """
+        with self._lock:
+            entry = self._tokens.rebuilt(token)
+            if entry is None or entry.loaded != before:
+                return
+            entry.response = None
+            entry.loaded, entry.session = after, after.session
+            until = min(after.fresh_until, after.note_at) - after.ahead
+            entry.deadline = self._served_until(entry, until)
+
+    def _served_until(self, entry: CachedToken, until: float) -> float:
+        """Return when ``entry`` has to be asked for: by ``until``, or when its token expires."""
+        assert entry.loaded is not None
+        # The token must not have expired by this machine's clock either.
+        here = self._steady() + entry.expires_at - self._clock()
+        return min(until, entry.expires_at - entry.loaded.ahead, here)
 
     def response_of(self, token: str, session: Session) -> bytes | None:
         """Return the response kept with ``token`` if it was made of this very ``session``."""

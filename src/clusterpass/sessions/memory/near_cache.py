@@ -70,6 +70,7 @@ class NearCache(CachedReads):
             tokens,
             pushed_prefixes=(key_prefix, cutoff_prefix),
             steady=steady,
+            clock=clock,
             lock=lock,
             serves=serves,
         )
@@ -77,7 +78,6 @@ class NearCache(CachedReads):
         self._secrets_prefix = secrets_prefix
         self.on_secrets: Callable[[bool], None] = _nothing
         """Called with True when the secrets have changed, with False when they may have."""
-        self._clock = clock
         self.counters = Counters()
         self.refusal = ""
         """Why sessions cannot be served from memory in ``cached`` mode; empty when they can."""
@@ -147,10 +147,8 @@ class NearCache(CachedReads):
         entry.loaded, entry.session = loaded, loaded.session
         entry.is_doubtful = loading is not None and not loading.is_good
         entry.asked_at = -math.inf if loading is None else loading.asked_at
-        until = min(entry.expires_at, loaded.fresh_until, loaded.note_at) - loaded.ahead
-        # The token must not have expired by this machine's clock either.
-        here = self._steady() + entry.expires_at - self._clock()
-        entry.deadline = min(until, here)
+        until = min(loaded.fresh_until, loaded.note_at) - loaded.ahead
+        entry.deadline = self._served_until(entry, until)
         if lease is not None:
             entry.lease = lease
         return True
@@ -252,6 +250,7 @@ class NearCache(CachedReads):
             self.followers.clear()
             self.leases.forget()
             self._cutoff.forget()
+            self.uses_to_record.begin_anew()
         self.on_use = None
 
     def _end_all(self) -> None:

@@ -1,6 +1,7 @@
 """Verifies access tokens: first the signature, then the session.
 
-- In ``cached`` mode a session is served from memory while its lease lasts (``memory.near_cache``).
+- In ``cached`` mode a session is served from memory while its lease lasts (``memory.near_cache``),
+  also where its use is due to be recorded, which happens a moment later (:class:`Uses`).
 - An impersonation is never served from memory, as it depends on the sessions of two subjects.
 - While the store is unavailable, a session that was seen live within ``outage_grace`` is accepted
   unless this process knows that it has ended (:class:`OutageGrace`).
@@ -26,6 +27,7 @@ from clusterpass.sessions.verbs.actor import Actors
 from clusterpass.sessions.verbs.load import Loads
 from clusterpass.sessions.verbs.outage_grace import OutageGrace
 from clusterpass.sessions.verbs.requirements import Requirements, Wanted
+from clusterpass.sessions.verbs.use import Uses
 from clusterpass.tokens.identifiers import rotation_of, session_of
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.undelivered import UndeliveredToken
@@ -42,9 +44,7 @@ class Verify:
     def __init__(self, context: Context, confirm: Confirm) -> None:
         config = context.config
         self._config = config
-        self._is_for_previous: Final = config.compatibility == "previous"
         self._keyspace = context.keyspace
-        self._keeping = context.keeping
         self._clock = context.clock
         self._deadline = context.deadline
         self._memory = context.memory
@@ -55,6 +55,7 @@ class Verify:
         self._cutoff = context.memory.cutoff
         self._actors = Actors(context, confirm)
         self._loads = Loads(context, confirm)
+        self.uses: Final = Uses(context, self._loads)
         requirements = Requirements(config, context.deadline)
         self._wanted = requirements.read
         self._check = requirements.check
@@ -122,7 +123,7 @@ class Verify:
                 return session
             entry = self._known(access_token)
             decided_by = "store"
-            if wanted.mode == "cached" and self._near.is_served(entry):
+            if wanted.mode == "cached" and self._may_be_served(entry, wanted):
                 served = self._served(entry, wanted)
                 if served is not None:
                     return served
@@ -130,6 +131,12 @@ class Verify:
         except ClusterPassError as error:
             self._verifies[error.code, decided_by] += 1
             raise
+
+    def _may_be_served(self, entry: CachedToken, wanted: Wanted) -> bool:
+        near = self._near
+        if near.is_served(entry):
+            return True
+        return wanted.notes_use and near.is_served_before_recording(entry)
 
     def _served(self, entry: CachedToken, wanted: Wanted) -> Session | None:
         """Return the session of an entry that is served, unless the store has to be asked."""
@@ -190,7 +197,7 @@ class Verify:
             if wanted.level is not None or wanted.max_auth_age is not None:
                 self._check(entry, loaded, now, wanted)
             if wanted.notes_use and now >= loaded.note_at:
-                noted = yield from self._note_use(entry)
+                noted = yield from self.uses.record(entry)
                 if noted:
                     reply = used_at(reply, now, noted - 1)
                     loaded = self._loads.read(entry, reply, sent_at, known_cutoff)
@@ -226,21 +233,6 @@ class Verify:
         if wanted.mode == "strict" and has_begun:
             entry.call = call
         return call
-
-    def _note_use(self, entry: CachedToken) -> Flow[int]:
-        """Return what ``touch`` answered; 0, too, for a failure, which does not end the session."""
-        call = session_calls.touch(
-            self._keyspace,
-            self._keeping(),
-            entry.subject,
-            session_id=entry.session_id,
-            rotation=session_calls.ONLY_THE_SECOND if self._is_for_previous else entry.rotation,
-        )
-        try:
-            answer: Answer[int] = yield call
-        except StoreUnavailable:
-            return 0
-        return answer.reply
 
     def _by_token_alone(self, access_token: str, wanted: Wanted) -> Session:
         """Return the session that the token describes by itself, without asking the store."""

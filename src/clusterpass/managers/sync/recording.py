@@ -1,0 +1,95 @@
+# Generated from managers/aio/recording.py by scripts/generate_sync.py; do not edit.
+"""Records the uses of sessions that were served from memory, in the background.
+
+Nothing runs while nothing waits. While a primary does not answer, the uses of its sessions wait:
+they are tried twice a second, and dropped after half a minute. Closing a manager records what waits
+first, for at most a second.
+"""
+
+import logging
+from functools import partial
+from typing import Final
+
+from clusterpass.managers.workers.sync import Jobs, Worker
+from clusterpass.model.authentication_errors import InvalidToken
+from clusterpass.model.errors import ClusterPassError, StoreUnavailable
+from clusterpass.sessions.flows import Flows
+from clusterpass.store.protocol import Store
+
+_NAME: Final = "clusterpass-recording"
+_AT_ONCE: Final = 4
+_LINGERING_SECONDS: Final = 1.0
+_SECONDS_BETWEEN_TRIES: Final = 0.5
+_CLOSING_SECONDS: Final = 1.0
+logger: Final = logging.getLogger("clusterpass.uses")
+
+
+class Recording:
+    """The worker that records the uses of one manager."""
+
+    def __init__(self, store: Store, flows: Flows) -> None:
+        self._store: Final = store
+        self._record: Final = flows.verify.uses.record_late
+        self._uses: Final = flows.memory.near.uses_to_record
+        self._worker: Final = Worker(self._work, name=_NAME)
+        self._jobs: Final = Jobs(name=_NAME, on_end=self._worker.wake)
+        self._failed_by = ""
+        """The code of the latest failure since all that waited was last tried; empty: none."""
+        self._is_failing = False
+        self._uses.wake = self._worker.wake
+
+    def resume(self) -> None:
+        """Record what waits in this event loop, if that of the worker has ended."""
+        if self._uses:
+            self._worker.resume()
+
+    def close(self) -> None:
+        """Record what waits, for at most a second; what is left then is dropped."""
+        self._uses.close()
+        self.resume()
+        self._worker.stop(_CLOSING_SECONDS)
+        self._uses.clear()
+        self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)
+        self._jobs.stop(_CLOSING_SECONDS)
+
+    def _work(self) -> None:
+        while self._uses:
+            waiting, self._failed_by = len(self._uses), ""
+            for number in range(min(waiting, _AT_ONCE) - 1):
+                if number not in self._jobs.running():
+                    self._jobs.start(number, partial(self._try_each, waiting // _AT_ONCE))
+            self._try_each(waiting)
+            self._tell_failure()
+            if self._is_failing and self._uses:
+                self._jobs.pause(_SECONDS_BETWEEN_TRIES)
+            elif not self._worker.is_stopping:
+                self._worker.wait(_LINGERING_SECONDS)
+
+    def _try_each(self, most: int) -> None:
+        """Try to record what waits, at most ``most`` uses."""
+        for _ in range(most):
+            taken = self._uses.take()
+            if taken is None:
+                return
+            token, since = taken
+            try:
+                self._store.run(self._record(token))
+            except InvalidToken:
+                continue  # the session has ended meanwhile, so it is not in use
+            except StoreUnavailable as error:
+                self._uses.put_back(token, since)
+                self._failed_by = error.code
+            except Exception as error:  # noqa: BLE001 (only one use was not recorded)
+                code = error.code if isinstance(error, ClusterPassError) else type(error).__name__
+                self._failed_by = code
+            except BaseException:  # the event loop is about to end
+                self._uses.put_back(token, since)
+                raise
+
+    def _tell_failure(self) -> None:
+        is_failing = bool(self._failed_by)
+        if is_failing and not self._is_failing:
+            logger.warning("uses of sessions cannot be recorded: %s", self._failed_by)
+        elif self._is_failing and not is_failing:
+            logger.warning("uses of sessions are recorded again")
+        self._is_failing = is_failing

@@ -1,0 +1,79 @@
+"""The tokens of sessions that were served from memory while their use was due to be recorded.
+
+Recording waits here, so that a verify need not wait for it. What waits is bounded in time: when the
+oldest use has waited for :data:`MOST_SECONDS`, no more are taken, and who verifies records the use
+before the answer. A use that could not be recorded for so long is dropped; the next use of its
+session is due again. Times are seconds of the steady clock. Any thread may call.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+MOST_SECONDS: Final = 30.0
+
+
+class UnrecordedUses:
+    """The uses of one manager that are still to be recorded, the oldest first."""
+
+    def __init__(
+        self, *, steady: Callable[[], float], lock: Callable[[], AbstractContextManager[Any]]
+    ) -> None:
+        """``steady``: returns seconds of the steady clock. ``lock``: creates a lock."""
+        self._steady: Final = steady
+        self._new_lock: Final = lock
+        self.wake: Callable[[], None] | None = None
+        """Called for each use that comes; None: nobody records uses in the background."""
+        self.dropped = 0
+        """How many uses waited for too long, and were not recorded."""
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget what waits, which the parent process records; called in a forked child."""
+        self._lock = self._new_lock()
+        self._since: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def add(self, token: str) -> bool:
+        """Have a use of the session of ``token`` recorded soon; return False if nobody can."""
+        wake = self.wake
+        if wake is None:
+            return False
+        with self._lock:
+            if token in self._since:
+                return True
+            now = self._steady()
+            oldest = next(iter(self._since.values()), now)
+            if now - oldest >= MOST_SECONDS:
+                return False
+            self._since[token] = now
+        wake()
+        return True
+
+    def take(self) -> tuple[str, float] | None:
+        """Return the next token, and since when it has waited; None: none waits."""
+        with self._lock:
+            while self._since:
+                token = next(iter(self._since))
+                since = self._since.pop(token)
+                if self._steady() - since < MOST_SECONDS:
+                    return token, since
+                self.dropped += 1
+        return None
+
+    def put_back(self, token: str, since: float) -> None:
+        """Have what :meth:`take` returned wait again, behind the others."""
+        with self._lock:
+            self._since.setdefault(token, since)
+
+    def close(self) -> None:
+        """Take no more uses from now on. What waits stays."""
+        self.wake = None
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        with self._lock:
+            self.dropped += len(self._since)
+            self._since.clear()

@@ -1,0 +1,71 @@
+"""Records in the store that a session is in use: with a verify, or after one.
+
+A verify that asks the store records a use that is due before it returns. A session that is served
+from memory is not kept waiting: its use is recorded a moment later.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from clusterpass.model.errors import StoreUnavailable
+from clusterpass.protocol.calls import session as session_calls
+from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.replies import used_at
+from clusterpass.protocol.script import Answer, Flow, ScriptCall
+from clusterpass.sessions.context import Context
+from clusterpass.sessions.memory.entries import CachedToken
+from clusterpass.sessions.verbs.load import Loads
+
+
+class Uses:
+    """The flows that record uses."""
+
+    def __init__(self, context: Context, loads: Loads) -> None:
+        self._keyspace: Final = context.keyspace
+        self._keeping: Final[Callable[[], Housekeeping]] = context.keeping
+        self._is_for_previous: Final = context.config.compatibility == "previous"
+        self._near: Final = context.memory.near
+        self._cutoff: Final = context.memory.cutoff
+        self._loads: Final = loads
+
+    def record(self, entry: CachedToken) -> Flow[int]:
+        """Return what ``touch`` answered; 0, too, for a failure, which does not end the session."""
+        try:
+            answer: Answer[int] = yield self._call_of(entry)
+        except StoreUnavailable:
+            return 0
+        return answer.reply
+
+    def record_late(self, access_token: str) -> Flow[None]:
+        """Record the use of a session that was served from memory, if that is still due.
+
+        Raises StoreUnavailable when the store does not answer, and SessionExpired or SessionRevoked
+        when the session has ended as far as this process knows.
+        """
+        near = self._near
+        entry = near.entry(access_token)
+        if entry is None or entry.loaded is None:
+            return
+        loaded = entry.loaded
+        asked_at = near.now()
+        milliseconds = int(1000 * near.store_seconds(loaded))
+        if milliseconds // 1000 < loaded.note_at:
+            return
+        answer: Answer[int] = yield self._call_of(entry)
+        if not answer.reply:
+            near.outdated(entry.key)  # it has ended, or cannot be read: the next verify says which
+            return
+        reply = [milliseconds, *loaded.raw]
+        reply = used_at(reply, milliseconds // 1000, answer.reply - 1)
+        newer = self._loads.read(entry, reply, asked_at, self._cutoff.milliseconds)
+        near.keep_use(access_token, loaded, newer)
+
+    def _call_of(self, entry: CachedToken) -> ScriptCall[int]:
+        only_the_second = session_calls.ONLY_THE_SECOND
+        return session_calls.touch(
+            self._keyspace,
+            self._keeping(),
+            entry.subject,
+            session_id=entry.session_id,
+            rotation=only_the_second if self._is_for_previous else entry.rotation,
+        )

@@ -1,0 +1,90 @@
+"""The uses that wait to be recorded: in which order, for how long, and how many."""
+
+import threading
+
+import pytest
+
+from clusterpass.sessions.memory.unrecorded_uses import MOST_SECONDS, UnrecordedUses
+
+
+class Waiting:
+    """The queue of a manager whose clock is the test's."""
+
+    def __init__(self) -> None:
+        self.now, self.woken = 100.0, 0
+        self.uses = UnrecordedUses(steady=lambda: self.now, lock=threading.Lock)
+        self.uses.wake = self._wake
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+
+@pytest.fixture
+def waiting() -> Waiting:
+    return Waiting()
+
+
+def test_the_oldest_is_recorded_first_and_each_once(waiting):
+    uses = waiting.uses
+    assert uses.add("a")
+    waiting.now += 1
+    assert uses.add("b")
+    assert uses.add("a"), "it waits already"
+    assert len(uses) == 2
+    assert waiting.woken == 2
+    assert uses.take() == ("a", 100.0)
+    assert uses.take() == ("b", 101.0)
+    assert uses.take() is None
+    assert uses.dropped == 0
+
+
+def test_nobody_waits_where_nobody_records(waiting):
+    waiting.uses.add("a")
+    waiting.uses.close()
+    assert not waiting.uses.add("b")
+    assert len(waiting.uses) == 1, "what came before still waits"
+
+
+def test_no_more_are_taken_while_the_oldest_has_waited_for_too_long(waiting):
+    waiting.uses.add("a")
+    waiting.now += MOST_SECONDS - 0.1
+    assert waiting.uses.add("b")
+    waiting.now += 0.1
+    assert not waiting.uses.add("c")
+    assert waiting.uses.add("a"), "it is one of those that wait"
+    assert waiting.uses.take() == ("b", 100 + MOST_SECONDS - 0.1)
+    assert waiting.uses.dropped == 1, "the oldest"
+    assert waiting.uses.add("c")
+
+
+def test_what_was_put_back_waits_behind_the_others_and_no_longer_than_they(waiting):
+    waiting.uses.add("a")
+    waiting.now += 1
+    waiting.uses.add("b")
+    waiting.uses.put_back(*waiting.uses.take())
+    assert [waiting.uses.take()[0] for _ in range(2)] == ["b", "a"]
+    waiting.uses.put_back("a", 100.0)
+    waiting.now = 100.0 + MOST_SECONDS
+    assert waiting.uses.take() is None
+    assert waiting.uses.dropped == 1
+
+
+def test_a_use_that_came_again_meanwhile_is_not_older_for_being_put_back(waiting):
+    waiting.uses.add("a")
+    taken = waiting.uses.take()
+    waiting.now += 5
+    waiting.uses.add("a")
+    waiting.uses.put_back(*taken)
+    assert waiting.uses.take() == ("a", 105.0)
+    assert len(waiting.uses) == 0
+
+
+def test_what_is_left_at_the_end_is_counted_and_a_fork_leaves_it_to_its_parent(waiting):
+    for token in "abc":
+        waiting.uses.add(token)
+    waiting.uses.begin_anew()
+    assert len(waiting.uses) == waiting.uses.dropped == 0
+    waiting.uses.add("a")
+    waiting.uses.clear()
+    assert len(waiting.uses) == 0
+    assert waiting.uses.dropped == 1
