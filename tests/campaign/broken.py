@@ -180,8 +180,13 @@ def _surplus(found: Any, policy: Any) -> Any:
 
 
 def leases_are_off() -> None:
-    """What is remembered is served until a push says otherwise, and pushes may stay away."""
+    """What is remembered is served until a push says otherwise, and pushes may stay away.
+
+    They come on connections of their own: who asks on one that is silent finds out.
+    """
     switch_leases_off()
+    changed: Any = NearCache
+    changed.wants_all = property(lambda _: True, lambda *_: None)
 
 
 def lifetimes_are_not_judged_here() -> None:
