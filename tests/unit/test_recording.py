@@ -105,13 +105,16 @@ TOKEN = access_token(expires_at=NOW + 3000)
 def test_a_session_whose_use_is_due_is_served_and_recorded_afterwards(process):
     first = process.verify(TOKEN)
     assert process.near.find(TOKEN) is first
-    process.pass_by(INTERVAL)
-    assert process.near.find(TOKEN) is None
+    process.pass_by(INTERVAL * 3 // 4 - 1)
+    assert process.near.find(TOKEN) is first
+    assert len(process.uses) == 0, "not due yet"
+    process.pass_by(INTERVAL // 4 + 1)
     hits = process.near.stats().hits
     assert process.verify(TOKEN) is first
     assert process.called == []
     assert process.near.stats().hits == hits + 1
     assert process.near.find(TOKEN) is first, "others need not ask either"
+    assert len(process.uses) == 1
     token, _ = process.uses.take()
     assert token == TOKEN
     process.record_late(token)
@@ -151,13 +154,38 @@ def test_a_use_that_was_not_recorded_is_due_again_after_some_seconds(process):
     process.pass_by(INTERVAL)
     process.verify(TOKEN)
     process.uses.take()
-    process.pass_by(4.9)
+    process.pass_by(19.9)
     assert process.near.find(TOKEN)
+    assert len(process.uses) == 0
     process.pass_by(0.2)
-    assert process.near.find(TOKEN) is None
-    process.verify(TOKEN)
-    assert process.called == []
+    assert process.near.find(TOKEN)
     assert len(process.uses) == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda near: near.find(TOKEN),
+        lambda near: near.find_response(TOKEN),
+        lambda near: near.is_served(near.entry(TOKEN)),
+    ],
+    ids=["session", "response", "with a condition"],
+)
+def test_whoever_is_answered_from_memory_has_a_due_use_recorded(process, ask):
+    session = process.verify(TOKEN)
+    process.near.keep_response(TOKEN, session, b"answer")
+    process.pass_by(INTERVAL)
+    assert ask(process.near)
+    assert process.uses.take()[0] == TOKEN
+
+
+def test_what_a_process_has_not_loaded_is_not_served(process):
+    process.verify(TOKEN)
+    entry = process.near.entry(TOKEN)
+    process.pass_by(INTERVAL)
+    entry.loaded = None
+    assert not process.near.is_served_before_recording(entry)
+    assert len(process.uses) == 0
 
 
 def test_where_nobody_records_in_the_background_who_verifies_does(process):

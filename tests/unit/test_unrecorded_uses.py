@@ -38,6 +38,38 @@ def test_the_oldest_is_recorded_first_and_each_once(waiting):
     assert uses.dropped == 0
 
 
+def test_many_are_recorded_evenly_within_some_seconds(waiting):
+    for number in range(15_000):
+        waiting.uses.add(f"token-{number}")
+    began = waiting.now
+    recorded = []
+    while len(waiting.uses):
+        due = waiting.uses.due_within(0.02)
+        for _ in range(due):
+            waiting.uses.take()
+        recorded.append(due)
+        waiting.now += 0.02
+    assert max(recorded) <= 21
+    assert min(recorded[:-1]) >= 19
+    assert 14 < waiting.now - began <= 15.1
+
+
+def test_few_are_recorded_at_once_and_the_late_ones_too(waiting):
+    for number in range(20):
+        waiting.uses.add(f"token-{number}")
+    assert waiting.uses.due_within(0.02) == 16
+    for _ in range(10):
+        waiting.uses.take()
+    assert waiting.uses.due_within(0.02) == 10
+    for number in range(1000):
+        waiting.uses.add(f"late-{number}")
+    waiting.now += 14.99
+    assert waiting.uses.due_within(0.02) == 1010
+    for _ in range(1010):
+        waiting.uses.take()
+    assert waiting.uses.due_within(0.02) == 0
+
+
 def test_nobody_waits_where_nobody_records(waiting):
     waiting.uses.add("a")
     waiting.uses.close()

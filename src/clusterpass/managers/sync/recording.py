@@ -19,6 +19,7 @@ from clusterpass.store.protocol import Store
 _NAME: Final = "clusterpass-recording"
 _AT_ONCE: Final = 4
 _LINGERING_SECONDS: Final = 1.0
+_TURN_SECONDS: Final = 0.02
 _SECONDS_BETWEEN_TRIES: Final = 0.5
 _CLOSING_SECONDS: Final = 1.0
 logger: Final = logging.getLogger("clusterpass.uses")
@@ -36,7 +37,7 @@ class Recording:
         self._failed_by = ""
         """The code of the latest failure since all that waited was last tried; empty: none."""
         self._is_failing = False
-        self._uses.wake = self._worker.wake
+        self._uses.wake = self._worker.wake_soon
 
     def resume(self) -> None:
         """Record what waits in this event loop, if that of the worker has ended."""
@@ -54,14 +55,18 @@ class Recording:
 
     def _work(self) -> None:
         while self._uses:
-            waiting, self._failed_by = len(self._uses), ""
-            for number in range(min(waiting, _AT_ONCE) - 1):
+            is_stopping = self._worker.is_stopping
+            due = len(self._uses) if is_stopping else self._uses.due_within(_TURN_SECONDS)
+            self._failed_by = ""
+            each = -(-due // _AT_ONCE)
+            for number in range(-(-due // each) - 1):
                 if number not in self._jobs.running():
-                    self._jobs.start(number, partial(self._try_each, waiting // _AT_ONCE))
-            self._try_each(waiting)
+                    self._jobs.start(number, partial(self._try_each, each))
+            self._try_each(each)
             self._tell_failure()
-            if self._is_failing and self._uses:
-                self._jobs.pause(_SECONDS_BETWEEN_TRIES)
+            if self._uses:
+                is_even = not self._is_failing
+                self._jobs.pause(_TURN_SECONDS if is_even else _SECONDS_BETWEEN_TRIES)
             elif not self._worker.is_stopping:
                 self._worker.wait(_LINGERING_SECONDS)
 

@@ -21,7 +21,7 @@ from clusterpass.sessions.memory.rate import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex
 from clusterpass.sessions.memory.unrecorded_uses import UnrecordedUses
 
-_SECONDS: Final = 5.0
+_SECONDS: Final = 20.0
 """How long a session whose use waits to be recorded is served, before its next use waits too."""
 _LEAST_SECONDS_LEFT: Final = 60.0
 """A use waits only where its session would go on for at least so long without it."""
@@ -66,6 +66,7 @@ class CachedReads(Following):
 
     def _finder(self) -> Callable[[str], Session | None]:
         get, rebuilt, steady = self._tokens.objects.get, self._rebuilt, self._steady
+        is_served_before_recording = self.is_served_before_recording
 
         def find(token: str) -> Session | None:
             """Return the session of ``token`` if it may be served from memory now, else None."""
@@ -75,7 +76,9 @@ class CachedReads(Following):
                 return None
             if entry is not None:
                 now = steady()
-                if now < entry.lease.until and now < entry.deadline:
+                if now < entry.lease.until and (
+                    now < entry.deadline or is_served_before_recording(entry)
+                ):
                     entry.used_at = now
                     self._hits += 1  # concurrent threads may lose a count
                     return entry.session
@@ -85,6 +88,7 @@ class CachedReads(Following):
 
     def _response_finder(self) -> Callable[[str], bytes | None]:
         get, packed, steady = self._tokens.objects.get, self._packed_response, self._steady
+        is_served_before_recording = self.is_served_before_recording
 
         def find_response(token: str) -> bytes | None:
             """Return the response kept with the session of ``token``, where that may be served."""
@@ -93,7 +97,9 @@ class CachedReads(Following):
                 return packed(token)
             now = steady()
             # The response is read after the lease, as a change ends the lease before all else.
-            if now < entry.lease.until and now < entry.deadline:
+            if now < entry.lease.until and (
+                now < entry.deadline or is_served_before_recording(entry)
+            ):
                 response = entry.response
                 if response is not None:
                     entry.used_at = now
@@ -140,7 +146,9 @@ class CachedReads(Following):
         now = self._steady()
         if entry.lease.until == -math.inf and entry.lease is not NEVER:
             self._go_on_under_new_lease(entry)
-        if now < entry.lease.until and now < entry.deadline:
+        if now < entry.lease.until and (
+            now < entry.deadline or self.is_served_before_recording(entry)
+        ):
             entry.used_at = now
             self._hits += 1
             return True
@@ -165,8 +173,6 @@ class CachedReads(Following):
             if entry.loaded is not loaded:
                 return False
             entry.deadline = until
-        entry.used_at = now
-        self._hits += 1
         return True
 
     def keep_use(self, token: str, before: CachedSession, after: CachedSession) -> None:

@@ -1,16 +1,21 @@
 """The tokens of sessions that were served from memory while their use was due to be recorded.
 
-Recording waits here, so that a verify need not wait for it. What waits is bounded in time: when the
-oldest use has waited for :data:`MOST_SECONDS`, no more are taken, and who verifies records the use
-before the answer. A use that could not be recorded for so long is dropped; the next use of its
-session is due again. Times are seconds of the steady clock. Any thread may call.
+Recording waits here, so that a verify need not wait for it. Where many come at once, as when users
+return after a pause, they are recorded evenly within :data:`_EVEN_SECONDS`, lest verifies wait for
+that work. When the oldest has waited for :data:`MOST_SECONDS`, no more are taken, and who verifies
+records the use before the answer. A use that could not be recorded for so long is dropped; the next
+use of its session is due again. Times are seconds of the steady clock. Any thread may call.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
 MOST_SECONDS: Final = 30.0
+_EVEN_SECONDS: Final = 15.0
+_FEWEST: Final = 16
+"""So many are recorded at once, whatever the pace."""
 
 
 class UnrecordedUses:
@@ -51,6 +56,16 @@ class UnrecordedUses:
             self._since[token] = now
         wake()
         return True
+
+    def due_within(self, seconds: float) -> int:
+        """Return how many of those that wait should be recorded in the next ``seconds``."""
+        with self._lock:
+            waiting = len(self._since)
+            oldest = next(iter(self._since.values()), math.inf)
+        left = oldest + _EVEN_SECONDS - self._steady()
+        if left <= seconds:
+            return waiting
+        return min(waiting, max(_FEWEST, math.ceil(waiting * seconds / left)))
 
     def take(self) -> tuple[str, float] | None:
         """Return the next token, and since when it has waited; None: none waits."""

@@ -123,7 +123,7 @@ class Verify:
                 return session
             entry = self._known(access_token)
             decided_by = "store"
-            if wanted.mode == "cached" and self._may_be_served(entry, wanted):
+            if wanted.mode == "cached" and self._near.is_served(entry):
                 served = self._served(entry, wanted)
                 if served is not None:
                     return served
@@ -131,12 +131,6 @@ class Verify:
         except ClusterPassError as error:
             self._verifies[error.code, decided_by] += 1
             raise
-
-    def _may_be_served(self, entry: CachedToken, wanted: Wanted) -> bool:
-        near = self._near
-        if near.is_served(entry):
-            return True
-        return wanted.notes_use and near.is_served_before_recording(entry)
 
     def _served(self, entry: CachedToken, wanted: Wanted) -> Session | None:
         """Return the session of an entry that is served, unless the store has to be asked."""
