@@ -190,13 +190,11 @@ def test_what_is_not_noted_yet_is_noted_when_a_manager_is_closed(
     manager = open_manager(dataclasses.replace(config, activity_interval=1))
     pair = manager.login(subject)
     served(manager, pair.access_token)
-    memory = manager_of(manager)._flows.memory.near
-    eventually(lambda: manager.recall(pair.access_token) is None)
-    wake, memory.uses_to_record.wake = memory.uses_to_record.wake, lambda: None
-    while not len(memory.uses_to_record):
+    uses = manager_of(manager)._flows.memory.near.uses_to_record
+    uses.wake = lambda: None  # nobody is told
+    while not len(uses):
         manager.verify(pair.access_token)
     noted = activity_of(engine, subject)
-    memory.uses_to_record.wake = wake
     manager.close()
     assert activity_of(engine, subject) != noted
 
