@@ -146,11 +146,12 @@ class SessionManager(IssuingVerbs, EndingVerbs):
     def close(self) -> None:
         """Retry pending revocations once more, deliver queued events, and close all connections.
 
-        Revocations that are still not confirmed after three seconds are given up, and logged as a
-        warning of ``clusterpass.pending``; entries of the audit trail that the store does not take
-        are logged. Closing takes at most about ten seconds. A cluster that
-        ``embedded://`` started is stopped. Who closes a manager that is being closed waits for
-        that; closing it again does nothing. Later calls raise StoreUnavailable (``closed``).
+        Uses of sessions that wait to be recorded are, for at most a second. Revocations that are
+        still not confirmed after three seconds are given up, and logged as a warning of
+        ``clusterpass.pending``; entries of the audit trail that the store does not take are logged.
+        Closing takes at most about twelve seconds. A cluster that ``embedded://`` started is
+        stopped. Who closes a manager that is being closed waits for that; closing it again does
+        nothing. Later calls raise StoreUnavailable (``closed``).
         """
         self._closing.run(waits=not self._listeners.is_current)
 
@@ -206,11 +207,12 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         use it for read requests only.
 
         ``cached``: no round trip while the session is unchanged; an answer is never older than
-        ``Config.staleness_bound``. ``strict``, and ``cached`` after a change: one round trip
-        (``verify.lua``), plus one to record the use of the session (``touch.lua``, once in each
-        ``Config.activity_interval``), one for the actor of an impersonation, and, from time to time
-        for the whole process, one to read the time of :meth:`revoke_before`. ``stateless``: no
-        round trip, and a session that has ended is accepted until the token expires.
+        ``Config.staleness_bound``, and a use that is due is recorded afterwards. ``strict``, and
+        ``cached`` after a change: one round trip (``verify.lua``), plus one to record the use of
+        the session (``touch.lua``, once in each ``Config.activity_interval``), one for the actor of
+        an impersonation, and, from time to time for the whole process, one to read the time of
+        :meth:`revoke_before`. ``stateless``: no round trip, and a session that has ended is
+        accepted until the token expires.
 
         Raises the subclass of InvalidToken that names the problem: the token is malformed, has a
         bad signature or the wrong type, issuer or audience, has expired (RFC 9068 section 4) or was
