@@ -25,6 +25,7 @@ from benchmarks import (
     moved_slots,
     near_memory,
     proxies,
+    returning_users,
     revocation_latency,
     round_trips,
     scale,
@@ -57,6 +58,9 @@ def main() -> None:
             **_few(options, rounds=1, seconds=1, many=10_000)
         ),
         "http_profile": lambda options: http_profile.run(**_few(options, seconds=1, many=5_000)),
+        "returning_users": lambda options: returning_users.run(
+            **_few(options, tokens=5_000, measurements=2)
+        ),
         "proxies": lambda options: proxies.run(
             **_few(options, rounds=2, seconds=1, revocations=10)
         ),

@@ -81,6 +81,13 @@ class Ours:
             self._candidate(LOGIN, issuing, login),
         ]
 
+    def serve_from_memory(self, many: int, **settings: str) -> Candidate:
+        """A server of its own, with ``settings``, for verifies of ``many`` tokens from memory."""
+        pairs = _run(self._log_in("verified", many))
+        headers = [f"Authorization: Bearer {pair.access_token}" for pair in pairs]
+        server = self._serve("verified", CLUSTERPASS_VERIFICATION="cached", **settings)
+        return self._candidate(cached(many), server, verifies(headers), many)
+
     def refresh_tokens(self) -> list[str]:
         """Of new sessions."""
         return [pair.refresh_token for pair in _run(self._log_in("issuing", FEW))]
