@@ -20,9 +20,10 @@ from clusterpass.model.values import Session
 from clusterpass.protocol.records import OWN_USED
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
+from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.tokens.identifiers import encode_session_id
 
-from .driven_flows import KEYSPACE, NOW, access_token, config, live, stored
+from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, config, live, stored
 
 INTERVAL = 3600 // 20
 NODE = "node"
@@ -88,8 +89,11 @@ class Process:
         assert isinstance(session, Session)
         return session
 
-    def record_late(self, token: str) -> None:
-        self.run(self.flows.verify.uses.record_late(token))
+    def record_late(self) -> None:
+        """Record the use that waits next."""
+        use = self.uses.take()
+        assert use is not None
+        self.run(self.flows.verify.uses.record_late(use))
 
 
 @pytest.fixture
@@ -115,9 +119,7 @@ def test_a_session_whose_use_is_due_is_served_and_recorded_afterwards(process):
     assert process.near.stats().hits == hits + 1
     assert process.near.find(TOKEN) is first, "others need not ask either"
     assert len(process.uses) == 1
-    token, _ = process.uses.take()
-    assert token == TOKEN
-    process.record_late(token)
+    process.record_late()
     assert process.called == ["touch"]
     newer = process.near.find(TOKEN)
     assert newer.active_at == NOW + INTERVAL
@@ -131,7 +133,7 @@ def test_what_is_kept_then_is_what_the_store_answers(process):
     process.verify(TOKEN)
     process.pass_by(INTERVAL)
     process.verify(TOKEN)
-    process.record_late(TOKEN)
+    process.record_late()
     newer = process.near.find(TOKEN)
     process.near.changed(KEYSPACE.sessions("alice"))
     assert process.verify(TOKEN) is newer, "the answer means the same"
@@ -143,7 +145,7 @@ def test_a_response_made_of_the_session_before_is_not_served_any_more(process):
     process.pass_by(INTERVAL)
     process.verify(TOKEN)
     assert process.near.find_response(TOKEN) == b"before"
-    process.record_late(TOKEN)
+    process.record_late()
     assert process.near.find_response(TOKEN) is None
     process.near.keep_response(TOKEN, session, b"before")
     assert process.near.find_response(TOKEN) is None
@@ -176,7 +178,7 @@ def test_whoever_is_answered_from_memory_has_a_due_use_recorded(process, ask):
     process.near.keep_response(TOKEN, session, b"answer")
     process.pass_by(INTERVAL)
     assert ask(process.near)
-    assert process.uses.take()[0] == TOKEN
+    assert process.uses.take().token == TOKEN
 
 
 def test_what_a_process_has_not_loaded_is_not_served(process):
@@ -261,15 +263,13 @@ def test_strict_asks_and_records_as_ever(process):
 
 
 def test_what_is_not_due_any_more_is_not_recorded(process):
-    process.record_late(TOKEN)
-    assert process.called == []
     process.verify(TOKEN)
     process.pass_by(INTERVAL)
     process.verify(TOKEN)
     process.verify(TOKEN, verification="strict")
     process.near.changed(KEYSPACE.sessions("alice"))
     process.verify(TOKEN)
-    process.record_late(TOKEN)
+    process.record_late()
     assert process.called == []
 
 
@@ -277,7 +277,7 @@ def test_an_answer_that_came_meanwhile_is_not_replaced(process):
     process.verify(TOKEN)
     process.pass_by(INTERVAL)
     process.verify(TOKEN)
-    flow = process.flows.verify.uses.record_late(TOKEN)
+    flow = process.flows.verify.uses.record_late(process.uses.take())
     call = next(flow)
     process.record = live(device="phone")
     process.near.changed(KEYSPACE.sessions("alice"))
@@ -291,7 +291,7 @@ def test_a_session_of_which_nothing_was_recorded_is_asked_for(process):
     process.verify(TOKEN)
     process.pass_by(INTERVAL)
     process.verify(TOKEN)
-    flow = process.flows.verify.uses.record_late(TOKEN)
+    flow = process.flows.verify.uses.record_late(process.uses.take())
     call = next(flow)
     with pytest.raises(StopIteration):
         flow.send(Answer(call.read(0), False, NODE))
@@ -304,7 +304,7 @@ def test_the_use_of_a_packed_session_is_kept_too(process):
     process.verify(TOKEN)
     tokens = process.near._tokens
     tokens._pack(tokens.objects[TOKEN])
-    flow = process.flows.verify.uses.record_late(TOKEN)
+    flow = process.flows.verify.uses.record_late(process.uses.take())
     call = next(flow)
     tokens._pack(tokens.objects[TOKEN])
     with pytest.raises(StopIteration):
@@ -312,7 +312,22 @@ def test_the_use_of_a_packed_session_is_kept_too(process):
     assert process.near.find(TOKEN).active_at == NOW + INTERVAL
 
 
+def test_a_use_is_recorded_although_the_token_has_left_the_memory(process):
+    process.verify(TOKEN)
+    process.pass_by(INTERVAL)
+    process.verify(TOKEN)
+    process.near._tokens.clear()
+    process.record_late()
+    assert process.called == ["touch"]
+    assert process.used == NOW + INTERVAL
+    assert process.near.entry(TOKEN) is None
+
+
 # The workers.
+
+
+def entry(token: str) -> CachedToken:
+    return CachedToken(token, "alice", KEYSPACE.keys_of("alice"), SESSION_ID, NOW + 900)
 
 
 class Threads:
@@ -328,7 +343,7 @@ class Threads:
 
     def of(self, kind: Any) -> Any:
         made = kind(self, self.process.flows)
-        made._record = lambda token: token
+        made._record = lambda use: use.token
         return made
 
     def run(self, token: Any) -> None:
@@ -339,7 +354,7 @@ class Threads:
 
     def add(self, *tokens: str) -> None:
         for token in tokens:
-            assert self.process.uses.add(token)
+            assert self.process.uses.add(entry(token))
 
     def close(self) -> None:
         self.recording.close()
@@ -457,7 +472,7 @@ def test_closing_records_what_waits_and_takes_no_more(start):
     worker.add(*(f"token-{number}" for number in range(300)))
     worker.close()
     assert len(worker.tried) == 300
-    assert not worker.process.uses.add("later")
+    assert not worker.process.uses.add(entry("later"))
     assert worker.process.uses.dropped == 0
 
 
@@ -483,11 +498,11 @@ def test_what_waits_when_an_event_loop_ends_is_recorded_in_the_next_one() -> Non
 
     is_hanging = True
     recording = AsyncRecording(Store(), process.flows)  # type: ignore[arg-type]
-    recording._record = lambda token: token  # type: ignore[assignment, misc]
+    recording._record = lambda use: use.token  # type: ignore[assignment, misc]
     assert process.uses.wake is not None
 
     async def add() -> None:
-        process.uses.add("a")
+        process.uses.add(entry("a"))
         while len(process.uses):
             await asyncio.sleep(0)
 
@@ -521,7 +536,7 @@ def test_sessions_of_many_tokens_are_all_recorded() -> None:
         process.verify(token)
         assert process.called == []
     assert len(process.uses) == 200
-    while (taken := process.uses.take()) is not None:
-        process.record_late(taken[0])
+    while len(process.uses):
+        process.record_late()
         assert process.called == ["touch"]
     assert all(process.near.find(token).active_at == NOW + INTERVAL for token in tokens)

@@ -4,7 +4,15 @@ import threading
 
 import pytest
 
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.unrecorded_uses import MOST_SECONDS, UnrecordedUses
+
+KEYS = Keyspace().keys_of("alice")
+
+
+def entry(token: str) -> CachedToken:
+    return CachedToken(token, "alice", KEYS, b"s" * 16, 1000)
 
 
 class Waiting:
@@ -26,21 +34,23 @@ def waiting() -> Waiting:
 
 def test_the_oldest_is_recorded_first_and_each_once(waiting):
     uses = waiting.uses
-    assert uses.add("a")
+    assert uses.add(entry("a"))
     waiting.now += 1
-    assert uses.add("b")
-    assert uses.add("a"), "it waits already"
+    assert uses.add(entry("b"))
+    assert uses.add(entry("a")), "it waits already"
     assert len(uses) == 2
     assert waiting.woken == 2
-    assert uses.take() == ("a", 100.0)
-    assert uses.take() == ("b", 101.0)
+    assert uses.take() == ("a", "alice", b"s" * 16, 0, 100.0)
+    second = uses.take()
+    assert (second.token, second.since) == ("b", 101.0)
+    assert "b" not in repr(second)
     assert uses.take() is None
     assert uses.dropped == 0
 
 
 def test_many_are_recorded_evenly_within_some_seconds(waiting):
     for number in range(15_000):
-        waiting.uses.add(f"token-{number}")
+        waiting.uses.add(entry(f"token-{number}"))
     began = waiting.now
     recorded = []
     while len(waiting.uses):
@@ -56,13 +66,13 @@ def test_many_are_recorded_evenly_within_some_seconds(waiting):
 
 def test_few_are_recorded_at_once_and_the_late_ones_too(waiting):
     for number in range(20):
-        waiting.uses.add(f"token-{number}")
+        waiting.uses.add(entry(f"token-{number}"))
     assert waiting.uses.due_within(0.02) == 16
     for _ in range(10):
         waiting.uses.take()
     assert waiting.uses.due_within(0.02) == 10
     for number in range(1000):
-        waiting.uses.add(f"late-{number}")
+        waiting.uses.add(entry(f"late-{number}"))
     waiting.now += 14.99
     assert waiting.uses.due_within(0.02) == 1010
     for _ in range(1010):
@@ -71,52 +81,53 @@ def test_few_are_recorded_at_once_and_the_late_ones_too(waiting):
 
 
 def test_nobody_waits_where_nobody_records(waiting):
-    waiting.uses.add("a")
+    waiting.uses.add(entry("a"))
     waiting.uses.close()
-    assert not waiting.uses.add("b")
+    assert not waiting.uses.add(entry("b"))
     assert len(waiting.uses) == 1, "what came before still waits"
 
 
 def test_no_more_are_taken_while_the_oldest_has_waited_for_too_long(waiting):
-    waiting.uses.add("a")
+    waiting.uses.add(entry("a"))
     waiting.now += MOST_SECONDS - 0.1
-    assert waiting.uses.add("b")
+    assert waiting.uses.add(entry("b"))
     waiting.now += 0.1
-    assert not waiting.uses.add("c")
-    assert waiting.uses.add("a"), "it is one of those that wait"
-    assert waiting.uses.take() == ("b", 100 + MOST_SECONDS - 0.1)
+    assert not waiting.uses.add(entry("c"))
+    assert waiting.uses.add(entry("a")), "it is one of those that wait"
+    assert waiting.uses.take().token == "b"
     assert waiting.uses.dropped == 1, "the oldest"
-    assert waiting.uses.add("c")
+    assert waiting.uses.add(entry("c"))
 
 
 def test_what_was_put_back_waits_behind_the_others_and_no_longer_than_they(waiting):
-    waiting.uses.add("a")
+    waiting.uses.add(entry("a"))
     waiting.now += 1
-    waiting.uses.add("b")
-    waiting.uses.put_back(*waiting.uses.take())
-    assert [waiting.uses.take()[0] for _ in range(2)] == ["b", "a"]
-    waiting.uses.put_back("a", 100.0)
+    waiting.uses.add(entry("b"))
+    waiting.uses.put_back(waiting.uses.take())
+    second, first = waiting.uses.take(), waiting.uses.take()
+    assert (second.token, first.token) == ("b", "a")
+    waiting.uses.put_back(first)
     waiting.now = 100.0 + MOST_SECONDS
     assert waiting.uses.take() is None
     assert waiting.uses.dropped == 1
 
 
 def test_a_use_that_came_again_meanwhile_is_not_older_for_being_put_back(waiting):
-    waiting.uses.add("a")
+    waiting.uses.add(entry("a"))
     taken = waiting.uses.take()
     waiting.now += 5
-    waiting.uses.add("a")
-    waiting.uses.put_back(*taken)
-    assert waiting.uses.take() == ("a", 105.0)
+    waiting.uses.add(entry("a"))
+    waiting.uses.put_back(taken)
+    assert waiting.uses.take().since == 105.0
     assert len(waiting.uses) == 0
 
 
 def test_what_is_left_at_the_end_is_counted_and_a_fork_leaves_it_to_its_parent(waiting):
     for token in "abc":
-        waiting.uses.add(token)
+        waiting.uses.add(entry(token))
     waiting.uses.begin_anew()
     assert len(waiting.uses) == waiting.uses.dropped == 0
-    waiting.uses.add("a")
+    waiting.uses.add(entry("a"))
     waiting.uses.clear()
     assert len(waiting.uses) == 0
     assert waiting.uses.dropped == 1

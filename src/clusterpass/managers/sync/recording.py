@@ -73,22 +73,21 @@ class Recording:
     def _try_each(self, most: int) -> None:
         """Try to record what waits, at most ``most`` uses."""
         for _ in range(most):
-            taken = self._uses.take()
-            if taken is None:
+            use = self._uses.take()
+            if use is None:
                 return
-            token, since = taken
             try:
-                self._store.run(self._record(token))
+                self._store.run(self._record(use))
             except InvalidToken:
                 continue  # the session has ended meanwhile, so it is not in use
             except StoreUnavailable as error:
-                self._uses.put_back(token, since)
+                self._uses.put_back(use)
                 self._failed_by = error.code
             except Exception as error:  # noqa: BLE001 (only one use was not recorded)
                 code = error.code if isinstance(error, ClusterPassError) else type(error).__name__
                 self._failed_by = code
             except BaseException:  # the event loop is about to end
-                self._uses.put_back(token, since)
+                self._uses.put_back(use)
                 raise
 
     def _tell_failure(self) -> None:

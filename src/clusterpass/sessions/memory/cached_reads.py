@@ -167,7 +167,7 @@ class CachedReads(Following):
             return False
         fresh_until = loaded.fresh_until - loaded.ahead
         until = self._served_until(entry, min(fresh_until - _LEAST_SECONDS_LEFT, now + _SECONDS))
-        if now >= until or not self.uses_to_record.add(entry.token):
+        if now >= until or not self.uses_to_record.add(entry):
             return False
         with self._lock:
             if entry.loaded is not loaded:

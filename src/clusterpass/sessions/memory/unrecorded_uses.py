@@ -1,4 +1,4 @@
-"""The tokens of sessions that were served from memory while their use was due to be recorded.
+"""The uses of sessions that were served from memory while a use was due to be recorded.
 
 Recording waits here, so that a verify need not wait for it. Where many come at once, as when users
 return after a pause, they are recorded evenly within :data:`_EVEN_SECONDS`, lest verifies wait for
@@ -10,12 +10,29 @@ use of its session is due again. Times are seconds of the steady clock. Any thre
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from clusterpass.sessions.memory.entries import CachedToken
 
 MOST_SECONDS: Final = 30.0
 _EVEN_SECONDS: Final = 15.0
 _FEWEST: Final = 16
 """So many are recorded at once, whatever the pace."""
+
+
+class Use(NamedTuple):
+    """A use that waits. What it needs is here, as the near cache may forget the token meanwhile."""
+
+    token: str
+    subject: str
+    session_id: bytes
+    rotation: int
+    """How many exchanges came before the token; 0: none, or the token does not tell."""
+    since: float
+    """Since when it has waited."""
+
+    def __repr__(self) -> str:
+        return "<Use>"  # never the token
 
 
 class UnrecordedUses:
@@ -36,52 +53,50 @@ class UnrecordedUses:
     def begin_anew(self) -> None:
         """Forget what waits, which the parent process records; called in a forked child."""
         self._lock = self._new_lock()
-        self._since: dict[str, float] = {}
+        self._waiting: dict[str, Use] = {}
 
     def __len__(self) -> int:
-        return len(self._since)
+        return len(self._waiting)
 
-    def add(self, token: str) -> bool:
-        """Have a use of the session of ``token`` recorded soon; return False if nobody can."""
+    def add(self, entry: CachedToken) -> bool:
+        """Have a use of the session of ``entry`` recorded soon; return False if nobody can."""
         wake = self.wake
         if wake is None:
             return False
         with self._lock:
-            if token in self._since:
+            if entry.token in self._waiting:
                 return True
             now = self._steady()
-            oldest = next(iter(self._since.values()), now)
-            if now - oldest >= MOST_SECONDS:
+            if now - self._oldest(now) >= MOST_SECONDS:
                 return False
-            self._since[token] = now
+            use = Use(entry.token, entry.subject, entry.session_id, entry.rotation, now)
+            self._waiting[entry.token] = use
         wake()
         return True
 
     def due_within(self, seconds: float) -> int:
         """Return how many of those that wait should be recorded in the next ``seconds``."""
         with self._lock:
-            waiting = len(self._since)
-            oldest = next(iter(self._since.values()), math.inf)
+            waiting, oldest = len(self._waiting), self._oldest(math.inf)
         left = oldest + _EVEN_SECONDS - self._steady()
         if left <= seconds:
             return waiting
         return min(waiting, max(_FEWEST, math.ceil(waiting * seconds / left)))
 
-    def take(self) -> tuple[str, float] | None:
-        """Return the next token, and since when it has waited; None: none waits."""
+    def take(self) -> Use | None:
+        """Return the use that is recorded next; None: none waits."""
         with self._lock:
-            while self._since:
-                token = next(iter(self._since))
-                since = self._since.pop(token)
-                if self._steady() - since < MOST_SECONDS:
-                    return token, since
+            while self._waiting:
+                use = self._waiting.pop(next(iter(self._waiting)))
+                if self._steady() - use.since < MOST_SECONDS:
+                    return use
                 self.dropped += 1
         return None
 
-    def put_back(self, token: str, since: float) -> None:
+    def put_back(self, use: Use) -> None:
         """Have what :meth:`take` returned wait again, behind the others."""
         with self._lock:
-            self._since.setdefault(token, since)
+            self._waiting.setdefault(use.token, use)
 
     def close(self) -> None:
         """Take no more uses from now on. What waits stays."""
@@ -90,5 +105,8 @@ class UnrecordedUses:
     def clear(self) -> None:
         """Forget what waits."""
         with self._lock:
-            self.dropped += len(self._since)
-            self._since.clear()
+            self.dropped += len(self._waiting)
+            self._waiting.clear()
+
+    def _oldest(self, otherwise: float) -> float:
+        return next((use.since for use in self._waiting.values()), otherwise)

@@ -14,6 +14,7 @@ from clusterpass.protocol.replies import used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.entries import CachedToken
+from clusterpass.sessions.memory.unrecorded_uses import Use
 from clusterpass.sessions.verbs.load import Loads
 
 
@@ -36,36 +37,35 @@ class Uses:
             return 0
         return answer.reply
 
-    def record_late(self, access_token: str) -> Flow[None]:
+    def record_late(self, use: Use) -> Flow[None]:
         """Record the use of a session that was served from memory, if that is still due.
 
         Raises StoreUnavailable when the store does not answer, and SessionExpired or SessionRevoked
         when the session has ended as far as this process knows.
         """
         near = self._near
-        entry = near.entry(access_token)
-        if entry is None or entry.loaded is None:
+        entry, asked_at = near.entry(use.token), near.now()
+        loaded = None if entry is None else entry.loaded
+        milliseconds = 0 if loaded is None else int(1000 * near.store_seconds(loaded))
+        if loaded is not None and milliseconds // 1000 < loaded.note_at:
             return
-        loaded = entry.loaded
-        asked_at = near.now()
-        milliseconds = int(1000 * near.store_seconds(loaded))
-        if milliseconds // 1000 < loaded.note_at:
+        answer: Answer[int] = yield self._call_of(use)
+        if entry is None or loaded is None:
             return
-        answer: Answer[int] = yield self._call_of(entry)
         if not answer.reply:
             near.outdated(entry.key)  # it has ended, or cannot be read: the next verify says which
             return
         reply = [milliseconds, *loaded.raw]
         reply = used_at(reply, milliseconds // 1000, answer.reply - 1)
         newer = self._loads.read(entry, reply, asked_at, self._cutoff.milliseconds)
-        near.keep_use(access_token, loaded, newer)
+        near.keep_use(use.token, loaded, newer)
 
-    def _call_of(self, entry: CachedToken) -> ScriptCall[int]:
+    def _call_of(self, used: CachedToken | Use) -> ScriptCall[int]:
         only_the_second = session_calls.ONLY_THE_SECOND
         return session_calls.touch(
             self._keyspace,
             self._keeping(),
-            entry.subject,
-            session_id=entry.session_id,
-            rotation=only_the_second if self._is_for_previous else entry.rotation,
+            used.subject,
+            session_id=used.session_id,
+            rotation=only_the_second if self._is_for_previous else used.rotation,
         )
