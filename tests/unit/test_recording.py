@@ -467,16 +467,17 @@ def test_an_end_and_a_fault_of_ours_are_not_tried_again(start, caplog):
     }
 
 
-def test_closing_records_what_waits_and_takes_no_more(start):
+def test_closing_records_what_waits_and_takes_no_more(start, caplog):
     worker = start(lambda _: None)
     worker.add(*(f"token-{number}" for number in range(300)))
     worker.close()
     assert len(worker.tried) == 300
     assert not worker.process.uses.add(entry("later"))
     assert worker.process.uses.dropped == 0
+    assert not [each for each in caplog.records if each.name == "clusterpass.uses"]
 
 
-def test_closing_does_not_wait_for_a_store_that_does_not_answer(start, monkeypatch):
+def test_closing_does_not_wait_for_a_store_that_does_not_answer(start, monkeypatch, caplog):
     for module in (aio_module, sync_module):
         monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.05)
     worker = start(lambda _: StoreUnavailable(reason="timeout"))
@@ -484,7 +485,9 @@ def test_closing_does_not_wait_for_a_store_that_does_not_answer(start, monkeypat
     eventually(lambda: len(worker.tried) >= 2)
     worker.close()
     assert len(worker.process.uses) == 0
-    assert worker.process.uses.dropped >= 1
+    left = worker.process.uses.dropped
+    assert left >= 1
+    assert f"uses of {left} sessions were not recorded" in caplog.text
 
 
 def test_what_waits_when_an_event_loop_ends_is_recorded_in_the_next_one() -> None:
