@@ -332,7 +332,7 @@ def test_three_copies_are_kept_and_one_is_enough(engine, config, apart, namespac
     for key in keys:
         with home_of(engine, key) as client:
             client.delete(key)
-    apart._flows.memory.cutoff._known_at = None
+    apart._flows.memory.cutoff.known_at = None
     assert not is_alive(apart, pair)
 
 

@@ -30,20 +30,17 @@ class Cutoff:
         """The cutoff, in milliseconds since the epoch; 0: none is known."""
         self.copy = 0
         """The number of the copy that is read."""
-        self._known_at: float | None = None
+        self.known_at: float | None = None
+        """When the cutoff was last read; None: never, or it was forgotten since, and nobody can do
+        without it."""
         self._forgotten_at = -math.inf
         self._asking = 0
         self.on_raised: Callable[[], None] = _nothing
         """Called when a later cutoff becomes known."""
 
-    @property
-    def is_unknown(self) -> bool:
-        """Whether the cutoff was never read, or was forgotten: then nobody can do without it."""
-        return self._known_at is None
-
     def is_due(self) -> bool:
         """Return whether the caller has to read the cutoff."""
-        known_at = self._known_at  # once: another thread may forget it meanwhile
+        known_at = self.known_at  # once: another thread may forget it meanwhile
         if known_at is None:
             return True
         age = self.now() - known_at
@@ -62,8 +59,8 @@ class Cutoff:
         """Take note of a cutoff that was requested at ``began``, in seconds of the clock."""
         self.raise_to(milliseconds)
         if began >= self._forgotten_at:
-            known_at = self._known_at
-            self._known_at = began if known_at is None else max(known_at, began)
+            known_at = self.known_at
+            self.known_at = began if known_at is None else max(known_at, began)
 
     def raise_to(self, milliseconds: int) -> None:
         """Take note of a cutoff, which says nothing about how old the others are."""
@@ -76,7 +73,7 @@ class Cutoff:
 
         The known value stays in force.
         """
-        self._known_at = None
+        self.known_at = None
         self._forgotten_at = self.now()
 
 

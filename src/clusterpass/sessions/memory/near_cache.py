@@ -147,8 +147,9 @@ class NearCache(CachedReads):
         entry.loaded, entry.session = loaded, loaded.session
         entry.is_doubtful = loading is not None and not loading.is_good
         entry.asked_at = -math.inf if loading is None else loading.asked_at
-        until = min(loaded.fresh_until, loaded.note_at) - loaded.ahead
-        entry.deadline = self._served_until(entry, until)
+        if loading is not None:
+            until = min(loaded.fresh_until, loaded.note_at) - loaded.ahead
+            entry.deadline = self._served_until(entry, until)
         if lease is not None:
             entry.lease = lease
         return True

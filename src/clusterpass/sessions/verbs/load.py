@@ -34,6 +34,7 @@ class Loads:
 
     def __init__(self, context: Context, confirm: Confirm) -> None:
         self._config = context.config
+        self._retries_until_used: Final = context.config.retries_until_used
         self._memory = context.memory
         self._denials = context.memory.denials
         self._confirm = confirm
@@ -103,7 +104,7 @@ class Loads:
             fresh_until=means_the_same_until(stored, record),
             note_at=(
                 0
-                if self._is_first_use(entry, record, older_rotation)
+                if entry.rotation and self._is_first_use(entry, record, older_rotation)
                 else self._next_note_at(entry.session_id, record)
             ),
         )
@@ -130,7 +131,7 @@ class Loads:
         ``older_rotation``: that of the refresh token before a step-up, if the token was issued
         before it and that can still be exchanged.
         """
-        if not entry.rotation or not self._config.retries_until_used:
+        if not self._retries_until_used:
             return False
         if older_rotation is not None:
             return entry.rotation == older_rotation and not record.used & OLDER_USED

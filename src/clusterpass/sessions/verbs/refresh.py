@@ -8,6 +8,8 @@
 - A token from before a step-up leads to tokens of the login's level (``elevation.lua``).
 """
 
+from typing import Final
+
 from clusterpass.model.authentication_errors import (
     InvalidRefreshToken,
     RefreshTokenReused,
@@ -37,6 +39,7 @@ class Refresh:
     def __init__(self, context: Context, confirm: Confirm) -> None:
         self._actors = Actors(context, confirm)
         self._config = context.config
+        self._retries_until_used: Final = context.config.retries_until_used
         self._keyspace = context.keyspace
         self._keeping = context.keeping
         self._stored_address = context.stored_address
@@ -84,7 +87,7 @@ class Refresh:
             grace=grace,
             chains=chains,
             address=packed_address,
-            until_used=self._config.retries_until_used,
+            until_used=self._retries_until_used,
             is_sure=self._secrets.knows_all,
         )
         answer: Answer[session_calls.Rotated] = yield call

@@ -76,7 +76,7 @@ class Verify:
     @property
     def is_cold(self) -> bool:
         """Whether this process has to read the cutoff before it can verify anything."""
-        return self._cutoff.is_unknown and self._config.verification != "stateless"
+        return self._cutoff.known_at is None and self._config.verification != "stateless"
 
     def warm_up(self) -> Flow[int]:
         """Read the cutoff, which every verify needs; raises StoreUnavailable."""
