@@ -17,7 +17,8 @@ from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
 from clusterpass.model.values import Session
-from clusterpass.protocol.records import OWN_USED
+from clusterpass.protocol.calls.session import ONLY_THE_SECOND
+from clusterpass.protocol.records import OWN_USED, SECONDS
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.memory.entries import CachedToken
@@ -310,6 +311,45 @@ def test_the_use_of_a_packed_session_is_kept_too(process):
     with pytest.raises(StopIteration):
         flow.send(Answer(call.read(1 + OWN_USED), False, NODE))
     assert process.near.find(TOKEN).active_at == NOW + INTERVAL
+
+
+@pytest.mark.parametrize(
+    ("values", "told"), [({}, 3), ({"compatibility": "previous"}, ONLY_THE_SECOND)]
+)
+def test_the_record_tells_which_token_was_used(values, told):
+    process = Process(**values)
+    process.uses.wake = lambda: None
+    process.record, process.used = live(rotation=3), NOW + OWN_USED * SECONDS
+    token = access_token(rotation=3, expires_at=NOW + 3000)
+    process.verify(token)
+    process.pass_by(INTERVAL)
+    process.verify(token)
+    call = next(process.flows.verify.uses.record_late(process.uses.take()))
+    assert call.arguments[-1] == told
+    assert call.arguments[0] == SESSION_ID
+
+
+def test_a_use_that_a_verify_could_not_record_is_due_still(process):
+    process.verify(TOKEN)
+    process.passed += INTERVAL
+    flow = process.flows.verify.verify(TOKEN)
+    call = next(flow)
+    while call.script.name != "touch":
+        call = flow.send(process._answer(call))
+    with pytest.raises(StopIteration) as end:
+        flow.throw(StoreUnavailable(reason="timeout"))
+    assert end.value.value.active_at == NOW
+    entry = process.near.entry(TOKEN)
+    assert entry.loaded.note_at <= NOW + INTERVAL
+
+
+def test_a_token_of_which_only_the_signature_is_known_is_recorded_without_an_answer(process):
+    process.verify(TOKEN)
+    process.pass_by(INTERVAL)
+    process.verify(TOKEN)
+    process.near.entry(TOKEN).loaded = None
+    process.record_late()
+    assert process.called == ["touch"]
 
 
 def test_a_use_is_recorded_although_the_token_has_left_the_memory(process):
