@@ -482,6 +482,7 @@ _INDEX = "src/clusterpass/sessions/memory/token_index.py"
 _PACKED = "src/clusterpass/sessions/memory/packed_tokens.py"
 _LOOKS = "src/clusterpass/store/drivers/slot_look_ups.py"
 _COMMIT = "src/clusterpass/store/wire/group_commit.py"
+_RECORDING = "src/clusterpass/managers/aio/recording.py"
 _WINDOW = "src/clusterpass/store/wire/multiplexed.py"
 _ESTIMATE = "an estimate of memory, measured to a few per cent"
 _BOUND = "a bound of memory or of a batch"
@@ -508,6 +509,9 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
     "src/clusterpass/store/exchanges/evidence.py:_MOST_FILLED_AT_ONCE": _BOUND,
     "src/clusterpass/doctor/node_connection.py:_CHUNK": _BOUND,
+    f"{_RECORDING}:_AT_ONCE": _PORTION,
+    f"{_RECORDING}:_TURN_SECONDS": _PORTION,
+    f"{_RECORDING}:_LINGERING_SECONDS": _PORTION,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

@@ -517,6 +517,14 @@ def test_closing_records_what_waits_and_takes_no_more(start, caplog):
     assert not [each for each in caplog.records if each.name == "clusterpass.uses"]
 
 
+def test_closing_records_what_the_worker_was_not_told_of(start):
+    worker = start(lambda _: None)
+    worker.process.uses.wake = lambda: None
+    worker.add("a")
+    worker.close()
+    assert worker.tried == ["a"]
+
+
 def test_closing_does_not_wait_for_a_store_that_does_not_answer(start, monkeypatch, caplog):
     for module in (aio_module, sync_module):
         monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.05)
