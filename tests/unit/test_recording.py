@@ -1,6 +1,7 @@
 """A session is served from memory while its use is due, which is recorded in the background."""
 
 import asyncio
+import dataclasses
 import logging
 import threading
 import time
@@ -295,6 +296,34 @@ def test_a_session_of_which_nothing_was_recorded_is_asked_for(process):
     call = next(flow)
     with pytest.raises(StopIteration):
         flow.send(Answer(call.read(0), False, NODE))
+    assert process.near.find(TOKEN) is None
+
+
+def test_what_is_kept_is_no_answer_of_a_store_that_has_lost_writes(process):
+    process.verify(TOKEN)
+    process.pass_by(INTERVAL)
+    process.verify(TOKEN)
+    denials, key = process.flows.memory.denials, KEYSPACE.sessions("alice")
+    process.pass_by(1)
+    denials.learn_generation(key, 1000 * (NOW + int(process.passed)))  # of which TOKEN is not told
+    process.pass_by(1)
+    process.record_late()
+    assert process.called == ["touch"]
+    assert not denials.rollbacks
+    assert denials.of_session(SESSION_ID) is None, "its session goes on"
+    assert process.near.find(TOKEN) is None, "but the store is asked"
+
+
+def test_an_answer_that_was_kept_for_nobody_else_is_not_kept_with_a_use(process):
+    process.verify(TOKEN)
+    process.pass_by(INTERVAL)
+    process.verify(TOKEN)
+    process.near.changed(KEYSPACE.sessions("alice"))
+    process.verify(TOKEN, verification="strict")
+    entry = process.near.entry(TOKEN)
+    entry.loaded = dataclasses.replace(entry.loaded, note_at=1)
+    process.record_late()
+    assert process.called == ["touch"]
     assert process.near.find(TOKEN) is None
 
 
