@@ -473,6 +473,39 @@ def test_what_cannot_be_recorded_is_tried_again_and_told_once(start, caplog):
     ]
 
 
+def test_that_it_fails_is_told_once_although_others_are_recorded(start, caplog):
+    bad = {f"bad-{number}" for number in range(4)}
+    worker = start(lambda token: StoreUnavailable(reason="timeout") if token in bad else None)
+    with caplog.at_level(logging.WARNING, "clusterpass.uses"):
+        worker.add(*bad)
+        for number in range(40):
+            worker.add(*(f"good-{number}-{each}" for each in range(20)))
+            time.sleep(0.005)
+        eventually(lambda: len(set(worker.tried)) == 804)
+        assert [each.message for each in caplog.records if each.name == "clusterpass.uses"] == [
+            "uses of sessions cannot be recorded: store_unavailable"
+        ]
+        bad.clear()
+        eventually(lambda: "recorded again" in caplog.text)
+
+
+def test_a_worker_goes_on_where_others_have_taken_what_waited(start):
+    worker = start(lambda _: None)
+    uses, due_within = worker.process.uses, worker.process.uses.due_within
+
+    def overtaken(seconds: float) -> int:
+        uses.due_within = due_within
+        while uses.take():
+            pass
+        return due_within(seconds)
+
+    uses.due_within = overtaken
+    worker.add("a")
+    eventually(lambda: not len(uses))
+    worker.add("b")
+    eventually(lambda: worker.tried == ["b"])
+
+
 def test_an_end_and_a_fault_of_ours_are_not_tried_again(start, caplog):
     answers = {
         "ended": SessionRevoked(reason="revoked", ended_at=1),
