@@ -585,6 +585,16 @@ def test_what_waits_when_an_event_loop_ends_is_recorded_in_the_next_one() -> Non
     assert tried == ["a"]
 
 
+def test_who_closes_in_another_event_loop_lets_the_worker_record_what_waits(caplog) -> None:
+    process = Process()
+    worker = Tasks(process, lambda _: None)
+    worker.add(*(f"token-{number}" for number in range(300)))
+    asyncio.run(worker.recording.close())
+    worker.end()
+    assert len(worker.tried) == 300
+    assert "not recorded" not in caplog.text
+
+
 def test_sessions_of_many_tokens_are_all_recorded() -> None:
     process = Process()
     process.uses.wake = lambda: None

@@ -45,6 +45,7 @@ class Recording:
         self._has_recorded = False
         """Whether one was recorded since the latest failure."""
         self._is_failing = False
+        self._is_closing = False
         self._uses.wake = self._worker.wake_soon
 
     def resume(self) -> None:
@@ -55,7 +56,12 @@ class Recording:
     def close(self) -> None:
         """Record what waits, for at most a second; what is left then is dropped."""
         self._uses.close()
+        self._is_closing = True
         self.resume()
+        until = time.monotonic() + _CLOSING_SECONDS
+        # Who stops a worker of another event loop cannot wait for it.
+        while self._uses and self._worker.may_vanish and time.monotonic() < until:
+            self._jobs.pause(_TURN_SECONDS)
         self._worker.stop(_CLOSING_SECONDS)
         if self._uses:
             logger.warning("uses of %d sessions were not recorded", len(self._uses))
@@ -65,9 +71,8 @@ class Recording:
 
     def _work(self) -> None:
         while self._uses or (self._is_failing and self._jobs.running()):
-            is_stopping = self._worker.is_stopping
             turn = _SECONDS_BETWEEN_TRIES if self._is_failing else _TURN_SECONDS
-            due = len(self._uses) if is_stopping else self._uses.due_within(turn)
+            due = len(self._uses) if self._is_closing else self._uses.due_within(turn)
             each = max(1, -(-due // _AT_ONCE))  # a job may have taken the last one meanwhile
             for number in range(-(-due // each) - 1):
                 if number not in self._jobs.running():
