@@ -1,6 +1,7 @@
 """A session is served from memory while its use is due, which is recorded in the background."""
 
 import asyncio
+import dataclasses
 import logging
 import threading
 import time
@@ -299,6 +300,34 @@ def test_a_session_of_which_nothing_was_recorded_is_asked_for(process):
     assert process.near.find(TOKEN) is None
 
 
+def test_what_is_kept_is_no_answer_of_a_store_that_has_lost_writes(process):
+    process.verify(TOKEN)
+    process.pass_by(INTERVAL)
+    process.verify(TOKEN)
+    denials, key = process.flows.memory.denials, KEYSPACE.sessions("alice")
+    process.pass_by(1)
+    denials.learn_generation(key, 1000 * (NOW + int(process.passed)))  # of which TOKEN is not told
+    process.pass_by(1)
+    process.record_late()
+    assert process.called == ["touch"]
+    assert not denials.rollbacks
+    assert denials.of_session(SESSION_ID) is None, "its session goes on"
+    assert process.near.find(TOKEN) is None, "but the store is asked"
+
+
+def test_an_answer_that_was_kept_for_nobody_else_is_not_kept_with_a_use(process):
+    process.verify(TOKEN)
+    process.pass_by(INTERVAL)
+    process.verify(TOKEN)
+    process.near.changed(KEYSPACE.sessions("alice"))
+    process.verify(TOKEN, verification="strict")
+    entry = process.near.entry(TOKEN)
+    entry.loaded = dataclasses.replace(entry.loaded, note_at=1)
+    process.record_late()
+    assert process.called == ["touch"]
+    assert process.near.find(TOKEN) is None
+
+
 def test_the_use_of_a_packed_session_is_kept_too(process):
     process.verify(TOKEN)
     process.pass_by(INTERVAL)
@@ -484,6 +513,39 @@ def test_what_cannot_be_recorded_is_tried_again_and_told_once(start, caplog):
     ]
 
 
+def test_that_it_fails_is_told_once_although_others_are_recorded(start, caplog):
+    bad = {f"bad-{number}" for number in range(4)}
+    worker = start(lambda token: StoreUnavailable(reason="timeout") if token in bad else None)
+    with caplog.at_level(logging.WARNING, "clusterpass.uses"):
+        worker.add(*bad)
+        for number in range(40):
+            worker.add(*(f"good-{number}-{each}" for each in range(20)))
+            time.sleep(0.005)
+        eventually(lambda: len(set(worker.tried)) == 804)
+        assert [each.message for each in caplog.records if each.name == "clusterpass.uses"] == [
+            "uses of sessions cannot be recorded: store_unavailable"
+        ]
+        bad.clear()
+        eventually(lambda: "recorded again" in caplog.text)
+
+
+def test_a_worker_goes_on_where_others_have_taken_what_waited(start):
+    worker = start(lambda _: None)
+    uses, due_within = worker.process.uses, worker.process.uses.due_within
+
+    def overtaken(seconds: float) -> int:
+        uses.due_within = due_within
+        while uses.take():
+            pass
+        return due_within(seconds)
+
+    uses.due_within = overtaken
+    worker.add("a")
+    eventually(lambda: not len(uses))
+    worker.add("b")
+    eventually(lambda: worker.tried == ["b"])
+
+
 def test_an_end_and_a_fault_of_ours_are_not_tried_again(start, caplog):
     answers = {
         "ended": SessionRevoked(reason="revoked", ended_at=1),
@@ -569,6 +631,16 @@ def test_what_waits_when_an_event_loop_ends_is_recorded_in_the_next_one() -> Non
 
     asyncio.run(go_on())
     assert tried == ["a"]
+
+
+def test_who_closes_in_another_event_loop_lets_the_worker_record_what_waits(caplog) -> None:
+    process = Process()
+    worker = Tasks(process, lambda _: None)
+    worker.add(*(f"token-{number}" for number in range(300)))
+    asyncio.run(worker.recording.close())
+    worker.end()
+    assert len(worker.tried) == 300
+    assert "not recorded" not in caplog.text
 
 
 def test_sessions_of_many_tokens_are_all_recorded() -> None:

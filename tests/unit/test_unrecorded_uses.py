@@ -1,6 +1,7 @@
 """The uses that wait to be recorded: in which order, for how long, and how many."""
 
 import threading
+import time
 
 import pytest
 
@@ -131,3 +132,21 @@ def test_what_is_left_at_the_end_is_counted_and_a_fork_leaves_it_to_its_parent(w
     waiting.uses.clear()
     assert len(waiting.uses) == 0
     assert waiting.uses.dropped == 1
+
+
+def test_what_a_try_returns_after_the_end_is_counted_and_does_not_wait(waiting):
+    waiting.uses.add(entry("a"))
+    taken = waiting.uses.take()
+    waiting.uses.clear()
+    waiting.uses.put_back(taken)
+    assert len(waiting.uses) == 0
+    assert waiting.uses.dropped == 1
+
+
+def test_the_oldest_is_found_at_once_although_many_wait(waiting):
+    for number in range(100_000):
+        waiting.uses.add(entry(f"token-{number}"))
+    began = time.process_time()
+    while waiting.uses.take():
+        pass
+    assert time.process_time() - began < 2

@@ -2,11 +2,14 @@
 """Records the uses of sessions that were served from memory, in the background.
 
 Nothing runs while nothing waits. While a primary does not answer, the uses of its sessions wait:
-they are tried twice a second, and dropped after half a minute. Closing a manager records what waits
+they are tried twice a second at most, and dropped after half a minute. Others are recorded between
+those tries, within the fifteen seconds that many may take. Closing a manager records what waits
 first, for at most a second; the log ``clusterpass.uses`` says how many were left.
 """
 
 import logging
+import math
+import time
 from functools import partial
 from typing import Final
 
@@ -21,6 +24,8 @@ _AT_ONCE: Final = 4
 _LINGERING_SECONDS: Final = 1.0
 _TURN_SECONDS: Final = 0.02
 _SECONDS_BETWEEN_TRIES: Final = 0.5
+_QUIET_SECONDS: Final = 15.0
+"""So long nothing may have failed, where always some wait, until recording counts as well again."""
 _CLOSING_SECONDS: Final = 1.0
 logger: Final = logging.getLogger("clusterpass.uses")
 
@@ -35,8 +40,12 @@ class Recording:
         self._worker: Final = Worker(self._work, name=_NAME)
         self._jobs: Final = Jobs(name=_NAME, on_end=self._worker.wake)
         self._failed_by = ""
-        """The code of the latest failure since all that waited was last tried; empty: none."""
+        """The code of the latest failure that :meth:`_tell_failure` has not seen; empty: none."""
+        self._failed_at = -math.inf
+        self._has_recorded = False
+        """Whether one was recorded since the latest failure."""
         self._is_failing = False
+        self._is_closing = False
         self._uses.wake = self._worker.wake_soon
 
     def resume(self) -> None:
@@ -47,7 +56,12 @@ class Recording:
     def close(self) -> None:
         """Record what waits, for at most a second; what is left then is dropped."""
         self._uses.close()
+        self._is_closing = True
         self.resume()
+        until = time.monotonic() + _CLOSING_SECONDS
+        # Who stops a worker of another event loop cannot wait for it.
+        while self._uses and self._worker.may_vanish and time.monotonic() < until:
+            self._jobs.pause(_TURN_SECONDS)
         self._worker.stop(_CLOSING_SECONDS)
         if self._uses:
             logger.warning("uses of %d sessions were not recorded", len(self._uses))
@@ -56,11 +70,10 @@ class Recording:
         self._jobs.stop(_CLOSING_SECONDS)
 
     def _work(self) -> None:
-        while self._uses:
-            is_stopping = self._worker.is_stopping
-            due = len(self._uses) if is_stopping else self._uses.due_within(_TURN_SECONDS)
-            self._failed_by = ""
-            each = -(-due // _AT_ONCE)
+        while self._uses or (self._is_failing and self._jobs.running()):
+            turn = _SECONDS_BETWEEN_TRIES if self._is_failing else _TURN_SECONDS
+            due = len(self._uses) if self._is_closing else self._uses.due_within(turn)
+            each = max(1, -(-due // _AT_ONCE))  # a job may have taken the last one meanwhile
             for number in range(-(-due // each) - 1):
                 if number not in self._jobs.running():
                     self._jobs.start(number, partial(self._try_each, each))
@@ -71,6 +84,7 @@ class Recording:
                 self._jobs.pause(_TURN_SECONDS if is_even else _SECONDS_BETWEEN_TRIES)
             elif not self._worker.is_stopping:
                 self._worker.wait(_LINGERING_SECONDS)
+                self._tell_failure()
 
     def _try_each(self, most: int) -> None:
         """Try to record what waits, at most ``most`` uses."""
@@ -80,6 +94,7 @@ class Recording:
                 return
             try:
                 self._store.run(self._record(use))
+                self._has_recorded = True
             except InvalidToken:
                 continue  # the session has ended meanwhile, so it is not in use
             except StoreUnavailable as error:
@@ -93,9 +108,15 @@ class Recording:
                 raise
 
     def _tell_failure(self) -> None:
-        is_failing = bool(self._failed_by)
-        if is_failing and not self._is_failing:
-            logger.warning("uses of sessions cannot be recorded: %s", self._failed_by)
-        elif self._is_failing and not is_failing:
-            logger.warning("uses of sessions are recorded again")
-        self._is_failing = is_failing
+        failed_by, self._failed_by = self._failed_by, ""
+        now = time.monotonic()
+        if failed_by:
+            self._failed_at, self._has_recorded = now, False
+            if not self._is_failing:
+                logger.warning("uses of sessions cannot be recorded: %s", failed_by)
+            self._is_failing = True
+        elif self._is_failing and self._has_recorded:
+            is_over = not (self._uses or self._jobs.running())
+            if is_over or now - self._failed_at >= _QUIET_SECONDS:
+                logger.warning("uses of sessions are recorded again")
+                self._is_failing = False

@@ -8,6 +8,7 @@ use of its session is due again. Times are seconds of the steady clock. Any thre
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
@@ -48,12 +49,13 @@ class UnrecordedUses:
         """Called for each use that comes; None: nobody records uses in the background."""
         self.dropped = 0
         """How many uses waited for too long, and were not recorded."""
+        self._is_over = False
         self.begin_anew()
 
     def begin_anew(self) -> None:
         """Forget what waits, which the parent process records; called in a forked child."""
         self._lock = self._new_lock()
-        self._waiting: dict[str, Use] = {}
+        self._waiting: OrderedDict[str, Use] = OrderedDict()  # a dict is slow to find its first
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -87,15 +89,18 @@ class UnrecordedUses:
         """Return the use that is recorded next; None: none waits."""
         with self._lock:
             while self._waiting:
-                use = self._waiting.pop(next(iter(self._waiting)))
+                _, use = self._waiting.popitem(last=False)
                 if self._steady() - use.since < MOST_SECONDS:
                     return use
                 self.dropped += 1
         return None
 
     def put_back(self, use: Use) -> None:
-        """Have what :meth:`take` returned wait again, behind the others."""
+        """Have what :meth:`take` returned wait again, behind the others, until :meth:`clear`."""
         with self._lock:
+            if self._is_over:
+                self.dropped += 1
+                return
             self._waiting.setdefault(use.token, use)
 
     def close(self) -> None:
@@ -103,8 +108,9 @@ class UnrecordedUses:
         self.wake = None
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Forget what waits, for good."""
         with self._lock:
+            self._is_over = True
             self.dropped += len(self._waiting)
             self._waiting.clear()
 

@@ -4,6 +4,7 @@ A verify that asks the store records a use that is due before it returns. A sess
 from memory is not kept waiting: its use is recorded a moment later.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -44,10 +45,10 @@ class Uses:
         when the session has ended as far as this process knows.
         """
         near = self._near
-        entry, asked_at = near.entry(use.token), near.now()
-        loaded = None if entry is None else entry.loaded
-        milliseconds = 0 if loaded is None else int(1000 * near.store_seconds(loaded))
-        if loaded is not None and milliseconds // 1000 < loaded.note_at:
+        entry = near.entry(use.token)
+        asked_at, loaded = (-math.inf, None) if entry is None else (entry.asked_at, entry.loaded)
+        second = 0 if loaded is None else int(near.store_seconds(loaded))
+        if loaded is not None and second < loaded.note_at:
             return
         answer: Answer[int] = yield self._call_of(use)
         if entry is None or loaded is None:
@@ -55,8 +56,11 @@ class Uses:
         if not answer.reply:
             near.outdated(entry.key)  # it has ended, or cannot be read: the next verify says which
             return
-        reply = [milliseconds, *loaded.raw]
-        reply = used_at(reply, milliseconds // 1000, answer.reply - 1)
+        if asked_at == -math.inf:
+            return  # it was loaded for one answer only
+        # What is kept is as old as it was: what became known since is no answer of the store's.
+        reply = [round(1000 * (asked_at + loaded.ahead)), *loaded.raw]
+        reply = used_at(reply, second, answer.reply - 1)
         newer = self._loads.read(entry, reply, asked_at, self._cutoff.milliseconds)
         near.keep_use(use.token, loaded, newer)
 
