@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 import redis
 
-from clusterpass.protocol.calls import end as end_calls
+from clusterpass.protocol.calls import end as end_calls, subject as subject_calls
 from clusterpass.protocol.keyspace import TEST_NAMESPACE, Keyspace
 from clusterpass.protocol.records import LiveRecord, parse_record
 from clusterpass.protocol.script import Script
@@ -190,18 +190,32 @@ def test_a_subject_of_the_release_before_gets_a_summary(new_world, keyspace):
         assert world.state() == loading.state()
 
 
-def test_a_glance_reads_no_other_session(new_world, keyspace):
+@pytest.mark.parametrize("claims", [b"", b'{"plan":"pro"}'], ids=["plain", "claims"])
+def test_a_glance_reads_no_other_session(new_world, keyspace, claims):
     world = new_world("a", lambda: True)
     draw = Draw(random.Random(0), keyspace)
     for _ in range(50):
         draw.milliseconds += 5
         world.run(draw.login(idle_seconds=0))
+    world.run(
+        lambda subject: subject_calls.set_claims(keyspace, draw.now(), subject, claims=claims)
+    )
     unreadable = bytes(16)
     world.node.hset(keyspace.sessions(world.subject), unreadable, b"\x02")
     assert world.run(draw.login()).status == "OK"
     assert world.run(draw.refresh()).status == "OK"
     with pytest.raises(redis.ResponseError):
         world.run(draw.login(most_per_device=1))
+
+
+def test_claims_that_no_session_is_left_of_do_not_come_back(new_world, keyspace):
+    glancing, loading = new_world("a", lambda: True), new_world("b", lambda: False)
+    login = Draw(random.Random(0), keyspace).login()
+    for world in (glancing, loading):
+        world.node.hset(keyspace.sessions(world.subject), "c", b'{"plan":"pro"}')
+    reply = glancing.run(login)
+    assert reply == loading.run(login)
+    assert reply.stored.live_claims == {}
 
 
 @pytest.mark.sampled(3)

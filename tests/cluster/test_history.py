@@ -13,8 +13,10 @@ from clusterpass import (
     SessionRevoked,
     acting,
 )
+from clusterpass.protocol.keyspace import Keyspace
 from tests.cluster.stored import (
     fields_of,
+    home_of,
     let_age,
     let_expire,
     let_idle,
@@ -337,6 +339,31 @@ def test_nothing_is_kept_of_a_name_that_nobody_has(engine, manager, subject):
     manager.login_failed(subject)
     assert manager.history(subject) == []
     assert fields_of(engine, subject) == {}
+
+
+def test_refusals_keep_nothing_for_longer(engine, open_manager, config, subject):
+    """Strangers could keep for ever what is known of a subject, refused login by refused login."""
+    manager = open_manager(dataclasses.replace(config, history_lifetime=100_000))
+    pair = manager.login(subject)
+    manager.logout(pair.access_token)
+    rewrite(engine, pair, keep_until=int(time.time()) - 1)
+    outdate_operations(engine, subject)
+    with pytest.raises(SessionNotFound):
+        manager.shorten(subject, pair.session_id, lifetime=60)
+    key = Keyspace().sessions(subject)
+    with home_of(engine, key) as client:
+        goes_at = client.pexpiretime(key)
+        until = time.time() + 1.1
+        while time.time() < until:
+            manager.login_failed(subject)
+            time.sleep(0.1)
+        assert client.pexpiretime(key) == goes_at
+        assert kinds(manager, subject) == ["refused", "logged_out", "login"]
+        manager.erase(subject)
+        goes_at = client.pexpiretime(key)
+        manager.login_failed(subject)
+        assert client.pexpiretime(key) == goes_at
+    assert kinds(manager, subject) == ["refused"]
 
 
 @pytest.mark.parametrize("error", ["", "No Code", 7])
