@@ -137,6 +137,18 @@ def test_a_refresh_or_an_end_takes_the_note_away(scene, manager):
     assert isinstance(scene.record(), Tombstone)
 
 
+def test_a_refresh_takes_the_note_of_its_own_session_away(scene, manager):
+    scene.note_use()
+    pairs = [scene.pair, *(manager.login(scene.subject) for _ in range(3))]
+    ids = [decode_session_id(pair.session_id) for pair in pairs]
+    for session_id in ids:
+        scene.node.hset(scene.beside, session_id, scene.now.to_bytes(4, "big"))
+    for pair in pairs:
+        manager.refresh(pair.refresh_token)
+        ids.remove(decode_session_id(pair.session_id))
+        assert set(scene.node.hkeys(scene.beside)) == set(ids)
+
+
 def test_a_note_lets_no_key_end_before_the_session(scene):
     scene.note_use()
     scene.node.expire(scene.key, 5)

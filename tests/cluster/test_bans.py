@@ -9,7 +9,7 @@ import pytest
 
 from clusterpass import Ban, InvalidInput, InvalidRefreshToken, SessionRevoked, SubjectBanned
 from clusterpass.limits import DAY
-from clusterpass.model.errors import TooManyBans
+from clusterpass.model.errors import OperationMismatch, TooManyBans
 from clusterpass.protocol.keyspace import Keyspace
 from tests.cluster.stored import eventually, fields_of, home_of, make_known, seconds_left
 
@@ -188,6 +188,19 @@ def test_a_thirty_third_scope_is_refused(engine, manager, subject):
     let_bans_end(engine, subject)
     manager.bans.add(subject, scope="fresh")
     assert [ban.scope for ban in manager.bans.list(subject)] == ["fresh"]
+
+
+def test_the_id_of_a_ban_that_found_no_room_belongs_to_it(manager, subject):
+    for number in range(32):
+        manager.bans.add(subject, scope=f"scope-{number}")
+    operation = "0123456789abcdef"
+    with pytest.raises(TooManyBans):
+        manager.bans.add(subject, scope="one-more", operation_id=operation)
+    manager.bans.lift(subject, scope="scope-8")
+    with pytest.raises(OperationMismatch):
+        manager.bans.add(subject, scope="another", operation_id=operation)
+    manager.bans.add(subject, scope="one-more", operation_id=operation)
+    assert "one-more" in {ban.scope for ban in manager.bans.list(subject)}
 
 
 def test_bans_stay_without_a_session_and_leave_nothing_behind(engine, manager, config, subject):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from clusterpass import InvalidInput, SessionPolicy
+from clusterpass.model.errors import TooManyBans
 from clusterpass.protocol.keyspace import SLOTS, Keyspace, slot_of, slot_tags
 from clusterpass.protocol.records import parse_record
 from clusterpass.tokens.identifiers import decode_session_id
@@ -219,6 +220,19 @@ def test_who_ended_by_itself_is_not_shown_and_pruned(engine, apart, namespace):
     assert apart.online.prune() == 4
     assert counts(apart) == (4, 4)
     assert apart.online.prune() == 4
+
+
+def test_who_ended_by_itself_is_taken_out_by_a_ban_that_finds_no_room(
+    engine, apart, namespace, subject
+):
+    _, ended = apart.login(subject), apart.login(subject)
+    for number in range(32):
+        apart.bans.add(subject, scope=f"scope-{number}")
+    let_expire(engine, ended, Keyspace(namespace))
+    assert counts(apart) == (1, 2)
+    with pytest.raises(TooManyBans):
+        apart.bans.add(subject, scope="one-more")
+    assert counts(apart) == (1, 1)
 
 
 def test_a_revocation_of_all_is_pruned(apart):

@@ -354,6 +354,15 @@ def test_a_ban_that_is_over_when_it_is_carried_out_ends_what_it_would_have_ended
     assert sessions.verify(later.access_token, verification="strict")
 
 
+def test_a_window_of_attempts_that_is_about_to_end_does_not_begin_anew(node, key):
+    """Less than half a second before its end TTL answers 0."""
+    call = directory_calls.count_attempt(key, most=1, window_seconds=300)
+    first = "redis.call('SET', KEYS[1], '1', 'PX', 400)"
+    source = call.script.source.replace(b"#!lua\n", f"#!lua\n{first}\n".encode())
+    assert call.read(node.eval(source, 1, key, *call.arguments)) == 1
+    assert node.pttl(key) <= 400
+
+
 def _command_calls(cluster: EmbeddedCluster) -> dict[str, int]:
     counts: dict[str, int] = {}
     for node in cluster.nodes:
