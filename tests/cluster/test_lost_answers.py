@@ -168,6 +168,17 @@ def test_lines_of_a_step_up_are_judged_by_their_own_tokens(engine, manager, subj
         manager.refresh(first.refresh_token)
 
 
+def test_whoever_presents_the_token_before_a_step_up_again_is_found_out(engine, manager, subject):
+    first = manager.login(subject)
+    manager.elevate(manager.verify(first.access_token), "2", for_seconds=600)
+    older = manager.refresh(first.refresh_token)
+    manager.verify(older.access_token)
+    older_exchange(engine, first, LONG_AGO)
+    with pytest.raises(RefreshTokenReused) as reuse:
+        manager.refresh(first.refresh_token)
+    assert reuse.value.reason == "recent"
+
+
 def test_a_use_before_the_step_up_is_not_forgotten(engine, manager, subject):
     first = manager.login(subject)
     older = manager.refresh(first.refresh_token)

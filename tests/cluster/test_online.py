@@ -248,6 +248,14 @@ def test_a_revocation_of_all_is_pruned(apart):
     assert counts(apart) == (1, 1)
 
 
+def test_a_slot_in_which_all_have_ended_by_themselves_counts_nobody(apart, engine, namespace):
+    key = Keyspace(namespace).online(100)
+    apart.login(in_slot(100, 1))
+    with home_of(engine, key) as client:
+        client.zadd(key, {in_slot(100, 1): (int(time.time()) - 10) * 512 + 1})
+    assert counts(apart) == (0, 0)
+
+
 def test_ended_entries_are_taken_out_by_a_neighbours_change(engine, apart, namespace):
     key = Keyspace(namespace).online(100)
     for number in range(150):

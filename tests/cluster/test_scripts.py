@@ -408,6 +408,18 @@ def test_the_results_of_eight_operations_are_kept(sessions, node, key, subject, 
     assert kept() == ([*range(20, 27), 99] if seconds_apart == 0 else [*range(21, 28), 99])
 
 
+def test_of_many_operations_the_oldest_goes(sessions, node, key, subject):
+    pair = sessions.login(subject)
+    now = int(time.time())
+    fields = []
+    for number in range(40):
+        sessions.revoke_all(subject, keep=pair.session_id, operation_id=f"{number + 1:016x}")
+        fields.append(b"o" + (number + 1).to_bytes(8, "big") + b"\0")
+        assert {name for name in node.hkeys(key) if name in fields} == set(fields[-8:])
+        at = now - 50 + number
+        node.hset(key, fields[-1], at.to_bytes(4, "big") + node.hget(key, fields[-1])[4:])
+
+
 def _await_quiet(cluster: EmbeddedCluster) -> None:
     """Return when nobody looks the cluster up or reads journals any more."""
     while _spent(cluster, lambda: time.sleep(0.3)):

@@ -279,6 +279,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "a flag says that nobody reads it",
     (
+        "src/clusterpass/protocol/scripts/_include/operations.lua",
+        "local known, latest = {}, 0",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/protocol/scripts/add_secrets.lua",
+        "return value and string.find(value, '\"retired\"', 1, true)",
+        Kind.NUMBER,
+    ): "the first character of JSON is a brace",
+    (
         "src/clusterpass/protocol/scripts/_include/generation.lua",
         "local known, latest = {}, 0",
         Kind.NUMBER,
@@ -293,6 +303,12 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "local summary = INDEX and history_entries > 0 and redis.call('HGET', KEY, 's')",
         Kind.BOUNDARY,
     ): "no summary fits where there is no history",
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "if found.is_whole"
+        " or redis.call('TTL', KEY) + math.floor(server_ms / 1000) < expires_at then",
+        Kind.BOUNDARY,
+    ): "the end that the key has then is the wanted one, or a second later",
     (
         "src/clusterpass/protocol/scripts/_include/glance.lua",
         "if found.generation_ms > 0 then",
