@@ -133,6 +133,19 @@ def test_a_thief_who_trails_by_one_is_found_out(engine, manager, subject):
         manager.refresh(owner[-2].refresh_token)
 
 
+def test_the_grace_of_a_token_begins_with_its_own_exchange(cp_sessions, cp_clock, subject):
+    """Thirty seconds, however soon others follow."""
+    pairs = [cp_sessions.login(subject)]
+    for seconds in (20, 20, 8):
+        pairs.append(cp_sessions.refresh(pairs[-1].refresh_token))
+        cp_clock.advance(seconds)
+    again = cp_sessions.refresh(pairs[1].refresh_token)
+    assert again.refresh_token == pairs[2].refresh_token
+    cp_clock.advance(12)
+    with pytest.raises(RefreshTokenReused):
+        cp_sessions.refresh(pairs[1].refresh_token)
+
+
 def test_each_exchange_is_judged_by_its_own_tokens(engine, manager, subject):
     first = manager.login(subject)
     second = manager.refresh(first.refresh_token)

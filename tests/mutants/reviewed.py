@@ -311,6 +311,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "the end that the key has then is the wanted one, or a second later",
     (
         "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "redis.call('HDEL', KEY, 's')",
+        Kind.CALL,
+    ): "a summary that did not fit once never fits again",
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
         "if found.generation_ms > 0 then",
         Kind.BOUNDARY,
     ): "0 is earlier than all else",
