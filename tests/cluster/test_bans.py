@@ -11,6 +11,7 @@ from clusterpass import Ban, InvalidInput, InvalidRefreshToken, SessionRevoked, 
 from clusterpass.limits import DAY
 from clusterpass.model.errors import OperationMismatch, TooManyBans
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.records import LONGEST_NOTE
 from tests.cluster.stored import eventually, fields_of, home_of, make_known, seconds_left
 
 
@@ -250,6 +251,15 @@ def test_odd_reasons_and_scopes_are_kept_whole(manager, subject):
     with pytest.raises(SessionRevoked) as end:
         manager.verify(pair.access_token)
     assert end.value.note == reason
+
+
+def test_whose_session_a_ban_ends_is_told_as_much_of_the_reason_as_fits(manager, subject):
+    reason, pair = "because of this, and of that " * 6, manager.login(subject)
+    manager.bans.add(subject, reason=reason)
+    with pytest.raises(SessionRevoked) as end:
+        manager.verify(pair.access_token, verification="strict")
+    assert end.value.note == reason[:LONGEST_NOTE]
+    assert manager.bans.list(subject)[0].reason == reason
 
 
 def test_bans_tell_whether_a_replica_knows(engine, manager, subject):

@@ -7,6 +7,7 @@ before; and with one or the other, call by call, as while servers are upgraded.
 
 import dataclasses
 import random
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -81,6 +82,10 @@ class World:
             "activity": used,
             "online": self.node.zscore(self.keyspace.online(slot), self.subject),
         }
+
+    def reads(self) -> int:
+        """How many hashes the node has read as a whole."""
+        return int(self.node.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"])
 
     def has_summary(self) -> bool:
         return bool(self.node.hexists(self.keyspace.sessions(self.subject), "s"))
@@ -206,6 +211,20 @@ def test_a_glance_reads_no_other_session(new_world, keyspace, claims):
     assert world.run(draw.refresh()).status == "OK"
     with pytest.raises(redis.ResponseError):
         world.run(draw.login(most_per_device=1))
+
+
+def test_a_subject_without_a_summary_is_read_once(new_world, keyspace):
+    """However many lines its history has; to load it would read it again."""
+    world = new_world("a", lambda: True)
+    draw = Draw(random.Random(0), keyspace)
+    reads = []
+    for _ in range(12):
+        draw.milliseconds += 5
+        before = world.reads()
+        world.run(draw.login())
+        reads.append(world.reads() - before)
+    assert not world.has_summary()
+    assert statistics.median(reads) == 2, "the sessions, and when they were used"
 
 
 def test_claims_that_no_session_is_left_of_do_not_come_back(new_world, keyspace):

@@ -166,6 +166,21 @@ def test_the_refreshes_of_a_session_share_one_line(engine, manager, subject):
     assert lines[first.session_id].address == "192.0.2.9", "of the latest"
 
 
+def test_a_count_stays_at_the_most_that_a_line_holds(engine, manager, subject):
+    pair = manager.refresh(manager.login(subject).refresh_token)
+    manager.login_failed(subject)
+    key = Keyspace().sessions(subject)
+    with home_of(engine, key) as client:
+        for name, line in client.hgetall(key).items():
+            if len(name) == 2 and name.startswith(b"h"):
+                client.hset(key, name, line[:5] + (65_534).to_bytes(2, "big") + line[7:])
+    for _ in range(2):
+        pair = manager.refresh(pair.refresh_token)
+        manager.login_failed(subject)
+    counts = {entry.kind: entry.count for entry in manager.history(subject)}
+    assert (counts["refresh"], counts["refused"]) == (65_535, 65_535)
+
+
 def test_a_repeated_refresh_is_none(manager, subject):
     pair = manager.login(subject)
     for _ in range(3):
