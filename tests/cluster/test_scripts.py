@@ -363,6 +363,23 @@ def test_a_window_of_attempts_that_is_about_to_end_does_not_begin_anew(node, key
     assert node.pttl(key) <= 400
 
 
+def test_attempts_that_are_given_back_leave_nothing(node, key):
+    def run(call):
+        return call.read(node.eval(call.script.source, 1, key, *call.arguments))
+
+    attempt = directory_calls.count_attempt(key, most=2, window_seconds=300)
+    assert [run(attempt) for _ in range(2)] == [0, 0]
+    ends_at = node.pexpiretime(key)
+    assert 0 < run(attempt) <= 300
+    run(directory_calls.return_attempt(key))
+    assert run(attempt) == 0
+    assert node.pexpiretime(key) == ends_at, "the window stays"
+    for _ in range(2):
+        assert node.exists(key)
+        run(directory_calls.return_attempt(key))
+    assert not node.exists(key)
+
+
 def _command_calls(cluster: EmbeddedCluster) -> dict[str, int]:
     counts: dict[str, int] = {}
     for node in cluster.nodes:

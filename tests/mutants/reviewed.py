@@ -315,6 +315,26 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.CALL,
     ): "a summary that did not fit once never fits again",
     (
+        "src/clusterpass/protocol/scripts/_include/elevation.lua",
+        "local room = math.floor((LAST_ROTATION - latest) / 2)",
+        Kind.NUMBER,
+    ): "any share of what is left leaves room for the next",
+    (
+        "src/clusterpass/protocol/scripts/_include/generation.lua",
+        "known[ANY_KIND] = math.max(known[ANY_KIND] or 0, first.at)",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/protocol/scripts/_include/index.lua",
+        "if #ended > 0 or before and tonumber(before) > score then",
+        Kind.BOUNDARY,
+    ): "asks the index for its last end, which the other branch knows",
+    (
+        "src/clusterpass/protocol/scripts/forget_attempts.lua",
+        "return 0",
+        Kind.NUMBER,
+    ): "nobody reads the reply",
+    (
         "src/clusterpass/protocol/scripts/_include/glance.lua",
         "if found.generation_ms > 0 then",
         Kind.BOUNDARY,
