@@ -23,6 +23,8 @@ from clusterpass.protocol.script import Script
 from .drawn_calls import KEEPING, STEPS, Draw, Make
 
 MANY: Final = 480
+LATER_RECORD: Final = b"\x03" + bytes(5) + b"\xff" * 37
+"""A live session in a schema that nobody knows yet."""
 
 
 def source_of(script: Script, *, glances: bool) -> bytes:
@@ -224,6 +226,12 @@ def test_a_subject_without_a_summary_is_read_once(new_world, keyspace, schema):
     """However many lines its history has; to load it would read it again."""
     world = new_world("a", lambda: True)
     draw = Draw(random.Random(0), keyspace)
+    world.run(draw.login())
+    world.run(
+        lambda subject: end_calls.end_session(
+            keyspace, draw.now(), subject, session_id=draw.sessions[0], reason="logged_out"
+        )
+    )
     reads = []
     for _ in range(12):
         draw.milliseconds += 5
@@ -234,6 +242,17 @@ def test_a_subject_without_a_summary_is_read_once(new_world, keyspace, schema):
             world.outdate(draw.sessions[-1])
     assert not world.has_summary()
     assert statistics.median(reads) == 2, "the sessions, and when they were used"
+
+
+def test_a_session_of_a_later_release_keeps_the_key(new_world, keyspace):
+    glancing, loading = new_world("a", lambda: True), new_world("b", lambda: False)
+    draw = Draw(random.Random(0), keyspace)
+    for make in (draw.login(), draw.login()):
+        for world in (glancing, loading):
+            world.node.hset(keyspace.sessions(world.subject), bytes(16), LATER_RECORD)
+        assert glancing.run(make) == loading.run(make)
+        assert glancing.state() == loading.state()
+        assert glancing.expires_at() == loading.expires_at() == -1
 
 
 def test_claims_that_no_session_is_left_of_do_not_come_back(new_world, keyspace):
