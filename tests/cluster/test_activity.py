@@ -251,6 +251,9 @@ def test_the_least_recently_used_is_not_guessed(scene):
     with pytest.raises(redis.exceptions.TryAgainError):
         scene.run(call, 1)
     assert not scene.node.hexists(scene.key, b"n" * 16)
+    roomy = dataclasses.replace(opening, session_id=b"r" * 16, most_sessions=2)
+    for_nobody = session_calls.login(scene.keyspace, KEEPING, scene.subject, roomy)
+    assert scene.run(for_nobody, 1)[0] == b"OK", "none has to leave"
     assert scene.run(call, 3)[0] == b"OK"
 
 

@@ -337,6 +337,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     (
         "src/clusterpass/protocol/scripts/_include/glance.lua",
         "if found.generation_ms > 0 then",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "if found.generation_ms > 0 then",
         Kind.BOUNDARY,
     ): "0 is earlier than all else",
     (
