@@ -114,6 +114,16 @@ def test_a_line_says_who_where_and_why(manager, subject):
     assert all(abs(entry.at - time.time()) < 60 for entry in manager.history(subject))
 
 
+def test_who_replaced_a_session_came_from_the_address_of_the_login(manager, subject):
+    manager.login(subject, address="192.0.2.7")
+    manager.login(subject, address="192.0.2.8", policy=SessionPolicy.single_session())
+    assert [(entry.kind, entry.address) for entry in manager.history(subject)] == [
+        ("login", "192.0.2.8"),
+        ("replaced", "192.0.2.8"),
+        ("login", "192.0.2.7"),
+    ]
+
+
 def test_an_address_that_is_none_is_left_out(manager, subject):
     for address in ("unix:/run/app.sock", "", "300.1.1.1", "x" * 1000):
         manager.login(subject, address=address)
