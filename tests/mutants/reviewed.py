@@ -330,6 +330,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "asks the index for its last end, which the other branch knows",
     (
+        "src/clusterpass/protocol/scripts/_include/summary.lua",
+        "local found = count >= LEAST_FIELDS and INDEX and fields['h'] and survey()",
+        Kind.BOUNDARY,
+    ): "with one field more there is a summary",
+    (
+        "src/clusterpass/protocol/scripts/return_attempt.lua",
+        "return 0",
+        Kind.NUMBER,
+    ): "nobody reads the reply",
+    (
         "src/clusterpass/protocol/scripts/forget_attempts.lua",
         "return 0",
         Kind.NUMBER,
