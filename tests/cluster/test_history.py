@@ -124,6 +124,14 @@ def test_who_replaced_a_session_came_from_the_address_of_the_login(manager, subj
     ]
 
 
+def test_a_refresh_after_a_step_up_is_told_with_its_address(manager, subject):
+    session = manager.verify(manager.login(subject).access_token)
+    stepped = manager.elevate(session, "2", for_seconds=60)
+    manager.refresh(stepped.refresh_token, address="192.0.2.8")
+    refresh = manager.history(subject)[0]
+    assert (refresh.kind, refresh.address) == ("refresh", "192.0.2.8")
+
+
 def test_an_address_that_is_none_is_left_out(manager, subject):
     for address in ("unix:/run/app.sock", "", "300.1.1.1", "x" * 1000):
         manager.login(subject, address=address)

@@ -181,6 +181,19 @@ def test_lines_of_a_step_up_are_judged_by_their_own_tokens(engine, manager, subj
         manager.refresh(first.refresh_token)
 
 
+def test_a_use_of_both_lines_of_a_step_up_is_one_of_each(engine, manager, subject):
+    first = manager.login(subject)
+    older = manager.refresh(first.refresh_token)
+    stepped = manager.elevate(manager.verify(first.access_token), "2", for_seconds=600)
+    newest = manager.refresh(stepped.refresh_token)
+    for pair in (newest, older):
+        manager.verify(pair.access_token)
+    assert noted(engine, first).used == 1 + 2
+    age(engine, first)
+    with pytest.raises(RefreshTokenReused):
+        manager.refresh(stepped.refresh_token)
+
+
 def test_whoever_presents_the_token_before_a_step_up_again_is_found_out(engine, manager, subject):
     first = manager.login(subject)
     manager.elevate(manager.verify(first.access_token), "2", for_seconds=600)
