@@ -137,6 +137,18 @@ def test_a_refresh_or_an_end_takes_the_note_away(scene, manager):
     assert isinstance(scene.record(), Tombstone)
 
 
+def test_a_refresh_takes_the_note_of_its_own_session_away(scene, manager):
+    scene.note_use()
+    pairs = [scene.pair, *(manager.login(scene.subject) for _ in range(3))]
+    ids = [decode_session_id(pair.session_id) for pair in pairs]
+    for session_id in ids:
+        scene.node.hset(scene.beside, session_id, scene.now.to_bytes(4, "big"))
+    for pair in reversed(pairs):
+        manager.refresh(pair.refresh_token)
+        ids.remove(decode_session_id(pair.session_id))
+        assert set(scene.node.hkeys(scene.beside)) == set(ids)
+
+
 def test_a_note_lets_no_key_end_before_the_session(scene):
     scene.note_use()
     scene.node.expire(scene.key, 5)
@@ -146,6 +158,25 @@ def test_a_note_lets_no_key_end_before_the_session(scene):
     for key in (scene.key, scene.beside):
         assert 1000 < scene.node.ttl(key) <= 1000 + 960
     assert scene.run(call, 1) == 0, "with one key nothing is noted"
+
+
+def test_a_note_that_names_no_token_leaves_what_is_noted_of_tokens(scene, manager):
+    scene.note_use()
+    manager.refresh(scene.pair.refresh_token)
+    replies = [
+        scene.run(
+            session_calls.touch(
+                scene.keyspace,
+                KEEPING,
+                scene.subject,
+                session_id=scene.session_id,
+                rotation=rotation,
+            ),
+            2,
+        )
+        for rotation in (0, 1, 0, session_calls.ONLY_THE_SECOND, 0)
+    ]
+    assert replies == [1, 2, 2, 1, 1], "1 more for a token that was used"
 
 
 def test_a_note_revives_nothing(scene):
@@ -220,6 +251,9 @@ def test_the_least_recently_used_is_not_guessed(scene):
     with pytest.raises(redis.exceptions.TryAgainError):
         scene.run(call, 1)
     assert not scene.node.hexists(scene.key, b"n" * 16)
+    roomy = dataclasses.replace(opening, session_id=b"r" * 16, most_sessions=2)
+    for_nobody = session_calls.login(scene.keyspace, KEEPING, scene.subject, roomy)
+    assert scene.run(for_nobody, 1)[0] == b"OK", "none has to leave"
     assert scene.run(call, 3)[0] == b"OK"
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from clusterpass import Ban, InvalidInput, InvalidRefreshToken, SessionRevoked, SubjectBanned
 from clusterpass.limits import DAY
-from clusterpass.model.errors import TooManyBans
+from clusterpass.model.errors import OperationMismatch, TooManyBans
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.records import LONGEST_NOTE
 from tests.cluster.stored import eventually, fields_of, home_of, make_known, seconds_left
 
 
@@ -190,6 +191,19 @@ def test_a_thirty_third_scope_is_refused(engine, manager, subject):
     assert [ban.scope for ban in manager.bans.list(subject)] == ["fresh"]
 
 
+def test_the_id_of_a_ban_that_found_no_room_belongs_to_it(manager, subject):
+    for number in range(32):
+        manager.bans.add(subject, scope=f"scope-{number}")
+    operation = "0123456789abcdef"
+    with pytest.raises(TooManyBans):
+        manager.bans.add(subject, scope="one-more", operation_id=operation)
+    manager.bans.lift(subject, scope="scope-8")
+    with pytest.raises(OperationMismatch):
+        manager.bans.add(subject, scope="another", operation_id=operation)
+    manager.bans.add(subject, scope="one-more", operation_id=operation)
+    assert "one-more" in {ban.scope for ban in manager.bans.list(subject)}
+
+
 def test_bans_stay_without_a_session_and_leave_nothing_behind(engine, manager, config, subject):
     assert manager.bans.add(subject, scope="comments", for_seconds=5000).count == 0
     # A day longer: a server whose clock is ahead must not delete it.
@@ -237,6 +251,15 @@ def test_odd_reasons_and_scopes_are_kept_whole(manager, subject):
     with pytest.raises(SessionRevoked) as end:
         manager.verify(pair.access_token)
     assert end.value.note == reason
+
+
+def test_whose_session_a_ban_ends_is_told_as_much_of_the_reason_as_fits(manager, subject):
+    reason, pair = "because of this, and of that " * 6, manager.login(subject)
+    manager.bans.add(subject, reason=reason)
+    with pytest.raises(SessionRevoked) as end:
+        manager.verify(pair.access_token, verification="strict")
+    assert end.value.note == reason[:LONGEST_NOTE]
+    assert manager.bans.list(subject)[0].reason == reason
 
 
 def test_bans_tell_whether_a_replica_knows(engine, manager, subject):

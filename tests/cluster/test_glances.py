@@ -7,6 +7,7 @@ before; and with one or the other, call by call, as while servers are upgraded.
 
 import dataclasses
 import random
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +15,7 @@ from typing import Any, Final
 import pytest
 import redis
 
-from clusterpass.protocol.calls import end as end_calls
+from clusterpass.protocol.calls import end as end_calls, subject as subject_calls
 from clusterpass.protocol.keyspace import TEST_NAMESPACE, Keyspace
 from clusterpass.protocol.records import LiveRecord, parse_record
 from clusterpass.protocol.script import Script
@@ -22,6 +23,8 @@ from clusterpass.protocol.script import Script
 from .drawn_calls import KEEPING, STEPS, Draw, Make
 
 MANY: Final = 480
+LATER_RECORD: Final = b"\x03" + bytes(5) + b"\xff" * 37
+"""A live session in a schema that nobody knows yet."""
 
 
 def source_of(script: Script, *, glances: bool) -> bytes:
@@ -81,6 +84,16 @@ class World:
             "activity": used,
             "online": self.node.zscore(self.keyspace.online(slot), self.subject),
         }
+
+    def reads(self) -> int:
+        """How many hashes the node has read as a whole."""
+        return int(self.node.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"])
+
+    def outdate(self, session_id: bytes) -> None:
+        """Put a record into the schema of earlier releases, without its burst."""
+        key = self.keyspace.sessions(self.subject)
+        value = self.node.hget(key, session_id)
+        self.node.hset(key, session_id, b"\x01" + value[1:40] + value[43:])
 
     def has_summary(self) -> bool:
         return bool(self.node.hexists(self.keyspace.sessions(self.subject), "s"))
@@ -190,18 +203,66 @@ def test_a_subject_of_the_release_before_gets_a_summary(new_world, keyspace):
         assert world.state() == loading.state()
 
 
-def test_a_glance_reads_no_other_session(new_world, keyspace):
+@pytest.mark.parametrize("claims", [b"", b'{"plan":"pro"}'], ids=["plain", "claims"])
+def test_a_glance_reads_no_other_session(new_world, keyspace, claims):
     world = new_world("a", lambda: True)
     draw = Draw(random.Random(0), keyspace)
     for _ in range(50):
         draw.milliseconds += 5
         world.run(draw.login(idle_seconds=0))
+    world.run(
+        lambda subject: subject_calls.set_claims(keyspace, draw.now(), subject, claims=claims)
+    )
     unreadable = bytes(16)
     world.node.hset(keyspace.sessions(world.subject), unreadable, b"\x02")
     assert world.run(draw.login()).status == "OK"
     assert world.run(draw.refresh()).status == "OK"
     with pytest.raises(redis.ResponseError):
         world.run(draw.login(most_per_device=1))
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_subject_without_a_summary_is_read_once(new_world, keyspace, schema):
+    """However many lines its history has; to load it would read it again."""
+    world = new_world("a", lambda: True)
+    draw = Draw(random.Random(0), keyspace)
+    world.run(draw.login())
+    world.run(
+        lambda subject: end_calls.end_session(
+            keyspace, draw.now(), subject, session_id=draw.sessions[0], reason="logged_out"
+        )
+    )
+    reads = []
+    for _ in range(12):
+        draw.milliseconds += 5
+        before = world.reads()
+        world.run(draw.login())
+        reads.append(world.reads() - before)
+        if schema == 1:
+            world.outdate(draw.sessions[-1])
+    assert not world.has_summary()
+    assert statistics.median(reads) == 2, "the sessions, and when they were used"
+
+
+def test_a_session_of_a_later_release_keeps_the_key(new_world, keyspace):
+    glancing, loading = new_world("a", lambda: True), new_world("b", lambda: False)
+    draw = Draw(random.Random(0), keyspace)
+    for make in (draw.login(), draw.login()):
+        for world in (glancing, loading):
+            world.node.hset(keyspace.sessions(world.subject), bytes(16), LATER_RECORD)
+        assert glancing.run(make) == loading.run(make)
+        assert glancing.state() == loading.state()
+        assert glancing.expires_at() == loading.expires_at() == -1
+
+
+def test_claims_that_no_session_is_left_of_do_not_come_back(new_world, keyspace):
+    glancing, loading = new_world("a", lambda: True), new_world("b", lambda: False)
+    login = Draw(random.Random(0), keyspace).login()
+    for world in (glancing, loading):
+        world.node.hset(keyspace.sessions(world.subject), "c", b'{"plan":"pro"}')
+    reply = glancing.run(login)
+    assert reply == loading.run(login)
+    assert reply.stored.live_claims == {}
 
 
 @pytest.mark.sampled(3)

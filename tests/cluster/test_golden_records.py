@@ -266,6 +266,28 @@ def test_an_operation_with_a_fingerprint_belongs_to_one_request(scene, running):
     assert written[10:] == bytes.fromhex("00 0004") + golden.BOUND_FINGERPRINT
 
 
+@pytest.mark.parametrize(
+    ("session_id", "result"), [(b"n" * 16, 0), (golden.DEAD_130, 1), (golden.LIVE_2, 2)]
+)
+def test_the_end_of_a_session_is_kept_as_a_number_that_stays(scene, running, session_id, result):
+    """A repetition may be answered by a release that did not carry the first call out."""
+    operation = bytes(7) + b"\x01"
+    call = end_calls.end_session(
+        KEYSPACE,
+        KEEPING,
+        scene.subject,
+        session_id=session_id,
+        reason="revoked",
+        operation=operation,
+    )
+    status = scene.ask(call).status
+    assert status == ("UNKNOWN", "ALREADY", "ENDED")[result]
+    assert scene.ask(call).status == status
+    key = KEYSPACE.sessions(scene.subject)
+    with running.client(running.primary_of(key)) as client:
+        assert client.hget(key, b"o" + operation + b"\x00")[10] == result
+
+
 def test_scripts_write_the_layout_that_is_golden(scene):
     """Step-up, ban and history, as Lua writes them, read like the literal ones."""
     scene.ask(

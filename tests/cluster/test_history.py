@@ -13,8 +13,10 @@ from clusterpass import (
     SessionRevoked,
     acting,
 )
+from clusterpass.protocol.keyspace import Keyspace
 from tests.cluster.stored import (
     fields_of,
+    home_of,
     let_age,
     let_expire,
     let_idle,
@@ -112,6 +114,24 @@ def test_a_line_says_who_where_and_why(manager, subject):
     assert all(abs(entry.at - time.time()) < 60 for entry in manager.history(subject))
 
 
+def test_who_replaced_a_session_came_from_the_address_of_the_login(manager, subject):
+    manager.login(subject, address="192.0.2.7")
+    manager.login(subject, address="192.0.2.8", policy=SessionPolicy.single_session())
+    assert [(entry.kind, entry.address) for entry in manager.history(subject)] == [
+        ("login", "192.0.2.8"),
+        ("replaced", "192.0.2.8"),
+        ("login", "192.0.2.7"),
+    ]
+
+
+def test_a_refresh_after_a_step_up_is_told_with_its_address(manager, subject):
+    session = manager.verify(manager.login(subject).access_token)
+    stepped = manager.elevate(session, "2", for_seconds=60)
+    manager.refresh(stepped.refresh_token, address="192.0.2.8")
+    refresh = manager.history(subject)[0]
+    assert (refresh.kind, refresh.address) == ("refresh", "192.0.2.8")
+
+
 def test_an_address_that_is_none_is_left_out(manager, subject):
     for address in ("unix:/run/app.sock", "", "300.1.1.1", "x" * 1000):
         manager.login(subject, address=address)
@@ -162,6 +182,21 @@ def test_the_refreshes_of_a_session_share_one_line(engine, manager, subject):
         second.session_id: 2,
     }
     assert lines[first.session_id].address == "192.0.2.9", "of the latest"
+
+
+def test_a_count_stays_at_the_most_that_a_line_holds(engine, manager, subject):
+    pair = manager.refresh(manager.login(subject).refresh_token)
+    manager.login_failed(subject)
+    key = Keyspace().sessions(subject)
+    with home_of(engine, key) as client:
+        for name, line in client.hgetall(key).items():
+            if len(name) == 2 and name.startswith(b"h"):
+                client.hset(key, name, line[:5] + (65_534).to_bytes(2, "big") + line[7:])
+    for _ in range(2):
+        pair = manager.refresh(pair.refresh_token)
+        manager.login_failed(subject)
+    counts = {entry.kind: entry.count for entry in manager.history(subject)}
+    assert (counts["refresh"], counts["refused"]) == (65_535, 65_535)
 
 
 def test_a_repeated_refresh_is_none(manager, subject):
@@ -337,6 +372,31 @@ def test_nothing_is_kept_of_a_name_that_nobody_has(engine, manager, subject):
     manager.login_failed(subject)
     assert manager.history(subject) == []
     assert fields_of(engine, subject) == {}
+
+
+def test_refusals_keep_nothing_for_longer(engine, open_manager, config, subject):
+    """Strangers could keep for ever what is known of a subject, refused login by refused login."""
+    manager = open_manager(dataclasses.replace(config, history_lifetime=100_000))
+    pair = manager.login(subject)
+    manager.logout(pair.access_token)
+    rewrite(engine, pair, keep_until=int(time.time()) - 1)
+    outdate_operations(engine, subject)
+    with pytest.raises(SessionNotFound):
+        manager.shorten(subject, pair.session_id, lifetime=60)
+    key = Keyspace().sessions(subject)
+    with home_of(engine, key) as client:
+        goes_at = client.pexpiretime(key)
+        until = time.time() + 1.1
+        while time.time() < until:
+            manager.login_failed(subject)
+            time.sleep(0.1)
+        assert client.pexpiretime(key) == goes_at
+        assert kinds(manager, subject) == ["refused", "logged_out", "login"]
+        manager.erase(subject)
+        goes_at = client.pexpiretime(key)
+        manager.login_failed(subject)
+        assert client.pexpiretime(key) == goes_at
+    assert kinds(manager, subject) == ["refused"]
 
 
 @pytest.mark.parametrize("error", ["", "No Code", 7])

@@ -133,6 +133,19 @@ def test_a_thief_who_trails_by_one_is_found_out(engine, manager, subject):
         manager.refresh(owner[-2].refresh_token)
 
 
+def test_the_grace_of_a_token_begins_with_its_own_exchange(cp_sessions, cp_clock, subject):
+    """Thirty seconds, however soon others follow."""
+    pairs = [cp_sessions.login(subject)]
+    for seconds in (20, 20, 8):
+        pairs.append(cp_sessions.refresh(pairs[-1].refresh_token))
+        cp_clock.advance(seconds)
+    again = cp_sessions.refresh(pairs[1].refresh_token)
+    assert again.refresh_token == pairs[2].refresh_token
+    cp_clock.advance(12)
+    with pytest.raises(RefreshTokenReused):
+        cp_sessions.refresh(pairs[1].refresh_token)
+
+
 def test_each_exchange_is_judged_by_its_own_tokens(engine, manager, subject):
     first = manager.login(subject)
     second = manager.refresh(first.refresh_token)
@@ -166,6 +179,30 @@ def test_lines_of_a_step_up_are_judged_by_their_own_tokens(engine, manager, subj
     manager.verify(older.access_token)
     with pytest.raises(RefreshTokenReused):
         manager.refresh(first.refresh_token)
+
+
+def test_a_use_of_both_lines_of_a_step_up_is_one_of_each(engine, manager, subject):
+    first = manager.login(subject)
+    older = manager.refresh(first.refresh_token)
+    stepped = manager.elevate(manager.verify(first.access_token), "2", for_seconds=600)
+    newest = manager.refresh(stepped.refresh_token)
+    for pair in (newest, older):
+        manager.verify(pair.access_token)
+    assert noted(engine, first).used == 1 + 2
+    age(engine, first)
+    with pytest.raises(RefreshTokenReused):
+        manager.refresh(stepped.refresh_token)
+
+
+def test_whoever_presents_the_token_before_a_step_up_again_is_found_out(engine, manager, subject):
+    first = manager.login(subject)
+    manager.elevate(manager.verify(first.access_token), "2", for_seconds=600)
+    older = manager.refresh(first.refresh_token)
+    manager.verify(older.access_token)
+    older_exchange(engine, first, LONG_AGO)
+    with pytest.raises(RefreshTokenReused) as reuse:
+        manager.refresh(first.refresh_token)
+    assert reuse.value.reason == "recent"
 
 
 def test_a_use_before_the_step_up_is_not_forgotten(engine, manager, subject):

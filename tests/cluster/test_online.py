@@ -7,6 +7,7 @@ import time
 import pytest
 
 from clusterpass import InvalidInput, SessionPolicy
+from clusterpass.model.errors import TooManyBans
 from clusterpass.protocol.keyspace import SLOTS, Keyspace, slot_of, slot_tags
 from clusterpass.protocol.records import parse_record
 from clusterpass.tokens.identifiers import decode_session_id
@@ -221,6 +222,19 @@ def test_who_ended_by_itself_is_not_shown_and_pruned(engine, apart, namespace):
     assert apart.online.prune() == 4
 
 
+def test_who_ended_by_itself_is_taken_out_by_a_ban_that_finds_no_room(
+    engine, apart, namespace, subject
+):
+    _, ended = apart.login(subject), apart.login(subject)
+    for number in range(32):
+        apart.bans.add(subject, scope=f"scope-{number}")
+    let_expire(engine, ended, Keyspace(namespace))
+    assert counts(apart) == (1, 2)
+    with pytest.raises(TooManyBans):
+        apart.bans.add(subject, scope="one-more")
+    assert counts(apart) == (1, 1)
+
+
 def test_a_revocation_of_all_is_pruned(apart):
     for number in range(30):
         apart.login(f"subject-{number}")
@@ -232,6 +246,14 @@ def test_a_revocation_of_all_is_pruned(apart):
     assert [each.subject for page in pages(apart, limit=200) for each in page] == ["later"]
     assert apart.online.prune() == 1
     assert counts(apart) == (1, 1)
+
+
+def test_a_slot_in_which_all_have_ended_by_themselves_counts_nobody(apart, engine, namespace):
+    key = Keyspace(namespace).online(100)
+    apart.login(in_slot(100, 1))
+    with home_of(engine, key) as client:
+        client.zadd(key, {in_slot(100, 1): (int(time.time()) - 10) * 512 + 1})
+    assert counts(apart) == (0, 0)
 
 
 def test_ended_entries_are_taken_out_by_a_neighbours_change(engine, apart, namespace):

@@ -77,6 +77,13 @@ def test_keeping_a_session_that_is_not_there_keeps_none(manager, subject):
     assert not any(is_alive(manager, pair) for pair in pairs)
 
 
+def test_all_of_a_subject_has_those_that_a_clock_far_ahead_has_stamped(engine, manager, subject):
+    pair = manager.login(subject)
+    rewrite(engine, pair, created_milliseconds=int(time.time() + 86_400) * 1000)
+    assert manager.revoke_all(subject).count == 1
+    assert not is_alive(manager, pair)
+
+
 def test_those_of_one_kind_of_device(manager, subject):
     kinds = ["phone", "web", None, "phone"]
     pairs = [manager.login(subject, device_type=kind) for kind in kinds]

@@ -354,6 +354,32 @@ def test_a_ban_that_is_over_when_it_is_carried_out_ends_what_it_would_have_ended
     assert sessions.verify(later.access_token, verification="strict")
 
 
+def test_a_window_of_attempts_that_is_about_to_end_does_not_begin_anew(node, key):
+    """Less than half a second before its end TTL answers 0."""
+    call = directory_calls.count_attempt(key, most=1, window_seconds=300)
+    first = "redis.call('SET', KEYS[1], '1', 'PX', 400)"
+    source = call.script.source.replace(b"#!lua\n", f"#!lua\n{first}\n".encode())
+    assert call.read(node.eval(source, 1, key, *call.arguments)) == 1
+    assert node.pttl(key) <= 400
+
+
+def test_attempts_that_are_given_back_leave_nothing(node, key):
+    def run(call):
+        return call.read(node.eval(call.script.source, 1, key, *call.arguments))
+
+    attempt = directory_calls.count_attempt(key, most=2, window_seconds=300)
+    assert [run(attempt) for _ in range(2)] == [0, 0]
+    ends_at = node.pexpiretime(key)
+    assert 0 < run(attempt) <= 300
+    run(directory_calls.return_attempt(key))
+    assert run(attempt) == 0
+    assert node.pexpiretime(key) == ends_at, "the window stays"
+    for _ in range(2):
+        assert node.exists(key)
+        run(directory_calls.return_attempt(key))
+    assert not node.exists(key)
+
+
 def _command_calls(cluster: EmbeddedCluster) -> dict[str, int]:
     counts: dict[str, int] = {}
     for node in cluster.nodes:
@@ -397,6 +423,18 @@ def test_the_results_of_eight_operations_are_kept(sessions, node, key, subject, 
         node.hset(key, field, at.to_bytes(4, "big") + node.hget(key, field)[4:])
     repeat(99)
     assert kept() == ([*range(20, 27), 99] if seconds_apart == 0 else [*range(21, 28), 99])
+
+
+def test_of_many_operations_the_oldest_goes(sessions, node, key, subject):
+    pair = sessions.login(subject)
+    now = int(time.time())
+    fields = []
+    for number in range(40):
+        sessions.revoke_all(subject, keep=pair.session_id, operation_id=f"{number + 1:016x}")
+        fields.append(b"o" + (number + 1).to_bytes(8, "big") + b"\0")
+        assert {name for name in node.hkeys(key) if name in fields} == set(fields[-8:])
+        at = now - 50 + number
+        node.hset(key, fields[-1], at.to_bytes(4, "big") + node.hget(key, fields[-1])[4:])
 
 
 def _await_quiet(cluster: EmbeddedCluster) -> None:

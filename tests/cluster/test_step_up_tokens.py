@@ -159,6 +159,21 @@ def test_two_tabs_keep_whichever_token_came_last(engine, manager, stolen, steppe
         manager.refresh(by_refresh.refresh_token)
 
 
+@pytest.mark.parametrize("late", [0, 1])
+def test_both_tokens_of_a_step_up_live_until_the_grace_is_over(
+    cp_sessions, cp_clock, subject, late
+):
+    old = cp_sessions.login(subject)
+    stepped = step_up(cp_sessions, old)
+    cp_clock.advance(cp_sessions.config.refresh_grace + late)
+    cp_sessions.refresh(old.refresh_token)
+    if late:
+        with pytest.raises(RefreshTokenReused):
+            cp_sessions.refresh(stepped.refresh_token)
+    else:
+        assert cp_sessions.refresh(stepped.refresh_token).acr == "2"
+
+
 def test_a_thief_who_refreshes_many_times_does_not_reach_the_step_up(
     engine, manager, stolen, stepped
 ):

@@ -290,6 +290,21 @@ def test_an_old_session_does_not_push_out_a_newer_one(
             sessions.verify(first.access_token)
 
 
+def test_an_old_session_finds_room_beside_newer_ones(
+    cp_url: str, config: Config, cp_clock: SimulatedClock
+) -> None:
+    app, three = pyjwt(), replace(config, policy=SessionPolicy(max_sessions=3))
+    cp_clock.advance(60)
+    with MigratingSessionManager.from_url(cp_url, three) as sessions:
+        sessions.accept(app.issuer)
+        newer = [sessions.login("7") for _ in range(2)]
+        old = sessions.refresh(app.exchangeable)
+        assert all(sessions.verify(pair.access_token) for pair in (old, *newer))
+        assert sessions.login("7")
+        with pytest.raises(SessionRevoked):
+            sessions.verify(old.access_token)
+
+
 def on_a_phone(old: OldToken) -> OldUser:
     return OldUser(old.subject, {"device_type": "phone"})
 

@@ -279,6 +279,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "a flag says that nobody reads it",
     (
+        "src/clusterpass/protocol/scripts/_include/operations.lua",
+        "local known, latest = {}, 0",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/protocol/scripts/add_secrets.lua",
+        "return value and string.find(value, '\"retired\"', 1, true)",
+        Kind.NUMBER,
+    ): "the first character of JSON is a brace",
+    (
         "src/clusterpass/protocol/scripts/_include/generation.lua",
         "local known, latest = {}, 0",
         Kind.NUMBER,
@@ -293,6 +303,52 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "local summary = INDEX and history_entries > 0 and redis.call('HGET', KEY, 's')",
         Kind.BOUNDARY,
     ): "no summary fits where there is no history",
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "if found.is_whole"
+        " or redis.call('TTL', KEY) + math.floor(server_ms / 1000) < expires_at then",
+        Kind.BOUNDARY,
+    ): "the end that the key has then is the wanted one, or a second later",
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "redis.call('HDEL', KEY, 's')",
+        Kind.CALL,
+    ): "a summary that did not fit once never fits again",
+    (
+        "src/clusterpass/protocol/scripts/_include/elevation.lua",
+        "local room = math.floor((LAST_ROTATION - latest) / 2)",
+        Kind.NUMBER,
+    ): "any share of what is left leaves room for the next",
+    (
+        "src/clusterpass/protocol/scripts/_include/generation.lua",
+        "known[ANY_KIND] = math.max(known[ANY_KIND] or 0, first.at)",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/protocol/scripts/_include/index.lua",
+        "if #ended > 0 or before and tonumber(before) > score then",
+        Kind.BOUNDARY,
+    ): "asks the index for its last end, which the other branch knows",
+    (
+        "src/clusterpass/protocol/scripts/_include/summary.lua",
+        "local found = count >= LEAST_FIELDS and INDEX and fields['h'] and survey()",
+        Kind.BOUNDARY,
+    ): "with one field more there is a summary",
+    (
+        "src/clusterpass/protocol/scripts/return_attempt.lua",
+        "return 0",
+        Kind.NUMBER,
+    ): "nobody reads the reply",
+    (
+        "src/clusterpass/protocol/scripts/forget_attempts.lua",
+        "return 0",
+        Kind.NUMBER,
+    ): "nobody reads the reply",
+    (
+        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "if found.generation_ms > 0 then",
+        Kind.NUMBER,
+    ): _FIRST,
     (
         "src/clusterpass/protocol/scripts/_include/glance.lua",
         "if found.generation_ms > 0 then",

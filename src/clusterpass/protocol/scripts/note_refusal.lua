@@ -11,16 +11,10 @@
 -- them: strangers could keep it for ever.
 --@include subject
 
-local expires_in = redis.call('TTL', KEY)
-
 load()
 if not next(fields) then
     return 0
 end
 note(REFUSAL, NO_SESSION, now, 1, ARGV[2], ARGV[3])
 settle()
-local kept_for = redis.call('TTL', KEY)
-if expires_in > 0 and (kept_for < 0 or kept_for > expires_in) then
-    redis.call('EXPIRE', KEY, expires_in)
-end
 return 1

@@ -69,13 +69,13 @@ local function note(event, session_id, at, count, address, text)
     put(name, pack_line(event, at, count, session_id, address, text))
 end
 
--- The second of the latest line; 0: there is none.
+-- The second of the latest line but that of refused logins, which keep nothing; 0: there is none.
 local function last_line()
     local latest = 0
     for name, value in pairs(fields) do
         if #name == 2 and string.sub(name, 1, 1) == 'h' then
-            local _, at = struct.unpack('>BI4', value)
-            latest = math.max(latest, at)
+            local event, at = struct.unpack('>BI4', value)
+            latest = math.max(latest, event == REFUSAL and 0 or at)
         end
     end
     return latest

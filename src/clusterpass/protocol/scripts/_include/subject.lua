@@ -90,7 +90,7 @@ local function settle_key(latest)
         latest = math.max(latest,
             math.ceil(latest_generation() / 1000) + math.max(generation_seconds, keep_seconds))
     end
-    if fields['h'] and history_seconds > 0 then
+    if history_seconds > 0 and last_line() > 0 then
         latest = math.max(latest, last_line()) + history_seconds
     end
     if for_good or foreign then
