@@ -166,6 +166,20 @@ def test_a_use_that_was_not_recorded_is_due_again_after_some_seconds(process):
     assert len(process.uses) == 1
 
 
+def test_a_session_that_is_used_without_end_is_read_again_each_quarter_of_an_hour(process):
+    token, verified = access_token(expires_at=NOW + 3000), []
+    process.verify(token)
+    while process.passed < 2000:
+        process.pass_by(20)
+        process.verify(token)
+        if "verify" in process.called:
+            verified.append(process.passed)
+        while len(process.uses):
+            process.record_late()
+    assert len(verified) == 2
+    assert 900 <= verified[0] <= 900 + INTERVAL + 20
+
+
 @pytest.mark.parametrize(
     "ask",
     [
