@@ -23,8 +23,6 @@ from clusterpass.sessions.memory.unrecorded_uses import UnrecordedUses
 
 _SECONDS: Final = 20.0
 """How long a session whose use waits to be recorded is served, before its next use waits too."""
-_MOST_SECONDS: Final = 900.0
-"""A session that was read so long ago is read again when its use is due, whatever was pushed."""
 _LEAST_SECONDS_LEFT: Final = 60.0
 """A use waits only where its session would go on for at least so long without it."""
 
@@ -159,12 +157,11 @@ class CachedReads(Following):
     def is_served_before_recording(self, entry: CachedToken) -> bool:
         """Return whether the session of ``entry`` may be served now, its use to be recorded later.
 
-        Applies where nothing but that its use is due hinders it from being served, and the session
-        was read within the last quarter of an hour. That an exchange has reached its client is
-        never recorded later.
+        Applies where nothing but that its use is due hinders it from being served. That an exchange
+        has reached its client is never recorded later.
         """
         loaded, now = entry.loaded, self._steady()
-        if loaded is None or now >= entry.lease.until or now - entry.asked_at >= _MOST_SECONDS:
+        if loaded is None or now >= entry.lease.until:
             return False
         if not 0 < loaded.note_at <= now + loaded.ahead:
             return False

@@ -18,6 +18,10 @@ from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.unrecorded_uses import Use
 from clusterpass.sessions.verbs.load import Loads
 
+_MOST_SECONDS: Final = 900.0
+"""A session that was read so long ago is read again, whatever was pushed, after its use was
+recorded: so many that come back together are read evenly, as they are recorded."""
+
 
 class Uses:
     """The flows that record uses."""
@@ -58,6 +62,9 @@ class Uses:
             return
         if asked_at == -math.inf:
             return  # it was loaded for one answer only
+        if near.now() - asked_at >= _MOST_SECONDS:
+            near.outdated(entry.key)
+            return
         # What is kept is as old as it was: what became known since is no answer of the store's.
         reply = [round(1000 * (asked_at + loaded.ahead)), *loaded.raw]
         reply = used_at(reply, second, answer.reply - 1)
