@@ -133,6 +133,16 @@ async def test_without_listeners_nothing_is_read(scene: Scene) -> None:
     await scene.until(lambda: scene.hearing.stats().reads == 1)
 
 
+async def test_who_comes_later_hears_nothing_of_what_was_put_off_before(scene: Scene) -> None:
+    listener = scene.add()
+    scene.failure = StoreUnavailable(reason="timeout")
+    scene.push()
+    await scene.until(lambda: scene.hearing._changed.seconds_until_due() not in {None, 0.0})
+    scene.hearing.remove(listener)
+    scene.add()
+    assert scene.hearing._changed.seconds_until_due() is None, "nothing is read for them"
+
+
 async def test_what_changes_while_it_is_read_is_read_once_more(scene: Scene) -> None:
     scene.add()
     await scene.until(lambda: bool(scene.asked))
@@ -206,15 +216,20 @@ async def test_after_the_end_nothing_is_read_or_told(scene: Scene) -> None:
     scene.add()
     await scene.until(lambda: bool(scene.asked))
     scene.going_on.clear()
-    scene.push()
-    await scene.until(lambda: scene.asked.count("list_sessions") == 1)
+    for number in range(20):
+        scene.push(f"subject-{number}")
+    await scene.until(lambda: scene.asked.count("list_sessions") == 8)
     await scene.hearing.close()
     assert not scene.hearing._jobs.running()
     scene.going_on.set()
     scene.log_in()
+    scene.near.on_gap()
     await asyncio.sleep(0.01)
     assert scene.heard == []
-    assert scene.asked.count("list_sessions") == 1
+    assert scene.asked.count("list_sessions") == 8
+    assert scene.hearing.stats().gaps == 0, "nobody has missed anything"
+    assert not scene.listeners.is_news(SessionEvent("login", "alice", int(time.time())))
+    assert scene.hearing._changed.take() is None, "no user is remembered"
 
 
 def test_without_a_history_there_is_nothing_to_hear() -> None:
