@@ -9,6 +9,7 @@ from .mutant import Kind
 _RACE = "only another thread could have taken it meanwhile"
 _AT_LEAST = "how long somebody waits at least"
 _CLOCK = "two readings of a clock in nanoseconds are never equal"
+_ANY_VERSION = "a version only has to differ from the one before"
 _FIRST = "nothing happened in the first millisecond of the epoch, or its first second"
 # (path, line of code, kind) -> why the changed line does the same.
 REVIEWED: dict[tuple[str, str, Kind], str] = {
@@ -409,6 +410,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "for number in range(2, math.isqrt(_MOST_SMALL_FACTOR) + 1):",
         Kind.NUMBER,
     ): "a multiple that is taken for a prime has no other prime factors",
+    (
+        "src/clusterpass/store/drivers/slot_searches.py",
+        "wanted.seen + 1,",
+        Kind.NUMBER,
+    ): _ANY_VERSION,
+    (
+        "src/clusterpass/store/topology/slots.py",
+        "self.version + 1,",
+        Kind.NUMBER,
+    ): _ANY_VERSION,
     (
         "src/clusterpass/store/store_url.py",
         "return Address(unquote(path), 0)",

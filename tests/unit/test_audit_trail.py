@@ -27,6 +27,7 @@ from clusterpass.managers.aio.auditing import AsyncAuditing
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Actor
+from clusterpass.protocol.calls.audit import StoredEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Rest
 from clusterpass.sessions.audit_trail import AuditTrail
@@ -317,6 +318,18 @@ def test_an_entry_of_the_application_has_all_that_it_says(trail, stream):
         "e": "no_key",
         "d": {"door": 7},
     }
+
+
+def test_a_page_counts_what_cannot_be_read_and_shows_once_what_was_written_twice(trail):
+    text = b'{"v":1,"t":1800000000000,"a":"door.opened","o":"done","k":"77","n":1}'
+    stored = [StoredEntry(f"{n}-0", n, each, "") for n, each in enumerate([text, b"{", text, b""])]
+    flow = AuditFlows(SimpleNamespace(keyspace=Keyspace()), trail).page(None, None, 4)
+    next(flow)
+    with pytest.raises(StopIteration) as stop:
+        flow.send(Answer(stored, False))
+    page = stop.value.value
+    assert [entry.action for entry in page.entries] == ["door.opened"]
+    assert (page.unreadable, page.next_cursor) == (2, "3-0")
 
 
 class HangingStore:

@@ -35,6 +35,7 @@ class Copies:
         self.away: set[bytes] = set()
         self.calls = 0
         self.pruned = 0
+        self.deadlines: list[float | None] = []
 
     def run(self, flow: Generator[Any, Any, Any]) -> Any:
         try:
@@ -42,7 +43,10 @@ class Copies:
             while True:
                 if isinstance(step, Work):
                     step = flow.send(step.compute())
-                elif step.keys[0] in self.away:
+                    continue
+                if step.script.name == "read_secrets":
+                    self.deadlines.append(step.deadline)
+                if step.keys[0] in self.away:
                     step = flow.throw(StoreUnavailable(reason="timeout"))
                 else:
                     step = flow.send(Answer(self._answer(step), durable=False))
@@ -124,6 +128,18 @@ def test_a_copy_that_was_away_is_wrapped_when_it_is_back(time: Time, copies: Cop
         time.seconds += 61
         copies.run(one.context.secrets.tokens())
     assert copies.wrapped_by(b"r:") == [id_of(NEW)] * 3
+
+
+def test_a_copy_that_does_not_answer_leaves_time_for_the_others(time: Time, copies: Copies) -> None:
+    copies.run(flows(time, OLD).context.secrets.tokens())
+    copies.deadlines.clear()
+    copies.away = set(NAMES)
+    with pytest.raises(StoreUnavailable):
+        copies.run(flows(time, OLD).context.secrets.tokens())
+    assert copies.deadlines == [0.6, 0.6, None], "all that is left of 2 seconds is for the last one"
+    copies.away, copies.deadlines = {NAMES[0]}, []
+    copies.run(flows(time, OLD).context.secrets.tokens())
+    assert copies.deadlines == [0.6, 0.6], "the last one is not needed"
 
 
 def test_the_keys_too(time: Time, copies: Copies) -> None:
@@ -355,3 +371,19 @@ def test_a_key_that_is_revoked_is_so_in_every_copy(time: Time, copies: Copies) -
     states = {each.kid: each.state for each in copies.run(fresh.context.signing.list())}
     assert states.pop(signs.kid) == "revoked"
     assert list(states.values()) == ["active"]
+
+
+def test_a_key_that_one_copy_has_is_found(time: Time, copies: Copies) -> None:
+    one, other = (flows(time, OLD, keys=KeyRing.in_store(ManagedKeys())) for _ in range(2))
+    for each in (one, other):
+        copies.run(each.context.secrets.tokens())
+    copies.away = set(NAMES[:2])
+    kids = {each.kid for each in copies.run(other.context.signing.rotate())}
+    copies.away = set()
+    rings: list[KeyRing] = []
+    assert one.known_keys is not None
+    one.known_keys.adopt = rings.append
+    assert not all(map(one.known_keys.find, kids))
+    copies.run(one.context.signing.search())
+    assert all(map(one.known_keys.find, kids))
+    assert kids == {key.kid for key in rings[-1].all()}

@@ -244,7 +244,7 @@ def test_a_browser_logs_out() -> None:
     manager = Manager(logout=Ended(1, True))
     answer, visit = logged_out(browser("POST", X_CSRF_Token=CSRF), manager)
     assert answer.status == 204
-    assert manager.asked[0][:2] == ("logout", REFRESH)
+    assert manager.asked == [("logout", REFRESH, {"address": "192.0.2.7"})]
     assert set(set_cookies(visit).values()) == {""}
     with pytest.raises(RequestRefused):
         logged_out(browser("POST"), Manager())
