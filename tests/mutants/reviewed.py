@@ -411,6 +411,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "a multiple that is taken for a prime has no other prime factors",
     (
+        "src/clusterpass/sessions/memory/denials.py",
+        "if stored.now_milliseconds - known.value > _GENERATION_MILLISECONDS:",
+        Kind.BOUNDARY,
+    ): "an hour, roughly",
+    (
         "src/clusterpass/store/drivers/slot_searches.py",
         "wanted.seen + 1,",
         Kind.NUMBER,

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from clusterpass import ConfigurationError, KeyFile, KeyRing, RequestRefused
+from clusterpass import Config, ConfigurationError, KeyFile, KeyRing, RequestRefused
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.service.authz.assertion import Assertions
 from clusterpass.service.key_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
+from clusterpass.sessions.flows import Flows
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.known_devices import KnownDevices
 
@@ -153,3 +155,16 @@ def test_assertions_are_signed_by_the_new_key() -> None:
     with pytest.raises(ConfigurationError, match="HS256"):
         assertions.replace_keys(KeyRing.generate("HS256"))
     assert assertions.of(SESSION, "app.example") == second, "nothing has changed then"
+
+
+def test_what_a_removed_key_signed_is_no_longer_remembered() -> None:
+    def era_after(before: KeyRing, keys: KeyRing) -> int:
+        config = Config(issuer="https://auth.example", keys=before)
+        flows = Flows(config, Keyspace(), deadline=3, tell=lambda _: None)
+        flows.replace_keys(before, keys)
+        return flows.memory.near.era
+
+    assert era_after(OLD, BOTH) == 0, "a key was added"
+    assert era_after(BOTH, NEW) == 1
+    other = KeyRing.generate(kid=OLD.signing_key.kid)
+    assert era_after(OLD, other) == 1, "another key has its name"

@@ -233,6 +233,7 @@ def test_an_app_logs_out() -> None:
     request = FakeRequest("POST", headers={"Authorization": "Bearer mine"})
     answer, visit = logged_out(request, manager)
     assert (answer.status, answer.body(), visit.headers) == (204, b"", [])
+    assert answer.headers == (("Cache-Control", "no-store"),)
     assert manager.asked == [("logout", "mine", {"address": "192.0.2.7"})]
     with pytest.raises(TokenMalformed):
         logged_out(request, Manager(logout=TokenMalformed()))
