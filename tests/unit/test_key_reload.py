@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from clusterpass import Config, ConfigurationError, KeyFile, KeyRing, RequestRefused
+from clusterpass import (
+    Config,
+    ConfigurationError,
+    KeyFile,
+    KeyRing,
+    RequestRefused,
+    TokenKeyUnknown,
+)
+from clusterpass.model.clock import Clock
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.service.authz.assertion import Assertions
 from clusterpass.service.key_reload import ReloadedKeys
@@ -16,6 +24,7 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.known_devices import KnownDevices
 
+from .driven_flows import ISSUER, KEYSPACE, NOW, access_token
 from .test_authz_parts import SESSION
 
 OLD, NEW = KeyRing.generate(), KeyRing.generate()
@@ -168,3 +177,22 @@ def test_what_a_removed_key_signed_is_no_longer_remembered() -> None:
     assert era_after(BOTH, NEW) == 1
     other = KeyRing.generate(kid=OLD.signing_key.kid)
     assert era_after(OLD, other) == 1, "another key has its name"
+
+
+def test_tokens_of_a_key_that_was_added_are_accepted() -> None:
+    flows = Flows(
+        Config(issuer=ISSUER, keys=OLD),
+        KEYSPACE,
+        deadline=3,
+        tell=lambda _: None,
+        clock=Clock(wall=lambda: NOW, steady=lambda: NOW),
+    )
+    token = access_token(keys=NEW)
+
+    with pytest.raises(TokenKeyUnknown):
+        next(flows.verify.verify(token))
+    with pytest.raises(TokenKeyUnknown):
+        next(flows.end.logout(token))
+    flows.replace_keys(OLD, BOTH)
+    assert next(flows.verify.verify(token)).script.name == "read_not_before"
+    assert next(flows.end.logout(token)).script.name == "end_session"
