@@ -416,6 +416,21 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "an hour, roughly",
     (
+        "src/clusterpass/sessions/memory/entries.py",
+        "self.place = 0",
+        Kind.NUMBER,
+    ): "an entry gets its place when it is put in",
+    (
+        "src/clusterpass/store/wire/tls.py",
+        "@lru_cache(maxsize=256)",
+        Kind.KEYWORD,
+    ): "a bound of memory",
+    (
+        "src/clusterpass/sessions/memory/packed_tokens.py",
+        'return sha256(token.encode("utf-8", "surrogatepass")).digest()[:16]',
+        Kind.NUMBER,
+    ): "a byte more of a hash",
+    (
         "src/clusterpass/store/drivers/slot_searches.py",
         "wanted.seen + 1,",
         Kind.NUMBER,

@@ -372,3 +372,17 @@ def test_what_one_loop_was_writing_when_it_ended_is_written_in_the_next(trail, s
     asyncio.run(second())
     assert [entry["s"] for entry in stream.entries] == ["alice"]
     assert not trail.queue.is_busy
+
+
+async def test_a_child_leaves_what_waits_to_its_parent_and_writes_as_another(trail, stream):
+    auditing = AsyncAuditing(HangingStore(stream), trail)
+    trail.login_failed("alice", "wrong_password", None)
+    (parents,) = waiting(trail)
+    auditing.begin_anew()
+    assert waiting(trail) == []
+    trail.login_failed("bob", "wrong_password", None)
+    (own,) = waiting(trail)
+    assert (parents["n"], own["n"]) == (1, 1)
+    assert len(bytes.fromhex(own["k"])) == 8
+    assert own["k"] != parents["k"]
+    await auditing.close()

@@ -340,3 +340,23 @@ def test_symmetric_keys_are_no_keys_and_private_halves_are_dropped(
     with pytest.raises(TokenKeyUnknown):
         verify(issuer.token(secret))
     assert not verifier._cache._ring.can_sign
+
+
+def test_a_lock_that_a_forked_child_was_born_with_is_not_waited_for_endlessly(
+    issuer: JwksIssuer,
+) -> None:
+    verifier: Any = TokenVerifier.from_jwks_url(issuer.url, timeout=0.01, **OPTIONS)
+    assert verifier._flight.acquire()
+    told: list[KeysUnavailable] = []
+
+    def verify() -> None:
+        try:
+            verifier.verify(issuer.token())
+        except KeysUnavailable as error:
+            told.append(error)
+
+    verifying = threading.Thread(target=verify, daemon=True)
+    verifying.start()
+    verifying.join(10)
+    assert [error.retry_after for error in told] == [1]
+    assert issuer.requests == 0

@@ -229,3 +229,8 @@ def test_what_a_cache_watches_is_the_sessions_and_little_else(subject: str) -> N
     ):
         assert not noisy.startswith((watched, KEYSPACE.not_before_prefix()))
     assert KEYSPACE.not_before(7).startswith(KEYSPACE.not_before_prefix())
+
+
+def test_a_keyspace_is_its_namespace() -> None:
+    assert repr(Keyspace("shop")) == "Keyspace(namespace='shop')"
+    assert Keyspace("shop") == Keyspace("shop") != Keyspace("blog")

@@ -36,6 +36,7 @@ class Copies:
         self.calls = 0
         self.pruned = 0
         self.deadlines: list[float | None] = []
+        self.told: list[Any] = []
 
     def run(self, flow: Generator[Any, Any, Any]) -> Any:
         try:
@@ -62,7 +63,8 @@ class Copies:
             self.pruned += 1
             return self._pruned(values, *call.arguments[1:])
         if call.script.name == "add_secrets":
-            when, _, *pairs = call.arguments
+            when, channel, *pairs = call.arguments
+            self.told += [channel] if channel else []
             for name, value in zip(pairs[::2], pairs[1::2], strict=True):
                 assert isinstance(name, bytes)
                 assert isinstance(value, bytes)
@@ -387,3 +389,14 @@ def test_a_key_that_one_copy_has_is_found(time: Time, copies: Copies) -> None:
     copies.run(one.context.signing.search())
     assert all(map(one.known_keys.find, kids))
     assert kids == {key.kid for key in rings[-1].all()}
+
+
+@pytest.mark.parametrize("retires_others", [False, True])
+def test_of_a_new_secret_all_processes_are_told(
+    time: Time, copies: Copies, retires_others: bool
+) -> None:
+    one = flows(time)
+    copies.run(one.context.secrets.tokens())
+    assert not copies.told
+    copies.run(one.context.secrets.rotate(retires_others=retires_others))
+    assert copies.told == [KEYSPACE.channel()] * 3
