@@ -6,6 +6,7 @@ done or kept at a time, or what was measured once, so that another value is as c
 
 from .mutant import Kind
 
+_BATCH = "a bound of a batch"
 _RACE = "only another thread could have taken it meanwhile"
 _AT_LEAST = "how long somebody waits at least"
 _CLOCK = "two readings of a clock in nanoseconds are never equal"
@@ -415,6 +416,46 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "if stored.now_milliseconds - known.value > _GENERATION_MILLISECONDS:",
         Kind.BOUNDARY,
     ): "an hour, roughly",
+    (
+        "src/clusterpass/tokens/refresh.py",
+        "digest=chains[:DIGEST_BYTES],",
+        Kind.KEYWORD,
+    ): "it is made anew, which takes longer",
+    (
+        "src/clusterpass/protocol/calls/audit.py",
+        "slot=SLOT,",
+        Kind.KEYWORD,
+    ): "it is computed from the key then, which takes longer",
+    (
+        "src/clusterpass/protocol/calls/subject.py",
+        'return change(keyspace, keeping, subject, "settle", arguments=(), read=int)',
+        Kind.KEYWORD,
+    ): "there are none by default",
+    (
+        "src/clusterpass/sessions/memory/known_keys.py",
+        "self._looked_at = -1",
+        Kind.NUMBER,
+    ): "any second that is not now",
+    (
+        "src/clusterpass/model/clock.py",
+        'where = "ahead of" if milliseconds > 0 else "behind"',
+        Kind.NUMBER,
+    ): "a clock that is told of is seconds away",
+    (
+        "src/clusterpass/store/wire/multiplexed.py",
+        "if len(self._outgoing) >= _MOST_IN_A_PACKET:",
+        Kind.BOUNDARY,
+    ): _BATCH,
+    (
+        "src/clusterpass/store/outcomes.py",
+        "cause: StoreCause | None = field(default=None, compare=False)",
+        Kind.KEYWORD,
+    ): "faults are compared by tests alone",
+    (
+        "src/clusterpass/protocol/calls/housekeeping.py",
+        "history_seconds: int = 0",
+        Kind.NUMBER,
+    ): "every manager says it",
     (
         "src/clusterpass/sessions/memory/entries.py",
         "self.place = 0",

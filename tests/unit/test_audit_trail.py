@@ -23,6 +23,7 @@ from clusterpass import (
     StoreUnavailable,
     acting,
 )
+from clusterpass.managers.aio.audit import AsyncAudit
 from clusterpass.managers.aio.auditing import AsyncAuditing
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ConfigurationError
@@ -322,13 +323,19 @@ def test_an_entry_of_the_application_has_all_that_it_says(trail, stream):
 
 def test_a_page_counts_what_cannot_be_read_and_shows_once_what_was_written_twice(trail):
     text = b'{"v":1,"t":1800000000000,"a":"door.opened","o":"done","k":"77","n":1}'
-    stored = [StoredEntry(f"{n}-0", n, each, "") for n, each in enumerate([text, b"{", text, b""])]
+    stored = [
+        StoredEntry(f"{n}-0", n, each, f"{n}" * 40)
+        for n, each in enumerate([text, b"{", text, b""])
+    ]
     flow = AuditFlows(SimpleNamespace(keyspace=Keyspace()), trail).page(None, None, 4)
     next(flow)
     with pytest.raises(StopIteration) as stop:
         flow.send(Answer(stored, False))
     page = stop.value.value
-    assert [entry.action for entry in page.entries] == ["door.opened"]
+    (entry,) = page.entries
+    assert (entry.id, entry.number, entry.chain) == ("0-0", 0, "0" * 40)
+    assert (entry.action, entry.outcome, entry.at) == ("door.opened", "done", 1_800_000_000.0)
+    assert (entry.writer, entry.writer_number) == ("77", 1)
     assert (page.unreadable, page.next_cursor) == (2, "3-0")
 
 
@@ -375,7 +382,9 @@ def test_what_one_loop_was_writing_when_it_ended_is_written_in_the_next(trail, s
 
 
 async def test_a_child_leaves_what_waits_to_its_parent_and_writes_as_another(trail, stream):
-    auditing = AsyncAuditing(HangingStore(stream), trail)
+    store = HangingStore(stream)
+    store.is_well = True
+    auditing = AsyncAuditing(store, trail)
     trail.login_failed("alice", "wrong_password", None)
     (parents,) = waiting(trail)
     auditing.begin_anew()
@@ -385,4 +394,33 @@ async def test_a_child_leaves_what_waits_to_its_parent_and_writes_as_another(tra
     assert (parents["n"], own["n"]) == (1, 1)
     assert len(bytes.fromhex(own["k"])) == 8
     assert own["k"] != parents["k"]
+    await auditing.close()
+
+
+async def test_a_store_that_takes_nothing_is_tried_once_a_second(trail):
+    tries = []
+
+    class Away:
+        async def run(self, flow: Any) -> Any:
+            tries.append(flow)
+            raise StoreUnavailable(reason="timeout")
+
+    auditing = AsyncAuditing(Away(), trail)
+    trail.login_failed("alice", "wrong_password", None)
+    async with asyncio.timeout(5):
+        while not tries:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.1)
+    assert len(tries) == 1
+    await auditing.close()
+
+
+async def test_what_waits_is_written_when_somebody_asks(trail, stream):
+    store = HangingStore(stream)
+    store.is_well = True
+    auditing = AsyncAuditing(store, trail)
+    trail.login_failed("alice", "wrong_password", None)
+    assert stream.entries == []
+    await AsyncAudit(SimpleNamespace(trail=trail), None, auditing).flush()
+    assert [entry["s"] for entry in stream.entries] == ["alice"]
     await auditing.close()

@@ -400,3 +400,40 @@ def test_of_a_new_secret_all_processes_are_told(
     assert not copies.told
     copies.run(one.context.secrets.rotate(retires_others=retires_others))
     assert copies.told == [KEYSPACE.channel()] * 3
+
+
+def test_of_two_first_keys_one_is_taken_by_both(time: Time, copies: Copies) -> None:
+    one, other = (flows(time, OLD, keys=KeyRing.in_store(ManagedKeys())) for _ in range(2))
+
+    def late() -> Generator[Any, Any, Any]:
+        """The steps of ``one``; before it writes its key, ``other`` has written its own."""
+        flow, is_first = one.context.signing.list(), True
+        step: Any = next(flow)
+        while True:
+            if is_first and isinstance(step, ScriptCall) and step.script.name == "add_secrets":
+                is_first = False
+                copies.run(other.context.signing.list())
+            answer = yield step
+            try:
+                step = flow.send(answer)
+            except StopIteration as stop:
+                return stop.value
+
+    shown = [copies.run(late()), copies.run(other.context.signing.list())]
+    assert [[key.kid for key in each] for each in shown] == [[key.kid for key in shown[0]]] * 2
+    assert len(shown[0]) == 1
+    assert all(len(copies.held[name]) == 1 for name in NAMES)
+
+
+def test_the_three_copies_are_read_a_second_apart_and_then_once_a_minute(
+    time: Time, copies: Copies
+) -> None:
+    copies.run(flows(time).context.secrets.tokens())
+    one, read = flows(time), []
+    for _ in range(130):
+        before = len(copies.deadlines)
+        copies.run(one.context.secrets.tokens())
+        if len(copies.deadlines) > before:
+            read.append(time.seconds - 1_800_000_000)
+        time.seconds += 1
+    assert read == [0, 1, 2, 62, 122]
