@@ -424,3 +424,11 @@ async def test_what_waits_is_written_when_somebody_asks(trail, stream):
     await AsyncAudit(SimpleNamespace(trail=trail), None, auditing).flush()
     assert [entry["s"] for entry in stream.entries] == ["alice"]
     await auditing.close()
+
+
+def test_who_notes_something_waits_for_half_a_second_and_the_worker_for_longer(trail):
+    ended = returns(Ended(3, durable=True))
+    call = next(trail.around("revoke_all", ended, subject="alice", reason="x"))
+    assert call.deadline == 0.5
+    trail.login_failed("alice", "wrong_password", None)
+    assert next(trail.queue.flush()).deadline is None

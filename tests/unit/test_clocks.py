@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clusterpass.limits import CLOCK_TOLERANCE, MOST_CLOCKS_APART
-from clusterpass.model.clock import Clock
+from clusterpass.model.clock import Clock, clock_in_use
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.sessions.memory.clocks import Clocks, Told
@@ -230,3 +230,19 @@ def test_a_simulated_clock_is_advanced_by_what_is_given_alone(
         clock.advance(seconds=-1)
     clock.advance()
     assert clock.now.timestamp() == TRUE + seconds
+
+
+def test_a_simulated_clock_is_that_of_tests_until_its_end() -> None:
+    clock = simulated_clock.SimulatedClock()
+    before = clock_in_use(for_tests=True)
+    for _ in range(2):
+        clock.begin()
+        used = clock_in_use(for_tests=True)
+        assert used.is_simulated
+        clock.advance(days=1)
+        assert used.wall() == pytest.approx(clock.wall(), abs=5)
+        assert not clock_in_use(for_tests=False).is_simulated
+        clock.end()
+        assert clock_in_use(for_tests=True) is before
+        clock.end()
+        assert clock_in_use(for_tests=True) is before
