@@ -65,7 +65,9 @@ ABOUT_INCLUDES: dict[str, tuple[str, ...]] = {
     "tombstones": ("tests/cluster/test_explained_ends.py", "tests/cluster/test_scripts.py"),
 }
 LAYERS: dict[str, Layer] = {
-    "model": Layer(("model", "config.py", "limits.py", "web")),
+    "model": Layer(
+        ("model", "config.py", "limits.py", "web"), constants=("tests/unit/test_errors.py",)
+    ),
     "tokens": Layer(("tokens", "jwks")),
     "protocol": Layer(("protocol",)),
     "lua": Layer(("protocol/scripts",), SCRIPT_TESTS),

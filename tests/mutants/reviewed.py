@@ -6,9 +6,11 @@ done or kept at a time, or what was measured once, so that another value is as c
 
 from .mutant import Kind
 
+_BATCH = "a bound of a batch"
 _RACE = "only another thread could have taken it meanwhile"
 _AT_LEAST = "how long somebody waits at least"
 _CLOCK = "two readings of a clock in nanoseconds are never equal"
+_ANY_VERSION = "a version only has to differ from the one before"
 _FIRST = "nothing happened in the first millisecond of the epoch, or its first second"
 # (path, line of code, kind) -> why the changed line does the same.
 REVIEWED: dict[tuple[str, str, Kind], str] = {
@@ -466,6 +468,76 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "a multiple that is taken for a prime has no other prime factors",
     (
+        "src/clusterpass/sessions/memory/denials.py",
+        "if stored.now_milliseconds - known.value > _GENERATION_MILLISECONDS:",
+        Kind.BOUNDARY,
+    ): "an hour, roughly",
+    (
+        "src/clusterpass/tokens/refresh.py",
+        "digest=chains[:DIGEST_BYTES],",
+        Kind.KEYWORD,
+    ): "it is made anew, which takes longer",
+    (
+        "src/clusterpass/protocol/calls/audit.py",
+        "slot=SLOT,",
+        Kind.KEYWORD,
+    ): "it is computed from the key then, which takes longer",
+    (
+        "src/clusterpass/protocol/calls/subject.py",
+        'return change(keyspace, keeping, subject, "settle", arguments=(), read=int)',
+        Kind.KEYWORD,
+    ): "there are none by default",
+    (
+        "src/clusterpass/sessions/memory/known_keys.py",
+        "self._looked_at = -1",
+        Kind.NUMBER,
+    ): "any second that is not now",
+    (
+        "src/clusterpass/model/clock.py",
+        'where = "ahead of" if milliseconds > 0 else "behind"',
+        Kind.NUMBER,
+    ): "a clock that is told of is seconds away",
+    (
+        "src/clusterpass/store/wire/multiplexed.py",
+        "if len(self._outgoing) >= _MOST_IN_A_PACKET:",
+        Kind.BOUNDARY,
+    ): _BATCH,
+    (
+        "src/clusterpass/store/outcomes.py",
+        "cause: StoreCause | None = field(default=None, compare=False)",
+        Kind.KEYWORD,
+    ): "faults are compared by tests alone",
+    (
+        "src/clusterpass/protocol/calls/housekeeping.py",
+        "history_seconds: int = 0",
+        Kind.NUMBER,
+    ): "every manager says it",
+    (
+        "src/clusterpass/sessions/memory/entries.py",
+        "self.place = 0",
+        Kind.NUMBER,
+    ): "an entry gets its place when it is put in",
+    (
+        "src/clusterpass/store/wire/tls.py",
+        "@lru_cache(maxsize=256)",
+        Kind.KEYWORD,
+    ): "a bound of memory",
+    (
+        "src/clusterpass/sessions/memory/packed_tokens.py",
+        'return sha256(token.encode("utf-8", "surrogatepass")).digest()[:16]',
+        Kind.NUMBER,
+    ): "a byte more of a hash",
+    (
+        "src/clusterpass/store/drivers/slot_searches.py",
+        "wanted.seen + 1,",
+        Kind.NUMBER,
+    ): _ANY_VERSION,
+    (
+        "src/clusterpass/store/topology/slots.py",
+        "self.version + 1,",
+        Kind.NUMBER,
+    ): _ANY_VERSION,
+    (
         "src/clusterpass/store/store_url.py",
         "return Address(unquote(path), 0)",
         Kind.NUMBER,
@@ -568,6 +640,7 @@ PACES: dict[str, str] = {
     f"{_RECORDING}:_AT_ONCE": _PORTION,
     f"{_RECORDING}:_TURN_SECONDS": _PORTION,
     f"{_RECORDING}:_LINGERING_SECONDS": _PORTION,
+    "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

@@ -78,6 +78,15 @@ def test_more_than_100_keys() -> None:
         KeyRing(keys)
 
 
+def test_a_set_has_200_keys_at_most_with_those_that_are_not_for_us() -> None:
+    ours = KeyRing([key_of("EdDSA")]).public_jwks()["keys"]
+    foreign = [{"kid": f"other-{number}"} for number in range(200)]
+    ring = KeyRing.from_jwks({"keys": [*foreign[:199], *ours]})
+    assert (len(ring), len(ring.ignored)) == (1, 199)
+    with pytest.raises(KeyRejected, match="201 keys"):
+        KeyRing.from_jwks({"keys": [*ours, *foreign]})
+
+
 RSA_KEY = {**key_of("RS256").jwk(private=False), "kid": "other"}
 FOREIGN: dict[str, dict[str, Any]] = {
     "post-quantum": {"kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA", "kid": "other"},

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from clusterpass.model.checks import check_ban_level, check_scope
-from clusterpass.model.errors import InvalidInput
+from clusterpass.model.errors import InvalidInput, SubjectBanned
+from clusterpass.model.values import Ban, Session
 from clusterpass.sessions.check_arguments import (
     check_device_type,
     check_level,
@@ -101,3 +102,17 @@ def test_what_is_refused_is_named(check: Check, saying: str, value: Any) -> None
 
 def test_methods_come_back_as_a_tuple() -> None:
     assert check_methods(["pwd", "otp"]) == ("pwd", "otp")
+
+
+def test_what_a_session_is_asked_about_bans_is_checked() -> None:
+    session = Session("alice", "s" * 22, None, 1, 2, 3, bans=(Ban("chat", 5, None, "spam", 1),))
+    session.require_not_banned("chat", 1000)
+    session.require_not_banned("mail")
+    for level in (1, 5):
+        with pytest.raises(SubjectBanned):
+            session.require_not_banned("chat", level)
+    for wrong in (0, 1001, True):
+        with pytest.raises(InvalidInput, match="level"):
+            session.require_not_banned("mail", wrong)
+    with pytest.raises(InvalidInput, match="scope"):
+        session.require_not_banned("two words")

@@ -23,10 +23,12 @@ from clusterpass import (
     StoreUnavailable,
     acting,
 )
+from clusterpass.managers.aio.audit import AsyncAudit
 from clusterpass.managers.aio.auditing import AsyncAuditing
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Actor
+from clusterpass.protocol.calls.audit import StoredEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Rest
 from clusterpass.sessions.audit_trail import AuditTrail
@@ -319,6 +321,24 @@ def test_an_entry_of_the_application_has_all_that_it_says(trail, stream):
     }
 
 
+def test_a_page_counts_what_cannot_be_read_and_shows_once_what_was_written_twice(trail):
+    text = b'{"v":1,"t":1800000000000,"a":"door.opened","o":"done","k":"77","n":1}'
+    stored = [
+        StoredEntry(f"{n}-0", n, each, f"{n}" * 40)
+        for n, each in enumerate([text, b"{", text, b""])
+    ]
+    flow = AuditFlows(SimpleNamespace(keyspace=Keyspace()), trail).page(None, None, 4)
+    next(flow)
+    with pytest.raises(StopIteration) as stop:
+        flow.send(Answer(stored, False))
+    page = stop.value.value
+    (entry,) = page.entries
+    assert (entry.id, entry.number, entry.chain) == ("0-0", 0, "0" * 40)
+    assert (entry.action, entry.outcome, entry.at) == ("door.opened", "done", 1_800_000_000.0)
+    assert (entry.writer, entry.writer_number) == ("77", 1)
+    assert (page.unreadable, page.next_cursor) == (2, "3-0")
+
+
 class HangingStore:
     """Takes nothing in the event loop that runs first."""
 
@@ -359,3 +379,56 @@ def test_what_one_loop_was_writing_when_it_ended_is_written_in_the_next(trail, s
     asyncio.run(second())
     assert [entry["s"] for entry in stream.entries] == ["alice"]
     assert not trail.queue.is_busy
+
+
+async def test_a_child_leaves_what_waits_to_its_parent_and_writes_as_another(trail, stream):
+    store = HangingStore(stream)
+    store.is_well = True
+    auditing = AsyncAuditing(store, trail)
+    trail.login_failed("alice", "wrong_password", None)
+    (parents,) = waiting(trail)
+    auditing.begin_anew()
+    assert waiting(trail) == []
+    trail.login_failed("bob", "wrong_password", None)
+    (own,) = waiting(trail)
+    assert (parents["n"], own["n"]) == (1, 1)
+    assert len(bytes.fromhex(own["k"])) == 8
+    assert own["k"] != parents["k"]
+    await auditing.close()
+
+
+async def test_a_store_that_takes_nothing_is_tried_once_a_second(trail):
+    tries = []
+
+    class Away:
+        async def run(self, flow: Any) -> Any:
+            tries.append(flow)
+            raise StoreUnavailable(reason="timeout")
+
+    auditing = AsyncAuditing(Away(), trail)
+    trail.login_failed("alice", "wrong_password", None)
+    async with asyncio.timeout(5):
+        while not tries:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.1)
+    assert len(tries) == 1
+    await auditing.close()
+
+
+async def test_what_waits_is_written_when_somebody_asks(trail, stream):
+    store = HangingStore(stream)
+    store.is_well = True
+    auditing = AsyncAuditing(store, trail)
+    trail.login_failed("alice", "wrong_password", None)
+    assert stream.entries == []
+    await AsyncAudit(SimpleNamespace(trail=trail), None, auditing).flush()
+    assert [entry["s"] for entry in stream.entries] == ["alice"]
+    await auditing.close()
+
+
+def test_who_notes_something_waits_for_half_a_second_and_the_worker_for_longer(trail):
+    ended = returns(Ended(3, durable=True))
+    call = next(trail.around("revoke_all", ended, subject="alice", reason="x"))
+    assert call.deadline == 0.5
+    trail.login_failed("alice", "wrong_password", None)
+    assert next(trail.queue.flush()).deadline is None

@@ -11,7 +11,7 @@ from clusterpass.sessions.memory.followers import Followed
 
 from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, drive, life, live, stored
 from .journal_scene import ALL, Scene as JournalScene, answer, told
-from .lease_scene import NODES, beat, five_leases
+from .lease_scene import FRESH, NODES, beat, five_leases
 from .test_near_cache import NODE, Scene
 
 
@@ -346,3 +346,15 @@ def test_a_node_is_doubted_by_what_was_known_when_it_was_asked(scene: Scene) -> 
     scene.now += 1e6
     assert scene.cache.doubts(NODE) is True, "nobody has told anything for a long time"
     assert scene.cache.doubts(NODE, age=1e6) is doubted[0.0, False], "as it was then"
+
+
+def test_a_server_is_settled_a_moment_after_a_majority_has_named_it(scene: Scene) -> None:
+    leases = scene.cache.leases
+    scene.cache.rely_on_agreements()
+    assert leases.seconds_unsettled(NODE, scene.now) == FRESH
+    scene.cache.agreed(NODE, scene.now - 0.1, epoch=1)
+    assert leases.seconds_unsettled(NODE, scene.now) == pytest.approx(FRESH), "as of the answer"
+    scene.now += 0.2
+    assert leases.seconds_unsettled(NODE, scene.now) == pytest.approx(FRESH - 0.2)
+    scene.cache.agreed(NODE, scene.now, epoch=3)
+    assert leases.seconds_unsettled(NODE, scene.now) == FRESH, "another was named meanwhile"

@@ -36,6 +36,7 @@ REPLIES: list[tuple[str, Any, Any]] = [
         [b"REFUSED", NOTHING, [], [b"g", b"5"], []],
         session.Opened("REFUSED", STORED, (), read_listed([NOTHING[0], [b"g", b"5"], []])),
     ),
+    ("login", [b"OK", NOTHING], session.Opened("OK", STORED, (), None)),
     ("verify", NOTHING, STORED),
     ("read_session", tuple(NOTHING), NOTHING),
     ("rotate", [b"AGAIN", NOTHING, 3], session.Rotated("AGAIN", STORED, 3)),

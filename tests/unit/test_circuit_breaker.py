@@ -300,7 +300,7 @@ def refused_or_sent(breakers, clock, current, during_probe):
     steps = carry_out(call_of(READ), terms)
     step = next(steps)
     assert isinstance(step, Probe)
-    assert step.node == A
+    assert (step.node, step.seconds) == (A, 0.05)
     during_probe()
     return steps.send(None)
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from clusterpass.limits import CLOCK_TOLERANCE, MOST_CLOCKS_APART
-from clusterpass.model.clock import Clock
+from clusterpass.model.clock import Clock, clock_in_use
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.sessions.memory.clocks import Clocks, Told
+from clusterpass.testing import simulated_clock
 
 TRUE = 1_800_000_000
 HOURS = 3 * 3600
@@ -211,3 +212,37 @@ def test_a_reply_is_read_with_the_judged_time(ahead: int) -> None:
     judged = world.clocks.judge_reply(reply, world.steady)
     assert judged == [world.clocks.judge(reply[0], world.steady), b"record"]
     assert (judged is reply) == (ahead == 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [({"seconds": 2}, 2), ({"minutes": 2}, 120), ({"hours": 2}, 7200), ({"days": 2}, 172_800)],
+)
+def test_a_simulated_clock_is_advanced_by_what_is_given_alone(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], seconds: int
+) -> None:
+    monkeypatch.setattr(simulated_clock, "_told", lambda: TRUE)
+    monkeypatch.setattr(simulated_clock, "steady_seconds", lambda: 100.0)
+    clock = simulated_clock.SimulatedClock()
+    clock.advance(**given)
+    assert (clock.wall(), clock.steady()) == (TRUE + seconds, 100 + seconds)
+    with pytest.raises(ValueError, match="never goes back"):
+        clock.advance(seconds=-1)
+    clock.advance()
+    assert clock.now.timestamp() == TRUE + seconds
+
+
+def test_a_simulated_clock_is_that_of_tests_until_its_end() -> None:
+    clock = simulated_clock.SimulatedClock()
+    before = clock_in_use(for_tests=True)
+    for _ in range(2):
+        clock.begin()
+        used = clock_in_use(for_tests=True)
+        assert used.is_simulated
+        clock.advance(days=1)
+        assert used.wall() == pytest.approx(clock.wall(), abs=5)
+        assert not clock_in_use(for_tests=False).is_simulated
+        clock.end()
+        assert clock_in_use(for_tests=True) is before
+        clock.end()
+        assert clock_in_use(for_tests=True) is before

@@ -152,6 +152,12 @@ def test_a_file_with_secrets_is_bounded_and_one_that_others_can_read_is_told_of(
     with pytest.raises(ConfigurationError, match="is larger than"):
         read_secret_file("key_encryption_keys_file", "/dev/zero")
     file = tmp_path / "the key"
+    file.touch(0o600)
+    file.write_bytes(b"x" * 65_537)
+    with pytest.raises(ConfigurationError, match="is larger than 65536 bytes"):
+        read_secret_file("key_encryption_keys_file", file)
+    file.write_bytes(b"x" * 65_536)
+    assert read_secret_file("key_encryption_keys_file", file) == "x" * 65_536
     file.write_text("cpk_x")
     file.chmod(0o600)
     assert read_secret_file("key_encryption_keys_file", file) == "cpk_x"

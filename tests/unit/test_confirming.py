@@ -268,6 +268,31 @@ def test_closing_retries_also_what_is_being_retried(start, queue):
     assert not queue
 
 
+@pytest.mark.parametrize(("shards", "at_once"), [(1, 4), (2, 4), (3, 3), (6, 6)])
+def test_closing_shares_what_it_does_at_once_among_the_shards(
+    start, queue, monkeypatch, shards, at_once
+):
+    """Each shard is asked, and one alone as often at once as may be."""
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 1000.0)
+    for kind in (Jobs, AsyncJobs):
+        monkeypatch.setattr(kind, "most", 4)
+    tried, running = Counter(), []
+
+    def answer(flow):
+        tried[flow] += 1
+        running.append(len(worker.confirming._jobs.running()))
+        return 0.02 if tried[flow] == 1 else True
+
+    worker = start(lambda flow: False)
+    for number in range(6 * shards):
+        worker.add("ban", flow=number, slot=number % shards)
+    eventually(lambda: not worker.confirming._jobs.running())
+    worker.answer = answer
+    worker.close()
+    assert not queue
+    assert max(running) == at_once
+
+
 def test_closing_ends_in_time_when_nothing_answers(start, queue, monkeypatch, caplog):
     worker = start(lambda flow: 20.0)
     for number in range(250):

@@ -151,6 +151,7 @@ def test_a_copy_that_is_away_does_not_keep_the_others_from_being_raised():
     assert flow.throw(away).keys[0] == NAMES[1]
     third = flow.send(Answer(5_000, True))
     assert third.keys[0] == NAMES[2]
+    assert third.arguments[:2] == (5_000, 1_200_000), "clocks are ten minutes apart, or each is"
     with pytest.raises(RevocationPending) as pending:
         flow.send(Answer(5_000, True))
     assert pending.value.reason == "timeout"

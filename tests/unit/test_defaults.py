@@ -9,6 +9,7 @@ import pytest
 
 from clusterpass import (
     AsyncHashing,
+    AsyncTokenVerifier,
     AsyncUserDirectory,
     AuditPolicy,
     Config,
@@ -238,8 +239,17 @@ FIELDS: dict[type[Any], dict[str, Any]] = {
         "max_waiting": 256,
     },
 }
+OF_JWKS_URLS = {
+    "clock_leeway": 30,
+    "expiry_leeway": 0,
+    "timeout": 2.0,
+    "interval": 10.0,
+    "ssl_context": None,
+}
 ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     (TokenVerifier, {"clock_leeway": 30, "expiry_leeway": 0}),
+    (TokenVerifier.from_jwks_url, OF_JWKS_URLS),
+    (AsyncTokenVerifier.from_jwks_url, OF_JWKS_URLS),
     (AsyncHashing, {"concurrency": None, "most_waiting": 64}),
     (Hashing, {"concurrency": None, "most_waiting": 64}),
     (UserDirectory, {"hash_concurrency": None, "most_waiting": 64}),

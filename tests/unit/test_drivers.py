@@ -18,7 +18,7 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.exchanges.steps import Agree
+from clusterpass.store.exchanges.steps import Agree, Drop
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.tokens.key_encryption import new_encryption_key
 
@@ -295,6 +295,22 @@ async def test_connections_are_kept_from_call_to_call(scene: Any) -> None:
     for _ in range(3):
         await driver.run(asking(TOUCH))
     assert node.connections == 1
+
+
+async def test_a_node_without_a_connection_may_be_dropped(kind: Any) -> None:
+    """As where a redirection names one that was never asked."""
+
+    def steps() -> Any:
+        yield Drop(Address("127.0.0.1", 1))
+        return "gone on"
+
+    store = kind(parse_store_url("redis://127.0.0.1:1"))
+    if kind is AsyncStore:
+        assert await store._drive(store._nodes(), steps(), None) == "gone on"
+        await store.close()
+    else:
+        assert store._drive(steps()) == "gone on"
+        store.close()
 
 
 @pytest.mark.parametrize("kind", [AsyncStore])

@@ -194,3 +194,11 @@ def test_challenges_are_those_of_the_standards() -> None:
     assert clusterpass.ScopeMissing(scope="a:b").challenge.startswith(
         'Bearer error="insufficient_scope"'
     )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [clusterpass.InvalidRefreshToken, clusterpass.RefreshTokenReused, clusterpass.SessionExpired],
+)
+def test_the_time_of_an_end_that_nobody_knows_is_zero(kind: type[Any]) -> None:
+    assert kind().ended_at == 0

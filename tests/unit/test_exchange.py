@@ -32,6 +32,7 @@ from .driven_call import (
 def test_a_read_is_one_command_to_the_owner_and_never_durable():
     drive = Drive(READ, owned_by(A, replicas=2))
     assert drive.step == Send(A, (by_name(READ),))
+    assert drive.step.until == 102.5
     drive.reply(b"value")
     assert drive.result == Answer(("read", b"value"), durable=False, node=A)
 

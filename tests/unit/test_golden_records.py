@@ -47,6 +47,13 @@ def test_values_beside_a_record_are_read_and_written() -> None:
     assert read_object(golden.CLAIMS) == {"plan": "gold"}
 
 
+def test_a_note_that_was_cut_within_a_character_is_read() -> None:
+    head = bytes.fromhex("04 684ee196 0002") + bytes(16) + b"\x00"
+    fields = [b"h", b"0", b"h\x00", head + "Café".encode()[:-1]]
+    (line,) = read_listed([1_750_000_100_000, fields, []]).history
+    assert line.text == "Caf"
+
+
 @pytest.mark.parametrize("is_map", [False, True], ids=["RESP2", "RESP3"])
 def test_whole_subject_is_read(is_map: bool) -> None:
     flat = [part for pair in golden.FIELDS.items() for part in pair]

@@ -8,9 +8,13 @@ from typing import Any, cast
 
 import pytest
 
+from clusterpass.managers import changed_subjects
 from clusterpass.managers.aio.hearing import AsyncHearing
 from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.changed_subjects import ChangedSubjects
+from clusterpass.managers.sync.hearing import Hearing
+from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.workers import sync as workers
 from clusterpass.model.errors import ConfigurationError, StoreUnavailable, UnreadableRecord
 from clusterpass.model.events import SessionEvent
 from clusterpass.protocol.replies import HistoryLine, Listed
@@ -133,6 +137,30 @@ async def test_without_listeners_nothing_is_read(scene: Scene) -> None:
     await scene.until(lambda: scene.hearing.stats().reads == 1)
 
 
+async def test_what_was_put_off_is_read_although_nothing_is_pushed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changed_subjects, "_PAUSES", (0.05,))
+    scene.near.refusal = "nobody pushes, and so nobody looks whether all do"
+    scene.add()
+    scene.failure = StoreUnavailable(reason="timeout")
+    scene.push()
+    await scene.until(lambda: scene.asked.count("list_sessions") == 1)
+    scene.failure = None
+    async with asyncio.timeout(5):
+        await scene.until(lambda: scene.hearing.stats().reads == 1)
+
+
+async def test_who_comes_later_hears_nothing_of_what_was_put_off_before(scene: Scene) -> None:
+    listener = scene.add()
+    scene.failure = StoreUnavailable(reason="timeout")
+    scene.push()
+    await scene.until(lambda: scene.hearing._changed.seconds_until_due() not in {None, 0.0})
+    scene.hearing.remove(listener)
+    scene.add()
+    assert scene.hearing._changed.seconds_until_due() is None, "nothing is read for them"
+
+
 async def test_what_changes_while_it_is_read_is_read_once_more(scene: Scene) -> None:
     scene.add()
     await scene.until(lambda: bool(scene.asked))
@@ -206,15 +234,20 @@ async def test_after_the_end_nothing_is_read_or_told(scene: Scene) -> None:
     scene.add()
     await scene.until(lambda: bool(scene.asked))
     scene.going_on.clear()
-    scene.push()
-    await scene.until(lambda: scene.asked.count("list_sessions") == 1)
+    for number in range(20):
+        scene.push(f"subject-{number}")
+    await scene.until(lambda: scene.asked.count("list_sessions") == 8)
     await scene.hearing.close()
     assert not scene.hearing._jobs.running()
     scene.going_on.set()
     scene.log_in()
+    scene.near.on_gap()
     await asyncio.sleep(0.01)
     assert scene.heard == []
-    assert scene.asked.count("list_sessions") == 1
+    assert scene.asked.count("list_sessions") == 8
+    assert scene.hearing.stats().gaps == 0, "nobody has missed anything"
+    assert not scene.listeners.is_news(SessionEvent("login", "alice", int(time.time())))
+    assert scene.hearing._changed.take() is None, "no user is remembered"
 
 
 def test_without_a_history_there_is_nothing_to_hear() -> None:
@@ -224,3 +257,12 @@ def test_without_a_history_there_is_nothing_to_hear() -> None:
             Scene(history_entries=0).hearing.check()
 
     asyncio.run(check())
+
+
+def test_threads_that_are_greenlets_cannot_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    hearing = Hearing(cast("Any", scene), scene.flows, Listeners())
+    hearing.check()
+    monkeypatch.setattr(workers, "has_green_threads", lambda: True)
+    with pytest.raises(ConfigurationError, match='scope="cluster" needs a real thread'):
+        hearing.check()

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from clusterpass.model.authentication_errors import SessionUnknown
 from clusterpass.model.errors import InvalidInput
+from clusterpass.model.values import AccessClaims
 from clusterpass.tokens.encoding import decode_base64url
 from clusterpass.tokens.identifiers import (
     check_device,
     check_subject,
     decode_session_id,
     encode_session_id,
+    session_of,
 )
 
 
@@ -140,3 +143,23 @@ def test_session_id_has_one_spelling(text: str) -> None:
             decode_base64url(text)
     else:
         assert encode_session_id(data) == text
+
+
+@pytest.mark.parametrize(
+    ("subject", "session_id", "is_known"),
+    [
+        ("alice", encode_session_id(b"s" * 16), True),
+        ("alice", "none", False),
+        ("a\nb", encode_session_id(b"s" * 16), False),
+        ("", encode_session_id(b"s" * 16), False),
+    ],
+)
+def test_the_claims_of_a_session_name_it_and_its_subject(
+    subject: str, session_id: str, is_known: bool
+) -> None:
+    claims = AccessClaims("https://auth.example", subject, (), 1, 2, "id", session_id)
+    if is_known:
+        assert session_of(claims) == b"s" * 16
+    else:
+        with pytest.raises(SessionUnknown):
+            session_of(claims)

@@ -16,6 +16,7 @@ import pytest
 from clusterpass import (
     AccessClaims,
     AsyncTokenVerifier,
+    InvalidToken,
     KeyRing,
     KeysUnavailable,
     TokenKeyUnknown,
@@ -87,7 +88,7 @@ def test_a_set_is_fresh_as_long_as_it_says_within_bounds(
     steady.now += seconds - 0.5
     verify(issuer.token())
     assert issuer.requests == 1
-    steady.now += 1
+    steady.now += 0.5
     verify(issuer.token())
     assert issuer.requests == 2
 
@@ -340,3 +341,42 @@ def test_symmetric_keys_are_no_keys_and_private_halves_are_dropped(
     with pytest.raises(TokenKeyUnknown):
         verify(issuer.token(secret))
     assert not verifier._cache._ring.can_sign
+
+
+def test_a_lock_that_a_forked_child_was_born_with_is_not_waited_for_endlessly(
+    issuer: JwksIssuer,
+) -> None:
+    verifier: Any = TokenVerifier.from_jwks_url(issuer.url, timeout=0.01, **OPTIONS)
+    assert verifier._flight.acquire()
+    told: list[KeysUnavailable] = []
+
+    def verify() -> None:
+        try:
+            verifier.verify(issuer.token())
+        except KeysUnavailable as error:
+            told.append(error)
+
+    verifying = threading.Thread(target=verify, daemon=True)
+    verifying.start()
+    verifying.join(10)
+    assert [error.retry_after for error in told] == [1]
+    assert issuer.requests == 0
+
+
+@pytest.mark.parametrize("opened", [TokenVerifier, AsyncTokenVerifier])
+@pytest.mark.parametrize(
+    ("clock", "leeway"), [(NOW - 50, {"clock_leeway": 60}), (NOW + 905, {"expiry_leeway": 10})]
+)
+def test_both_faces_forgive_as_much_as_they_are_told(
+    issuer: JwksIssuer, opened: Any, clock: int, leeway: dict[str, int]
+) -> None:
+    options = {**OPTIONS, "clock": lambda: clock}
+
+    def subject(**more: int) -> str:
+        told = opened.from_jwks_url(issuer.url, **options, **more).verify(issuer.token())
+        claims: AccessClaims = asyncio.run(told) if opened is AsyncTokenVerifier else told
+        return claims.subject
+
+    with pytest.raises(InvalidToken):
+        subject()
+    assert subject(**leeway) == "alice"

@@ -7,13 +7,24 @@ from typing import Any
 
 import pytest
 
-from clusterpass import ConfigurationError, KeyFile, KeyRing, RequestRefused
+from clusterpass import (
+    Config,
+    ConfigurationError,
+    KeyFile,
+    KeyRing,
+    RequestRefused,
+    TokenKeyUnknown,
+)
+from clusterpass.model.clock import Clock
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.service.authz.assertion import Assertions
 from clusterpass.service.key_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
+from clusterpass.sessions.flows import Flows
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.known_devices import KnownDevices
 
+from .driven_flows import ISSUER, KEYSPACE, NOW, access_token
 from .test_authz_parts import SESSION
 
 OLD, NEW = KeyRing.generate(), KeyRing.generate()
@@ -153,3 +164,35 @@ def test_assertions_are_signed_by_the_new_key() -> None:
     with pytest.raises(ConfigurationError, match="HS256"):
         assertions.replace_keys(KeyRing.generate("HS256"))
     assert assertions.of(SESSION, "app.example") == second, "nothing has changed then"
+
+
+def test_what_a_removed_key_signed_is_no_longer_remembered() -> None:
+    def era_after(before: KeyRing, keys: KeyRing) -> int:
+        config = Config(issuer="https://auth.example", keys=before)
+        flows = Flows(config, Keyspace(), deadline=3, tell=lambda _: None)
+        flows.replace_keys(before, keys)
+        return flows.memory.near.era
+
+    assert era_after(OLD, BOTH) == 0, "a key was added"
+    assert era_after(BOTH, NEW) == 1
+    other = KeyRing.generate(kid=OLD.signing_key.kid)
+    assert era_after(OLD, other) == 1, "another key has its name"
+
+
+def test_tokens_of_a_key_that_was_added_are_accepted() -> None:
+    flows = Flows(
+        Config(issuer=ISSUER, keys=OLD),
+        KEYSPACE,
+        deadline=3,
+        tell=lambda _: None,
+        clock=Clock(wall=lambda: NOW, steady=lambda: NOW),
+    )
+    token = access_token(keys=NEW)
+
+    with pytest.raises(TokenKeyUnknown):
+        next(flows.verify.verify(token))
+    with pytest.raises(TokenKeyUnknown):
+        next(flows.end.logout(token))
+    flows.replace_keys(OLD, BOTH)
+    assert next(flows.verify.verify(token)).script.name == "read_not_before"
+    assert next(flows.end.logout(token)).script.name == "end_session"

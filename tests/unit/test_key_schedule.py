@@ -72,6 +72,14 @@ def test_a_revoked_key_is_not_used_and_the_next_one_begins():
     assert [each.state for each in found.described()] == ["revoked", "active"]
 
 
+def test_a_retired_key_does_not_sign_again_where_the_next_one_was_revoked():
+    keys = (key("a", NOW), key("b", NOW + 100, revoked=NOW + 200))
+    end = NOW + 100 + LIFE + 300
+    assert [each.kid for each in schedule(*keys, now=end - 1).usable()] == ["a"]
+    assert schedule(*keys, now=end).active is None
+    assert schedule(*keys, now=end).usable() == []
+
+
 @pytest.mark.parametrize(
     ("keys", "begins"),
     [

@@ -252,3 +252,4 @@ def test_after_a_fork_nothing_is_known():
     leases.forget()
     assert all(lease.until == -inf for lease in kept)
     assert leases.lease("a") is None and leases.primaries == frozenset()
+    assert leases.majority_until == -inf, "the parent's majority is not the child's"

@@ -175,6 +175,24 @@ def test_a_listener_that_hangs_is_left_and_all_that_it_misses_is_counted(
     ]
 
 
+@pytest.mark.parametrize("kind", [Listeners, AsyncListeners])
+def test_closing_waits_for_a_listener_for_five_seconds(
+    monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    waited: list[float] = []
+
+    def stop(seconds: float) -> Any:
+        waited.append(seconds)
+        return asyncio.sleep(0) if kind is AsyncListeners else None
+
+    listeners = kind()
+    monkeypatch.setattr(listeners._worker, "stop", stop)
+    closed = listeners.close()
+    if closed is not None:
+        asyncio.run(closed)
+    assert waited == [5.0]
+
+
 def test_what_nobody_delivers_any_more_is_counted() -> None:
     listeners, began = AsyncListeners(), asyncio.Event()
 

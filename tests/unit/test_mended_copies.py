@@ -35,6 +35,8 @@ class Copies:
         self.away: set[bytes] = set()
         self.calls = 0
         self.pruned = 0
+        self.deadlines: list[float | None] = []
+        self.told: list[Any] = []
 
     def run(self, flow: Generator[Any, Any, Any]) -> Any:
         try:
@@ -42,7 +44,10 @@ class Copies:
             while True:
                 if isinstance(step, Work):
                     step = flow.send(step.compute())
-                elif step.keys[0] in self.away:
+                    continue
+                if step.script.name == "read_secrets":
+                    self.deadlines.append(step.deadline)
+                if step.keys[0] in self.away:
                     step = flow.throw(StoreUnavailable(reason="timeout"))
                 else:
                     step = flow.send(Answer(self._answer(step), durable=False))
@@ -58,7 +63,8 @@ class Copies:
             self.pruned += 1
             return self._pruned(values, *call.arguments[1:])
         if call.script.name == "add_secrets":
-            when, _, *pairs = call.arguments
+            when, channel, *pairs = call.arguments
+            self.told += [channel] if channel else []
             for name, value in zip(pairs[::2], pairs[1::2], strict=True):
                 assert isinstance(name, bytes)
                 assert isinstance(value, bytes)
@@ -124,6 +130,18 @@ def test_a_copy_that_was_away_is_wrapped_when_it_is_back(time: Time, copies: Cop
         time.seconds += 61
         copies.run(one.context.secrets.tokens())
     assert copies.wrapped_by(b"r:") == [id_of(NEW)] * 3
+
+
+def test_a_copy_that_does_not_answer_leaves_time_for_the_others(time: Time, copies: Copies) -> None:
+    copies.run(flows(time, OLD).context.secrets.tokens())
+    copies.deadlines.clear()
+    copies.away = set(NAMES)
+    with pytest.raises(StoreUnavailable):
+        copies.run(flows(time, OLD).context.secrets.tokens())
+    assert copies.deadlines == [0.6, 0.6, None], "all that is left of 2 seconds is for the last one"
+    copies.away, copies.deadlines = {NAMES[0]}, []
+    copies.run(flows(time, OLD).context.secrets.tokens())
+    assert copies.deadlines == [0.6, 0.6], "the last one is not needed"
 
 
 def test_the_keys_too(time: Time, copies: Copies) -> None:
@@ -355,3 +373,67 @@ def test_a_key_that_is_revoked_is_so_in_every_copy(time: Time, copies: Copies) -
     states = {each.kid: each.state for each in copies.run(fresh.context.signing.list())}
     assert states.pop(signs.kid) == "revoked"
     assert list(states.values()) == ["active"]
+
+
+def test_a_key_that_one_copy_has_is_found(time: Time, copies: Copies) -> None:
+    one, other = (flows(time, OLD, keys=KeyRing.in_store(ManagedKeys())) for _ in range(2))
+    for each in (one, other):
+        copies.run(each.context.secrets.tokens())
+    copies.away = set(NAMES[:2])
+    kids = {each.kid for each in copies.run(other.context.signing.rotate())}
+    copies.away = set()
+    rings: list[KeyRing] = []
+    assert one.known_keys is not None
+    one.known_keys.adopt = rings.append
+    assert not all(map(one.known_keys.find, kids))
+    copies.run(one.context.signing.search())
+    assert all(map(one.known_keys.find, kids))
+    assert kids == {key.kid for key in rings[-1].all()}
+
+
+@pytest.mark.parametrize("retires_others", [False, True])
+def test_of_a_new_secret_all_processes_are_told(
+    time: Time, copies: Copies, retires_others: bool
+) -> None:
+    one = flows(time)
+    copies.run(one.context.secrets.tokens())
+    assert not copies.told
+    copies.run(one.context.secrets.rotate(retires_others=retires_others))
+    assert copies.told == [KEYSPACE.channel()] * 3
+
+
+def test_of_two_first_keys_one_is_taken_by_both(time: Time, copies: Copies) -> None:
+    one, other = (flows(time, OLD, keys=KeyRing.in_store(ManagedKeys())) for _ in range(2))
+
+    def late() -> Generator[Any, Any, Any]:
+        """The steps of ``one``; before it writes its key, ``other`` has written its own."""
+        flow, is_first = one.context.signing.list(), True
+        step: Any = next(flow)
+        while True:
+            if is_first and isinstance(step, ScriptCall) and step.script.name == "add_secrets":
+                is_first = False
+                copies.run(other.context.signing.list())
+            answer = yield step
+            try:
+                step = flow.send(answer)
+            except StopIteration as stop:
+                return stop.value
+
+    shown = [copies.run(late()), copies.run(other.context.signing.list())]
+    assert [[key.kid for key in each] for each in shown] == [[key.kid for key in shown[0]]] * 2
+    assert len(shown[0]) == 1
+    assert all(len(copies.held[name]) == 1 for name in NAMES)
+
+
+def test_the_three_copies_are_read_a_second_apart_and_then_once_a_minute(
+    time: Time, copies: Copies
+) -> None:
+    copies.run(flows(time).context.secrets.tokens())
+    one, read = flows(time), []
+    for _ in range(130):
+        before = len(copies.deadlines)
+        copies.run(one.context.secrets.tokens())
+        if len(copies.deadlines) > before:
+            read.append(time.seconds - 1_800_000_000)
+        time.seconds += 1
+    assert read == [0, 1, 2, 62, 122]

@@ -331,11 +331,12 @@ def test_a_child_begins_anew() -> None:
     counters.events["login"] += 1
     counters.hashing.worked.note(1.0)
     counters.hashing.waiting.add(object())
+    counters.sights.note(1.0)
     kept = counters.events
     counters.begin_anew()
     assert vars(counters)["events"] is kept
     assert not any((counters.events, counters.calls, counters.nodes, counters.hashing.waiting))
-    assert sum(counters.hashing.worked.counts) == 0
+    assert sum(counters.hashing.worked.counts) == sum(counters.sights.counts) == 0
 
 
 def test_samples_say_what_they_are_of(sessions: SessionManager) -> None:

@@ -250,6 +250,10 @@ def test_an_old_token_of_ones_own_is_checked(changed: dict[str, Any]) -> None:
         OldToken(**members)
 
 
+def test_old_tokens_can_be_members_of_a_set() -> None:
+    assert len({read(signed(role=["admin"])), read(signed(role=["admin"])), read(signed())}) == 2
+
+
 def test_the_signature_is_no_part_of_what_a_token_is() -> None:
     def digest(text: str) -> bytes:
         return OldToken(text=text, subject="7", kind="access", issued_at=1, expires_at=2).digest()

@@ -188,6 +188,7 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "a key of PGP": (block("PGP PRIVATE KEY BLOCK"), "is no key"),
     "parameters alone": (block("EC PARAMETERS"), "holds no key"),
     "P-384": (private(ec.generate_private_key(ec.SECP384R1()), "PKCS8"), "use P-256"),
+    "P-224": (private(ec.generate_private_key(ec.SECP224R1()), "PKCS8"), "another kind; use"),
     "secp256k1": (private(ec.generate_private_key(ec.SECP256K1()), "PKCS8"), "use P-256"),
     "Ed448": (private(ed448.Ed448PrivateKey.generate(), "PKCS8"), "another kind; use Ed25519"),
     "X25519": (private(x25519.X25519PrivateKey.generate(), "PKCS8"), "another kind; use Ed25519"),

@@ -306,3 +306,9 @@ def test_what_is_stuck_looks_the_slots_up_seldom(queue, clock, replicas):
         queue.put_off(first_due(queue))
     assert 10 <= sent <= 30
     assert look_ups <= 30
+
+
+def test_a_new_queue_has_counted_nothing(clock: Clock) -> None:
+    assert set(
+        PendingRevocations(clock, threading.RLock, lambda: 1.0).stats().to_dict().values()
+    ) == {0}

@@ -7,12 +7,15 @@ from pathlib import Path
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.acl import (
     ALWAYS,
+    DEGRADING,
+    DEGRADING_ALONE,
     FOR_AUDIT,
     FOR_FSYNC,
     FOR_LIMITS,
     FOR_SWITCHING,
     FOR_TELLING,
     FOR_USERS,
+    OF_CLUSTERS,
     TOO_WIDE,
 )
 
@@ -55,3 +58,8 @@ def test_a_sample_is_a_call_of_its_command():
     for commands in (ALWAYS, FOR_USERS, OPTIONAL, FOR_FSYNC, TOO_WIDE):
         for name, sample in commands.items():
             assert f"{sample} ".startswith(f"{name.replace('|', ' ')} ")
+
+
+def test_what_may_be_lacking_is_among_what_is_looked_at():
+    assert {*DEGRADING_ALONE, *OF_CLUSTERS} <= {*ALWAYS, *FOR_USERS, *OPTIONAL}
+    assert {"hello", "client|tracking", "client|setname"} <= DEGRADING

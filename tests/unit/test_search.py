@@ -60,3 +60,13 @@ def test_a_search_that_failed_is_none(scene: Scene) -> None:
     scene.held = {"a"}
     scene.search("a")
     assert scene.known == {"a"}
+
+
+@pytest.mark.parametrize(("waiting", "waits"), [(63, True), (64, False)])
+def test_made_up_tokens_do_not_pile_up(scene: Scene, waiting: int, waits: bool) -> None:
+    scene.search("none")
+    scene.now, scene.held, scene.searches.waiting = 100.25, {"a"}, waiting
+    scene.search("a")
+    assert scene.now == (101.0 if waits else 100.25)
+    assert ("a" in scene.known) is waits
+    assert scene.searches.waiting == waiting

@@ -75,6 +75,12 @@ def test_a_secret_has_the_same_id_everywhere_and_another_than_others():
     assert len(made) == 3
 
 
+def test_what_an_earlier_release_wrapped_opens():
+    key = "cpk_" + "A" * 43
+    sealed = "okCocT.pd8V0eGP6lqWEw0DlFH9MdIGXcu7xxsGLYoaMxQP3upRll-oF4A"
+    assert KeyEncryptionKeys((key,)).unwrap(sealed, b"place one") == b"the secret"
+
+
 def test_what_is_wrapped_opens_for_its_purpose_alone():
     old, new = new_encryption_key(), new_encryption_key()
     sealed = KeyEncryptionKeys((old,)).wrap(b"the secret", b"place one")

@@ -248,6 +248,15 @@ def test_a_key_ring_is_pickled_whole(algorithm: Any) -> None:
     assert ring != ring.all()
 
 
+def test_a_key_ring_knows_after_a_journey_how_its_keys_are_rotated() -> None:
+    how = ManagedKeys(algorithm="ES256", rotate_after=7 * 86400)
+    unread = pickle.loads(pickle.dumps(KeyRing.in_store(how)))
+    assert unread.managed == how
+    assert unread.public_jwks() == {"keys": []}, "its keys are still to be read"
+    read = pickle.loads(pickle.dumps(KeyRing(RING.all(), ignored=("x",), managed=how)))
+    assert (read, read.managed, read.ignored) == (RING, how, ("x",))
+
+
 def test_a_public_half_stays_one_and_differs_from_the_private_one() -> None:
     public = KeyRing.from_jwks(RING.public_jwks())
     twin = pickle.loads(pickle.dumps(public))

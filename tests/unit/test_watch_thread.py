@@ -94,6 +94,9 @@ async def test_what_is_read_is_the_reply_of_the_connection() -> None:
             connection.answer.set_result(outcome)
         await asyncio.sleep(0)
         assert waiting.result(0) == (outcome or Fault("connection"))
+    waiting = concurrent.futures.Future()
+    watch_thread._ask(SimpleNamespace(connection=lambda _: None), READ, waiting)  # type: ignore[arg-type]
+    assert waiting.result(0) is None, "no connection is open, which is told at once"
 
 
 def test_a_thread_runs_a_watch_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ class JwksCache:
     def current(self, now: float) -> TokenVerifier:
         """Return the verifier of the set in force; raise KeysUnavailable when there is none yet."""
         if self.verifier is None:
-            raise KeysUnavailable(retry_after=max(1, round(self._next_try - now)))
+            raise KeysUnavailable(retry_after=max(1, round(max(0.0, self._next_try - now))))
         return self.verifier
 
     def keep(self, body: bytes, headers: Mapping[str, str], now: float) -> None:
