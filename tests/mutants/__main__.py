@@ -68,7 +68,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--subtle", action="store_true", help="only changes that are hard to find")
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
-    parser.add_argument("--least", type=float, default=0, help="the score in percent that is demanded")
+    parser.add_argument(
+        "--least", type=float, default=0, help="the score in percent that is demanded"
+    )
     parser.add_argument("--minutes", type=float, default=600, help="stop after so long")
     parser.add_argument(
         "--longest-file",

@@ -1,5 +1,6 @@
 """Requests to a service on this machine, and when that counts as healthy."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -86,6 +87,25 @@ def test_what_is_sent_and_what_is_read(server: Any) -> None:
 def test_what_is_no_object_is_left_out(server: Any, kind: str, body: bytes) -> None:
     server.kind, server.body = kind, body
     assert ask(server.server_port, "GET", "/").body == {}
+
+
+def test_a_server_that_does_not_speak_http_is_left_at_once() -> None:
+    left = []
+
+    def answer(listener: socket.socket) -> None:
+        with listener.accept()[0] as client:
+            client.settimeout(5)
+            client.recv(65_536)
+            client.sendall(b"nonsense\r\n")
+            left.append(client.recv(1))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        with pytest.raises(OSError, match=r"no HTTP answer \(BadStatusLine\)"):
+            ask(listener.getsockname()[1], "GET", "/", timeout=5)
+        thread.join()
+    assert left == [b""]
 
 
 def test_a_condition_is_awaited_until_it_holds() -> None:
