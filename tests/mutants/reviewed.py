@@ -462,6 +462,24 @@ for _signal in _SIGNALS:
         f'{_signal}dispatch_uid="clusterpass")',
         Kind.KEYWORD,
     ] = "Django knows a function that it was given before"
+_ROUTES = "src/clusterpass/service/page/routes.py"
+for _path, _line in (
+    (_ROUTES, 'app.add_route(path, endpoint(handler), methods=["GET"], include_in_schema=False)'),
+    (
+        _ROUTES,
+        'app.add_route(paths.prefix, endpoint(_go_home), methods=["GET"], include_in_schema=False)',
+    ),
+    (
+        _ROUTES,
+        "app.add_route(paths.at(path), endpoint(handler), methods=[method],"
+        " include_in_schema=False)",
+    ),
+    (
+        "src/clusterpass/service/framework.py",
+        'app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)',
+    ),
+):
+    REVIEWED[_path, _line, Kind.KEYWORD] = "the schema has FastAPI's own routes alone"
 _OWN_KEYS = {
     "litestar_requests": (
         "OWNER: owner",
@@ -508,6 +526,8 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
     "src/clusterpass/store/exchanges/evidence.py:_MOST_FILLED_AT_ONCE": _BOUND,
     "src/clusterpass/doctor/node_connection.py:_CHUNK": _BOUND,
+    "src/clusterpass/service/successor.py:_START_SECONDS": "how long a worker has to start",
+    "src/clusterpass/service/successor.py:_LEAVE_SECONDS": "how long its clients have to leave it",
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,
