@@ -129,6 +129,56 @@ def test_the_range_of_each_number_and_what_it_is_by_default() -> None:
     assert found == RANGES
 
 
+METAVARS = {
+    "audit check --head": "NUMBER:CHAIN",
+    "audit export --after": "ID",
+    "audit export --since": "TIME",
+    "audit export --until": "TIME",
+    "authz explain --policy": "FILE",
+    "authz test --policy": "FILE",
+    "bans add --for": "DURATION",
+    "capacity --access-lifetime": "SECONDS",
+    "capacity --claims": "BYTES",
+    "claims set text": "JSON",
+    "cluster start --node-timeout": "SECONDS",
+    "doctor --ignore": "CHECK",
+    "doctor --interval": "SECONDS",
+    "doctor --only": "CHECK",
+    "doctor --store": "URL",
+    "sessions revoke-before when": "[TIME]",
+    "users invite --send-to": "ADDRESS",
+    "users reset-link --send-to": "ADDRESS",
+}
+"""What the help calls a value that needs a form."""
+CHOICES = {
+    "authz explain --token": {"-"},
+    "completion shell": {"bash", "zsh", "fish"},
+    "doctor --durability": {"primary", "replicated", "fsync"},
+    "keys generate --algorithm": {"EdDSA", "Ed25519", "ES256", "RS256", "HS256"},
+    "keys import --access": {"private", "any"},
+    "keys public --access": {"private", "any"},
+}
+
+
+def test_the_help_says_what_each_option_is_for_and_what_holds_without_it() -> None:
+    metavars, choices = {}, {}
+    for name, command in leaves():
+        for each in command.params:
+            option = f"{name.removeprefix('clusterpass ')} {each.opts[-1]}"
+            if each.metavar and each.opts != ["--config"]:
+                metavars[option] = each.metavar
+            if isinstance(each.type, click.Choice) and option not in METAVARS:
+                choices[option] = set(each.type.choices)
+            if isinstance(each, click.Option):
+                assert (each.help or "").endswith((".", "]")), option
+                has_default = isinstance(each.default, str | int | float | Path)
+                if has_default and not each.is_flag and each.default != "":
+                    assert each.show_default is True, option
+                assert each.metavar == "PATH" or each.opts != ["--config"]
+    assert metavars == METAVARS
+    assert choices == CHOICES
+
+
 def exits() -> Iterator[tuple[Path, ast.expr]]:
     """What the modules of the command line end with."""
     for path in FOLDER.rglob("*.py"):
