@@ -526,8 +526,6 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
     "src/clusterpass/store/exchanges/evidence.py:_MOST_FILLED_AT_ONCE": _BOUND,
     "src/clusterpass/doctor/node_connection.py:_CHUNK": _BOUND,
-    "src/clusterpass/service/successor.py:_START_SECONDS": "how long a worker has to start",
-    "src/clusterpass/service/successor.py:_LEAVE_SECONDS": "how long its clients have to leave it",
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

@@ -8,7 +8,15 @@ from typing import Any
 
 import httpx
 
-from clusterpass import Ended, InvalidToken, Session, StepUpRequired, TokenExpired, TokenPair
+from clusterpass import (
+    Ended,
+    Session,
+    SessionPolicy,
+    SessionRevoked,
+    StepUpRequired,
+    TokenExpired,
+    TokenPair,
+)
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import Receive, Scope, Send
 from clusterpass.service.asgi.request_body import BodyReader
@@ -19,6 +27,7 @@ from clusterpass.service.framework import build_framework
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.loading import make_settings
 from clusterpass.tokens.keyring import KeyRing
+from clusterpass.web.cookies import own_cookie
 
 KEYS = KeyRing.generate()
 ADDRESS = "10.0.0.9"
@@ -71,7 +80,11 @@ class Asked:
 class Manager(Asked):
     """A session manager that knows :data:`SESSIONS`, and remembers nothing."""
 
-    config = SimpleNamespace(levels=("1", "2"))
+    config = SimpleNamespace(
+        levels=("1", "2"),
+        protected_subjects=frozenset({"boss"}),
+        policy=SessionPolicy(max_per_device=1),
+    )
     responses = SimpleNamespace(recall=lambda _: None, of=lambda *_: None, keep=lambda *_: None)
 
     def recall(self, _: str) -> None:
@@ -82,7 +95,7 @@ class Manager(Asked):
         if token == "over":
             raise TokenExpired
         if token not in SESSIONS:
-            raise InvalidToken(reason="revoked")
+            raise SessionRevoked(reason="revoked", ended_at=86_400, note="lost")
         if token == "old" and options.get("max_auth_age") is not None:
             raise StepUpRequired
         return SESSIONS[token]
@@ -108,16 +121,19 @@ class Served:
         authenticator: Any = Asked(answers or {}, self.sessions.asked, "authenticator.")
         authenticator.users = None if self.settings.password_check else self.users
         devices: Any = SimpleNamespace(
-            known=lambda text, name: f"{text} of {name}", make=lambda name, known: f"{name} {known}"
+            known=lambda text, name: f"{text} of {name}" if text else None,
+            make=lambda name, known: f"{name} {known}",
+            cookie=own_cookie("device", secure=True, same_site="strict"),
         )
         self.sent: list[Any] = []
         sessions: Any = self.sessions
+        self.gate = PageGate(self.settings.session_config(KEYS), self.settings.web(), None)
         service = Service(
             self.settings,
             sessions,
             authenticator,
             KEYS.public_jwks(),
-            PageGate(self.settings.session_config(KEYS), self.settings.web(), None),
+            self.gate,
             devices,
             BodyReader(),
             self.sent.append,
@@ -147,6 +163,40 @@ class Served:
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             return await client.request(
                 method, target, json=body, headers={**sent, **(headers or {})}
+            )
+
+    async def page(
+        self,
+        method: str,
+        target: str,
+        form: dict[str, str] | None = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        cookies: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        """The answer to a browser of this site that has the access token ``token``.
+
+        ``form``: its fields, to which the token of the form is added.
+        """
+        names = self.gate.settings.cookies
+        sent = dict(cookies or {})
+        if token is not None:
+            sent |= {names.access.name: token, names.refresh.name: f"refresh of {token}"}
+        fields = dict(form or {})
+        if form is not None and token in SESSIONS and self.gate.csrf is not None:
+            fields.setdefault("form_token", self.gate.csrf.make(SESSIONS[token].session_id))
+        transport = httpx.ASGITransport(self._app, client=(ADDRESS, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="https://service") as client:
+            return await client.request(
+                method,
+                target,
+                data=fields if form is not None else None,
+                headers={
+                    "sec-fetch-site": "same-origin",
+                    "cookie": "; ".join(f"{name}={value}" for name, value in sent.items()),
+                    **(headers or {}),
+                },
             )
 
     def asked(self) -> list[Any]:
