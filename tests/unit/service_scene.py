@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 
 from clusterpass import (
+    Config,
     Ended,
     Session,
-    SessionPolicy,
     SessionRevoked,
     StepUpRequired,
     TokenExpired,
@@ -21,9 +21,12 @@ from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import Receive, Scope, Send
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.asgi.request_counts import RequestCounts
+from clusterpass.service.authz.handler import FrontDoor
+from clusterpass.service.authz.policy_file import read_policies
 from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.service import Service
 from clusterpass.service.framework import build_framework
+from clusterpass.service.hot.responder import Responder
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.loading import make_settings
 from clusterpass.tokens.keyring import KeyRing
@@ -80,11 +83,7 @@ class Asked:
 class Manager(Asked):
     """A session manager that knows :data:`SESSIONS`, and remembers nothing."""
 
-    config = SimpleNamespace(
-        levels=("1", "2"),
-        protected_subjects=frozenset({"boss"}),
-        policy=SessionPolicy(max_per_device=1),
-    )
+    config: Config
     responses = SimpleNamespace(recall=lambda _: None, of=lambda *_: None, keep=lambda *_: None)
 
     def recall(self, _: str) -> None:
@@ -110,12 +109,20 @@ class Served:
         of_users: dict[str, Any] | None = None,
         *,
         has_hot_paths: bool = True,
+        rules: list[dict[str, Any]] | None = None,
         **settings: Any,
     ) -> None:
-        """``answers``: of the manager and the authenticator; ``of_users``: of the directory."""
-        ours = {"store_url": "embedded://", "keys_file": "keys.json", "administrators": ["root"]}
-        self.settings = make_settings({**ours, "issuer": "https://auth.example", **settings})
+        """``answers``: of the manager and the authenticator; ``of_users``: of the directory;
+        ``rules``: of the front door's policy."""
+        ours: dict[str, Any] = {
+            "store_url": "embedded://",
+            "keys_file": "keys.json",
+            "administrators": ["root"],
+        }
+        ours |= {"issuer": "https://auth.example", "levels": ["1", "2"], "max_per_device": 1}
+        self.settings = make_settings({**ours, **settings})
         self.sessions = Manager(answers or {})
+        self.sessions.config = self.settings.session_config(KEYS)
         self.users = Asked(of_users or {}, self.sessions.asked, "users.")
         self.log = io.StringIO()
         authenticator: Any = Asked(answers or {}, self.sessions.asked, "authenticator.")
@@ -127,7 +134,7 @@ class Served:
         )
         self.sent: list[Any] = []
         sessions: Any = self.sessions
-        self.gate = PageGate(self.settings.session_config(KEYS), self.settings.web(), None)
+        self.gate = PageGate(self.sessions.config, self.settings.web(), None)
         service = Service(
             self.settings,
             sessions,
@@ -142,8 +149,18 @@ class Served:
         logger = make_logger("json", self.log)
         framework = build_framework(service, logger)
         hot = hot_routes(service, logger, framework) if has_hot_paths else {}
+        self.policies = (
+            None
+            if rules is None
+            else read_policies({"rules": rules}, "policy.toml", levels=("1", "2"), most_grace=60)
+        )
+        policies = None if rules is None else lambda: self.policies
+        door = FrontDoor(service, Responder(logger, service.requests), policies, None)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"].startswith("/authz/"):
+                await door(scope, receive, send)
+                return
             await hot.get(scope["path"], framework)(scope, receive, send)
 
         self._app = app

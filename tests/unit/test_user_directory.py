@@ -214,6 +214,21 @@ def test_a_login_opens_a_session_on_the_proof(face: Any) -> None:
     assert scene.asked[-2] == ("login", ("alice",), options)
 
 
+@pytest.mark.parametrize(
+    ("replies", "error"),
+    [({}, InvalidCredentials), ({"attempt": [17]}, TooManyAttempts)],
+)
+def test_a_login_that_is_refused_is_noted_with_its_address(
+    face: Any, replies: Any, error: type[ClusterPassError]
+) -> None:
+    scene = Scene(**replies)
+    with pytest.raises(error):
+        face.run(opened(face, scene).login("alice", "wrong", address="10.0.0.1"))
+    about = {"error": error.code, "address": "10.0.0.1"}
+    assert scene.asked[-1] == ("login_failed", ("alice",), about)
+    assert "login" not in scene.scripts()
+
+
 def test_a_login_without_an_address_counts_none(face: Any) -> None:
     scene = Scene()
     face.run(opened(face, scene).login("alice", PASSWORD))
