@@ -80,14 +80,35 @@ class Asked:
         return answer
 
 
+class Responses:
+    """What is kept with the sessions that a manager remembers."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def recall(self, token: str) -> bytes | None:
+        return self.kept.get(token)
+
+    def of(self, token: str, _: Session) -> bytes | None:
+        return self.kept.get(token)
+
+    def keep(self, token: str, _: Session, rendered: bytes) -> None:
+        self.kept[token] = rendered
+
+
 class Manager(Asked):
-    """A session manager that knows :data:`SESSIONS`, and remembers nothing."""
+    """A session manager that knows :data:`SESSIONS`."""
 
     config: Config
-    responses = SimpleNamespace(recall=lambda _: None, of=lambda *_: None, keep=lambda *_: None)
 
-    def recall(self, _: str) -> None:
-        return None
+    def __init__(self, answers: dict[str, Any]) -> None:
+        super().__init__(answers)
+        self.responses = Responses()
+        self.remembered: dict[str, Session] = {}
+        """By access token; empty: it asks the store each time."""
+
+    def recall(self, token: str) -> Session | None:
+        return self.remembered.get(token)
 
     async def verify(self, token: str, **options: Any) -> Session:
         self.asked.append(("verify", token, options))
@@ -125,6 +146,7 @@ class Served:
         self.sessions.config = self.settings.session_config(KEYS)
         self.users = Asked(of_users or {}, self.sessions.asked, "users.")
         self.log = io.StringIO()
+        self.requests = RequestCounts()
         authenticator: Any = Asked(answers or {}, self.sessions.asked, "authenticator.")
         authenticator.users = None if self.settings.password_check else self.users
         devices: Any = SimpleNamespace(
@@ -144,7 +166,7 @@ class Served:
             devices,
             BodyReader(),
             self.sent.append,
-            requests=RequestCounts(),
+            requests=self.requests,
         )
         logger = make_logger("json", self.log)
         framework = build_framework(service, logger)
@@ -172,14 +194,15 @@ class Served:
         body: Any = None,
         *,
         token: str | None = None,
-        headers: dict[str, str] | None = None,
+        headers: dict[str, str] | list[tuple[str, str]] | None = None,
     ) -> httpx.Response:
         """The answer to a request; ``target``: the path with the query."""
+        given = headers if isinstance(headers, list) else list((headers or {}).items())
         sent = {} if token is None else {"authorization": f"Bearer {token}"}
         transport = httpx.ASGITransport(self._app, client=(ADDRESS, 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             return await client.request(
-                method, target, json=body, headers={**sent, **(headers or {})}
+                method, target, json=body, headers=[*sent.items(), *given]
             )
 
     async def page(
