@@ -174,6 +174,10 @@ def test_a_server_that_ends_at_once_says_its_last_words(
     server.script = "echo why; echo; exit 1"
     with pytest.raises(LocalServerFailed, match="server A did not start: why"):
         server.start()
+    odd = Script("C", 1, {}, tmp_path / "odd.log")
+    odd.script = "printf '\\377 why\\n'; exit 1"
+    with pytest.raises(LocalServerFailed, match="server C did not start: \ufffd why"):
+        odd.start()
     silent = Script("B", 1, {}, tmp_path / "silent.log")
     monkeypatch.setattr(Script, "_spawn", lambda *_: subprocess.Popen(["/bin/true"]))
     with pytest.raises(LocalServerFailed, match="server B did not start: no output"):

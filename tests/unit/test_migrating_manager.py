@@ -72,6 +72,7 @@ class Store:
     def __init__(self) -> None:
         self.ran: list[Flow] = []
         self.answers: dict[str, Any] = {}
+        self.is_closed = False
 
     def observe(self, *_: Any) -> None:
         """Pushes nothing."""
@@ -92,7 +93,7 @@ class Store:
         return answer
 
     def close(self) -> None:
-        """Has no connection."""
+        self.is_closed = True
 
 
 class AwaitableStore(Store):
@@ -102,7 +103,7 @@ class AwaitableStore(Store):
         return super().run(flow)
 
     async def close(self) -> None:
-        """Has no connection."""
+        super().close()
 
 
 class Trail:
@@ -365,3 +366,13 @@ def test_counts_are_told_now_and_then_and_at_the_end(face: Face) -> None:
     face.call("verify", ACCESS)
     face.call("close")
     assert face.taken("old_tokens.count")[-1]["numbers"] == (1, 0, 0)
+    assert face.store.is_closed
+
+
+def test_a_manager_that_cannot_tell_its_counts_is_closed_all_the_same(face: Face) -> None:
+    face.call("verify", ACCESS)
+    face.call("verify", ACCESS)
+    face.store.answers["old_tokens.count"] = KeyError("a fault")
+    with pytest.raises(KeyError):
+        face.call("close")
+    assert face.store.is_closed

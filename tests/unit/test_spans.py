@@ -20,14 +20,17 @@ from clusterpass import (
     SessionManager,
     SessionRevoked,
     StoreUnavailable,
+    TokenPair,
+    __version__,
 )
 from clusterpass.protocol.calls.subject import read_generation
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer
 from clusterpass.store.address import Address
-from clusterpass.tracing import note_session
+from clusterpass.tracing import instrument, note_session
 from clusterpass.tracing.managers import trace_manager
 from clusterpass.tracing.spans import describe, span_of_verb
+from clusterpass.web.gate import Gate
 
 CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate())
 ID = "A" * 22
@@ -139,6 +142,36 @@ def test_a_span_says_of_which_kind_an_error_was_and_no_more(
     assert span.attributes == {"error.type": kind}
     assert span.status.is_unset is not is_failure
     assert (span.status.description, span.events) == (None, ())
+
+
+def test_a_pair_of_tokens_tells_its_session_and_nothing_else() -> None:
+    pair = TokenPair("a", "r", 900, ID, "alice", durable=True, session_expires_in=600)
+    (span,) = spans_of(False, pair)
+    assert span.attributes == {"session.id": ID}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_managers_that_are_instrumented_make_spans_and_requests_tell_whose_they_are(
+    is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gate, "on_admitted", None)
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    kind: Any = AsyncSessionManager if is_async else SessionManager
+    manager = kind.from_url("redis+cluster://127.0.0.1:1", CONFIG)
+    instrument(manager, tracer_provider=provider)
+
+    async def run() -> None:
+        answer = manager._running.run(finding(SESSION))
+        assert (await answer if is_async else answer) is SESSION
+        await manager.close() if is_async else manager.close()
+
+    asyncio.run(run())
+    assert manager.store.around is not None
+    assert Gate.on_admitted is note_session
+    (span,) = exporter.get_finished_spans()
+    assert span.instrumentation_scope.name == "clusterpass"
+    assert span.instrumentation_scope.version == __version__
 
 
 def calls_of(is_async: bool, result: Any, *, is_traced: bool = True) -> tuple[Any, list[Any]]:
