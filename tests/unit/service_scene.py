@@ -201,9 +201,7 @@ class Served:
         sent = {} if token is None else {"authorization": f"Bearer {token}"}
         transport = httpx.ASGITransport(self._app, client=(ADDRESS, 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.request(
-                method, target, json=body, headers=[*sent.items(), *given]
-            )
+            return await client.request(method, target, json=body, headers=[*sent.items(), *given])
 
     async def page(
         self,
