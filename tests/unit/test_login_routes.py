@@ -97,3 +97,37 @@ async def test_the_form_of_the_authorize_button_gets_tokens_in_the_body(
     assert await site.post("/token", data=form) == 200
     options = {"amr": ("otp",), "to_browser": False}
     assert site.asked == [("count_attempt", "alice"), ("log_in", "user alice", options)]
+
+
+@BOTH
+async def test_a_login_that_says_no_more_is_of_no_device_and_ends_with_the_browser(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(name, monkeypatch, throttle=False)
+    assert await site.post("/login", json={"username": "alice", "password": "pw"}) == 200
+    assert site.asked == [
+        ("log_in", "user alice", {"amr": ("otp",), "device": None, "remember": False})
+    ]
+
+
+@BOTH
+def test_the_description_of_the_routes_has_what_they_answer(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Site(name, monkeypatch, throttle=False).app
+    document = app.openapi() if name == "fastapi" else app.openapi_schema.to_schema()
+    found = {
+        f"{method} {path}": next(code for code in operation["responses"] if code < "300")
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if path.startswith("/a/")
+    }
+    own = {"post /a/token": "200"} if name == "fastapi" else {}
+    assert found == own | {
+        "post /a/login": "200",
+        "post /a/refresh": "200",
+        "post /a/logout": "204",
+        "post /a/logout-all": "200",
+        "get /a/devices": "200",
+        "delete /a/devices/{session_id}": "200",
+    }

@@ -19,8 +19,9 @@ from clusterpass import ConfigurationError, InvalidCredentials, Session, TokenMi
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
 from clusterpass.integrations.grants import ask_application
 
-from .test_web_gate import REFRESH, SESSION_TEXT
+from .test_web_gate import CSRF, REFRESH, SESSION_TEXT
 from .web_apps import (
+    FORM,
     JSON,
     MAKERS,
     OWN,
@@ -80,6 +81,30 @@ async def test_a_request_that_changes_something_exchanges_it_once(name: str) -> 
         app.sessions.asked.clear()
         assert (await app("DELETE", path, {**cookies("over"), **OWN})).status == 403
         assert app.sessions.of("refresh") == []
+
+
+@ROUTED
+async def test_each_route_answers_alike(name: str) -> None:
+    async with running(name) as app:
+        answers = [
+            await app(method, f"/auth{path}", {**cookies(), **WITH_CSRF})
+            for method, path in (
+                ("POST", "/refresh"),
+                ("POST", "/logout"),
+                ("POST", "/logout-all"),
+                ("GET", "/devices"),
+                ("DELETE", f"/devices/{SESSION_TEXT}"),
+            )
+        ]
+        assert [answer.status for answer in answers] == [200, 204, 200, 200, 200]
+        assert [bool(answer.body) for answer in answers] == [True, False, True, True, True]
+        app.sessions.asked.clear()
+        for path in ("/auth/logout", "/auth/logout-all"):
+            for token, status in ((CSRF, 303), ("wrong", 403), ("", 403)):
+                body = f"csrf_token={token}".encode()
+                answer = await app("POST", path, {**cookies(), **OWN, **FORM}, body)
+                assert (path, answer.status) == (path, status)
+        assert len(app.sessions.of("logout")) == len(app.sessions.of("revoke_all")) == 1
 
 
 @pytest.mark.parametrize("framework", ["flask", "quart"])
