@@ -173,6 +173,10 @@ async def test_what_an_administrator_does_on_the_page(
         refused = await sent(service, f"/page/subject/{act}", form, token)
         assert refused.status_code == (404 if token == "alice" else 303)
         assert [e for e in service.asked() if e[0] not in {"audit.note", "refresh"}] == []
+        confirming = {**form, "act": act, "password": "pw"}
+        refused = await sent(service, "/page/confirm", confirming, token)
+        assert refused.status_code == (404 if token == "alice" else 303)
+        assert [e for e in service.asked() if e[0] not in {"audit.note", "refresh"}] == []
     forged = await sent(service, f"/page/subject/{act}", {**form, "form_token": "x"})
     assert forged.status_code == 403
     assert service.asked() == []
