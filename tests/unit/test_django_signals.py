@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.dispatch import Signal
 
 from clusterpass.integrations.django import signals
 from clusterpass.integrations.django.state import current
@@ -110,3 +111,30 @@ def test_a_user_who_is_deleted_is_logged_out_with_the_commit(world: World) -> No
         assert world.commit("other") == [("alice", None)]
     finally:
         current.reset(mark)
+
+
+class Users:
+    """The model of users."""
+
+
+class Orders:
+    """Another model."""
+
+
+def test_changes_of_users_alone_are_followed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("setting_changed", "user_logged_in", "user_logged_out", "user_login_failed"):
+        monkeypatch.setattr(signals, name, Signal())
+    saves, deletes = Signal(), Signal()
+    monkeypatch.setattr(signals, "post_save", saves)
+    monkeypatch.setattr(signals, "post_delete", deletes)
+    monkeypatch.setattr(signals, "get_user_model", lambda: Users)
+    for _ in range(2):  # Django may set itself up twice
+        signals.connect()
+    changed = {"instance": with_password(), "using": "other"}
+    saves.send(Orders, created=False, raw=False, **changed)
+    deletes.send(Orders, **changed)
+    assert world.waiting == []
+    saves.send(Users, created=False, raw=False, **changed)
+    assert len(world.waiting) == 1
+    deletes.send(Users, **changed)
+    assert len(world.waiting) == 2
