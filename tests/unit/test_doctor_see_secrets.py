@@ -115,3 +115,10 @@ def test_why_a_key_or_a_secret_in_the_store_does_not_open() -> None:
         for odd in (b"not readable", b"{}", b"[]"):
             assert "cannot be read" in described(each, odd, mine).why_closed
     assert describe_secrets({"z:x": b"of a later release"}, "app", SETTINGS) == ()
+
+
+def test_the_settings_of_secrets_show_none_of_them() -> None:
+    key = new_encryption_key()
+    shown = repr(SecretSettings(key_encryption_keys=(key,), token_seconds=900))
+    assert key not in shown
+    assert "900" in shown

@@ -47,6 +47,7 @@ ANSWERS: dict[str, Any] = {
 }
 USERS = {**OF_USERS, "users.change_password": PAIR}
 AGENT = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+FORM_OF_PASSWORDS = {"current": "old", "new": "n", "again": "n"}
 ABOUT_C = "/page/subject?name=carol"
 NAMED = ("users.subject_of", "c", {})
 
@@ -290,6 +291,21 @@ async def test_a_login_hands_on_what_the_browser_says(service: Served) -> None:
     assert service.asked()[0][3]["known"] == ALICE.session_id
     await sent(service, "/page/login", {**form, "username": "bob"}, "alice")
     assert service.asked()[0][3]["known"] is None
+
+
+async def test_a_browser_that_is_to_forget_is_told_so(service: Served) -> None:
+    form, name = {"username": "alice", "password": "pw"}, "__Host-clusterpass-remember"
+    noted = {name: "1"}
+    answer = await sent(service, "/page/login", form, None, cookies=noted)
+    (forgotten,) = [e for e in answer.headers.get_list("set-cookie") if e.startswith(name)]
+    assert forgotten.startswith(f"{name}=;")
+    assert "Max-Age=0" in forgotten
+    plain = await sent(service, "/page/login", form, None)
+    assert name not in cookies_of(plain)
+    kept = await sent(service, "/page/password", FORM_OF_PASSWORDS, "alice", cookies=noted)
+    assert cookies_of(kept)[name] == "1", "as it was before"
+    out = await sent(service, "/page/logout", {}, "alice", cookies=noted)
+    assert cookies_of(out)[name] == ""
 
 
 @pytest.mark.parametrize(
