@@ -177,7 +177,7 @@ class Served:
             else read_policies({"rules": rules}, "policy.toml", levels=("1", "2"), most_grace=60)
         )
         policies = None if rules is None else lambda: self.policies
-        door = FrontDoor(service, Responder(logger, service.requests), policies, None)
+        self.door = door = FrontDoor(service, Responder(logger, service.requests), policies, None)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["path"].startswith("/authz/"):

@@ -113,3 +113,23 @@ async def test_rules_that_have_changed_count_at_once() -> None:
     assert (await asked(service, "app.example")).status_code == 403
     service.policies = None
     assert (await asked(service, "app.example")).status_code == 503
+
+
+async def test_what_is_remembered_of_a_path_does_not_grow_with_its_queries() -> None:
+    service = Served({}, rules=RULES, trusted_proxies=[ADDRESS])
+    service.sessions.remembered["alice"] = ALICE
+    for number in range(5):
+        assert (await asked(service, "app.example", f"/x?{number}")).status_code == 200
+    assert service.door.warm is not None
+    assert len(service.door.warm._rules) == 1
+    for number in range(5):
+        await asked(service, "app.example", f"/{number}")
+    assert len(service.door.warm._rules) == 6
+
+
+async def test_a_path_with_a_blank_is_judged_from_the_beginning() -> None:
+    service = Served({}, rules=RULES, trusted_proxies=[ADDRESS])
+    service.sessions.remembered["alice"] = ALICE
+    for uri in ("/x ?y", "/x\t?y"):
+        answer = await asked(service, "app.example", uri)
+        assert (answer.status_code, answer.json()["error"]) == (403, "access_denied")
