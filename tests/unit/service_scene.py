@@ -83,11 +83,12 @@ class Asked:
 class Responses:
     """What is kept with the sessions that a manager remembers."""
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: dict[str, Session]) -> None:
         self.kept: dict[str, bytes] = {}
+        self._remembered = remembered
 
     def recall(self, token: str) -> bytes | None:
-        return self.kept.get(token)
+        return self.kept.get(token) if token in self._remembered else None
 
     def of(self, token: str, _: Session) -> bytes | None:
         return self.kept.get(token)
@@ -103,9 +104,9 @@ class Manager(Asked):
 
     def __init__(self, answers: dict[str, Any]) -> None:
         super().__init__(answers)
-        self.responses = Responses()
         self.remembered: dict[str, Session] = {}
         """By access token; empty: it asks the store each time."""
+        self.responses = Responses(self.remembered)
 
     def recall(self, token: str) -> Session | None:
         return self.remembered.get(token)

@@ -1,5 +1,6 @@
 """What a Celery task with a session carries, and as whom it runs; there is no broker."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,6 +32,9 @@ class Shop:
     """An application with a task, and what its broker is sent."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_installed: bool = True) -> None:
+        unheard = SimpleNamespace(connect=lambda _: None)
+        names = ("worker_process_init", "worker_process_shutdown", "worker_shutdown")
+        monkeypatch.setattr(celery, "signals", SimpleNamespace(**dict.fromkeys(names, unheard)))
         self.app = Celery("shop", set_as_current=False)
         self.sessions: Any = Sessions(FOUND)
         if is_installed:
