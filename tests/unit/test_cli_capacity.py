@@ -87,3 +87,12 @@ def test_what_a_deployment_needs_adds_up() -> None:
 
 def test_a_node_has_room_for_more_than_its_sessions() -> None:
     assert reckoned(users="1")["store"]["maxmemory_per_node"] == 64 * 2**20
+
+
+def test_rates_are_told_to_a_tenth_and_shares_to_a_thousandth() -> None:
+    found = reckoned(**{"access-lifetime": "700", "primaries": "7"})
+    assert found["calls_per_second"]["refresh"] == 1428.6
+    assert found["store"]["cores_of_primaries"] == 0.147
+    assert found["store"]["share_of_a_core_per_primary"] == 0.021
+    assert found["servers"]["cores"] == 0.216
+    assert found["servers"]["share_of_a_core_per_process"] == 0.108
