@@ -12,6 +12,7 @@ import pytest
 
 from clusterpass import (
     Config,
+    ConfigurationError,
     Ended,
     InvalidRefreshToken,
     InvalidToken,
@@ -376,3 +377,19 @@ def test_a_manager_that_cannot_tell_its_counts_is_closed_all_the_same(face: Face
     with pytest.raises(KeyError):
         face.call("close")
     assert face.store.is_closed
+
+
+def test_a_look_up_is_told_how_long_its_tokens_live_and_has_a_name_of_its_own(face: Face) -> None:
+    def look_up(_: str) -> Any:
+        return None
+
+    with pytest.raises(ConfigurationError, match="look_up_lifetime"):
+        face.manager.accept(look_up=look_up)
+    face.manager.accept(look_up=look_up, look_up_lifetime=60)
+    assert face.counted() == (0, 0, 0)
+    (told,) = face.taken("old_tokens.count")
+    assert (told["issuer"], told["lifetime"]) == ("look-up", 60)
+    with pytest.raises(ConfigurationError, match="generation_lifetime"):
+        face.manager.accept(look_up=look_up, look_up_lifetime=DAY + 1)
+    with pytest.raises(ConfigurationError, match="needs an issuer, or a look_up"):
+        face.manager.accept()
