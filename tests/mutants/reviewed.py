@@ -590,6 +590,24 @@ for _signal in _SIGNALS:
         f'{_signal}dispatch_uid="clusterpass")',
         Kind.KEYWORD,
     ] = "Django knows a function that it was given before"
+_ROUTES = "src/clusterpass/service/page/routes.py"
+for _path, _line in (
+    (_ROUTES, 'app.add_route(path, endpoint(handler), methods=["GET"], include_in_schema=False)'),
+    (
+        _ROUTES,
+        'app.add_route(paths.prefix, endpoint(_go_home), methods=["GET"], include_in_schema=False)',
+    ),
+    (
+        _ROUTES,
+        "app.add_route(paths.at(path), endpoint(handler), methods=[method],"
+        " include_in_schema=False)",
+    ),
+    (
+        "src/clusterpass/service/framework.py",
+        'app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)',
+    ),
+):
+    REVIEWED[_path, _line, Kind.KEYWORD] = "the schema has FastAPI's own routes alone"
 _OWN_KEYS = {
     "litestar_requests": (
         "OWNER: owner",

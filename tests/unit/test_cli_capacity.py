@@ -42,3 +42,57 @@ def test_every_option_counts(name: str) -> None:
     assert reckoned(**busy) != reckoned(
         **{**busy, name: more.get(name, str(int(USUAL[name]) + 100))}
     )
+
+
+def test_what_a_deployment_needs_adds_up() -> None:
+    """Reckoned by hand from the figures of docs/benchmarks.md."""
+    found = reckoned(
+        **{
+            "users": "2000000",
+            "sessions": "1.5",
+            "active": "0.5",
+            "logins": "100",
+            "requests": "20100",
+            "access-lifetime": "600",
+            "name-length": "12",
+            "claims": "50",
+            "servers": "4",
+            "replicas": "2",
+        }
+    )
+    assert found["sessions"] == 3_000_000
+    assert found["calls_per_second"] == {
+        "login": 100,
+        "refresh": 2500,
+        "first verify": 10_000,
+        "verify": 10_100,
+    }
+    assert found["store"] == {
+        "nodes": 9,
+        "data_bytes": 854_000_000,
+        "data_bytes_per_node": 284_666_667,
+        "maxmemory_per_node": 543 * 2**20,
+        "cores_of_primaries": 0.605,
+        "share_of_a_core_per_primary": 0.202,
+    }
+    assert found["servers"] == {
+        "processes": 4,
+        "cache_bytes_per_process": 1_257_000_000,
+        "bytes_per_process": 1_257_000_000 + 56 * 2**20,
+        "cores": 3.143,
+        "share_of_a_core_per_process": 0.786,
+    }
+    assert found["warnings"] == ["each process needs more than half a core; use 7 processes"]
+
+
+def test_a_node_has_room_for_more_than_its_sessions() -> None:
+    assert reckoned(users="1")["store"]["maxmemory_per_node"] == 64 * 2**20
+
+
+def test_rates_are_told_to_a_tenth_and_shares_to_a_thousandth() -> None:
+    found = reckoned(**{"access-lifetime": "700", "primaries": "7"})
+    assert found["calls_per_second"]["refresh"] == 1428.6
+    assert found["store"]["cores_of_primaries"] == 0.147
+    assert found["store"]["share_of_a_core_per_primary"] == 0.021
+    assert found["servers"]["cores"] == 0.216
+    assert found["servers"]["share_of_a_core_per_process"] == 0.108

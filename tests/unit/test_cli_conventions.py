@@ -78,6 +78,107 @@ def test_numbers_have_a_range_and_are_finite() -> None:
                 assert each.type.max is not None, f"{name} {each.opts}"
 
 
+def test_what_may_be_left_out() -> None:
+    """An argument may not, and an option may, but for these."""
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for name, command in leaves():
+        for each in command.params:
+            is_argument = isinstance(each, click.Argument)
+            if each.required is not is_argument:
+                found[is_argument].add(f"{name.removeprefix('clusterpass ')} {each.opts[-1]}")
+    assert found[False] == {"authz explain --url", "capacity --users"}
+    assert found[True] == {
+        "sessions list subject",
+        "sessions revoke session_id",
+        "sessions revoke-before when",
+        "sessions show session_id",
+    }
+
+
+RANGES: dict[str, tuple[float, float, float | None]] = {
+    "audit tail --lines": (0, 100_000, 20),
+    "capacity --users": (1, 10**12, None),
+    "capacity --sessions": (1, 10**6, 1),
+    "capacity --active": (0, 1, 1),
+    "capacity --logins": (0, 10**9, 0),
+    "capacity --requests": (0, 10**9, 0),
+    "capacity --access-lifetime": (10, 86_400, 900),
+    "capacity --name-length": (1, 255, 16),
+    "capacity --claims": (0, 10**6, 0),
+    "capacity --servers": (1, 10**6, 2),
+    "capacity --primaries": (1, 16_384, 3),
+    "capacity --replicas": (0, 100, 1),
+    "cluster start --node-timeout": (0.05, 3600, None),
+    "dev --port": (1, 65_535, 8000),
+    "dev --nodes": (1, 30, 6),
+    "doctor --interval": (0.1, 86_400, 10),
+    "sessions list --limit": (1, 200, 50),
+}
+"""The least and the most value of an option, and the one that it has when it is left out."""
+
+
+def test_the_range_of_each_number_and_what_it_is_by_default() -> None:
+    found = {}
+    for name, command in leaves():
+        for each in command.params:
+            if isinstance(each.type, click.IntRange | click.FloatRange):
+                default = each.default if isinstance(each.default, int | float) else None
+                option = f"{name.removeprefix('clusterpass ')} {each.opts[-1]}"
+                found[option] = (each.type.min, each.type.max, default)
+                assert not (each.type.min_open or each.type.max_open or each.type.clamp), option
+    assert found == RANGES
+
+
+METAVARS = {
+    "audit check --head": "NUMBER:CHAIN",
+    "audit export --after": "ID",
+    "audit export --since": "TIME",
+    "audit export --until": "TIME",
+    "authz explain --policy": "FILE",
+    "authz test --policy": "FILE",
+    "bans add --for": "DURATION",
+    "capacity --access-lifetime": "SECONDS",
+    "capacity --claims": "BYTES",
+    "claims set text": "JSON",
+    "cluster start --node-timeout": "SECONDS",
+    "doctor --ignore": "CHECK",
+    "doctor --interval": "SECONDS",
+    "doctor --only": "CHECK",
+    "doctor --store": "URL",
+    "sessions revoke-before when": "[TIME]",
+    "users invite --send-to": "ADDRESS",
+    "users reset-link --send-to": "ADDRESS",
+}
+"""What the help calls a value that needs a form."""
+CHOICES = {
+    "authz explain --token": {"-"},
+    "completion shell": {"bash", "zsh", "fish"},
+    "doctor --durability": {"primary", "replicated", "fsync"},
+    "keys generate --algorithm": {"EdDSA", "Ed25519", "ES256", "RS256", "HS256"},
+    "keys import --access": {"private", "any"},
+    "keys public --access": {"private", "any"},
+}
+
+
+def test_the_help_says_what_each_option_is_for_and_what_holds_without_it() -> None:
+    metavars, choices = {}, {}
+    for name, command in leaves():
+        for each in command.params:
+            option = f"{name.removeprefix('clusterpass ')} {each.opts[-1]}"
+            if each.metavar and each.opts != ["--config"]:
+                metavars[option] = each.metavar
+            if isinstance(each.type, click.Choice) and option not in METAVARS:
+                choices[option] = set(each.type.choices)
+            if isinstance(each, click.Option):
+                assert (each.help or "").endswith((".", "]")), option
+                has_default = isinstance(each.default, str | int | float | Path)
+                if has_default and not each.is_flag and each.default != "":
+                    assert each.show_default is True, option
+                assert each.metavar == "PATH" or each.opts != ["--config"]
+    assert metavars == METAVARS
+    assert choices == CHOICES
+
+
 def exits() -> Iterator[tuple[Path, ast.expr]]:
     """What the modules of the command line end with."""
     for path in FOLDER.rglob("*.py"):

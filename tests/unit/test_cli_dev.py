@@ -153,6 +153,15 @@ def test_a_port_that_is_taken_is_told_before_anything_is_written(
     assert (world.did, list(tmp_path.iterdir())) == ([], [])
 
 
+def test_a_port_is_not_taken_by_the_connections_of_the_program_before() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as before:
+        port = before.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            before.accept()[0].close()  # first: so that the port waits for what is late
+            assert client.recv(1) == b""
+    DEV._refuse_taken_port(port)
+
+
 @pytest.mark.parametrize(
     ("option", "wrong"), [("--port", ("0", "65536")), ("--nodes", ("0", "31"))]
 )

@@ -1,5 +1,6 @@
 """What is read of the keys and secrets in the store, copy by copy."""
 
+import dataclasses
 import time
 from typing import Any
 
@@ -13,9 +14,12 @@ from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret, desc
 from clusterpass.protocol.calls.secrets import COPIES
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.script import Answer
+from clusterpass.sessions.memory import known_keys, stored_secret
 from clusterpass.sessions.memory.known_keys import KIND
+from clusterpass.sessions.memory.stored_secret import StoredForm
 from clusterpass.store.address import Address
-from clusterpass.tokens.key_encryption import new_encryption_key
+from clusterpass.tokens.key_encryption import KeyEncryptionKeys, new_encryption_key
+from clusterpass.tokens.managed_keys import ManagedKeys, make_key
 
 KEYSPACE, SETTINGS = Keyspace("app"), SecretSettings(token_seconds=900)
 HELD = {f"{KIND}kid": b"not readable"}
@@ -77,3 +81,44 @@ def test_what_cannot_be_judged_without_the_settings_of_the_service_is_said() -> 
     assert told(is_of_service=True) == ["problem"]
     assert told(is_of_service=True, has_refresh_secrets=True) == ["warning"]
     assert told(is_of_service=False, key_encryption_keys=(new_encryption_key(),)) == ["problem"]
+
+
+def test_why_a_key_or_a_secret_in_the_store_does_not_open() -> None:
+    mine, other = new_encryption_key(), new_encryption_key()
+    wrapping = KeyEncryptionKeys((mine,))
+    key = make_key(ManagedKeys(), wrapping, known_keys.purpose("app"), now=5, signs_from=6)
+    revoked = dataclasses.replace(key, revoked=7)
+    secret = StoredForm(wrapping, stored_secret.purpose("app")).write(b"s" * 32, 5000)
+    plain = StoredForm(KeyEncryptionKeys(()), stored_secret.purpose("app")).write(b"s" * 32, 5000)
+
+    def described(name: str, value: bytes, by: str, namespace: str = "app") -> StoredSecret:
+        settings = SecretSettings(key_encryption_keys=(by,))
+        (found,) = describe_secrets({name: value}, namespace, settings)
+        return found
+
+    name, seen = f"{KIND}{key.kid}", dataclasses.replace(key, wrapped="")
+    opened = described(name, key.encode(), mine)
+    assert opened == StoredSecret(name=key.kid, is_key=True, key=seen)
+    for by, namespace in ((other, "app"), (mine, "another")):
+        closed = described(name, key.encode(), by, namespace)
+        assert closed.key == seen
+        assert "key" in closed.why_closed
+        assert not closed.is_given_up
+        assert described("r:x", secret, by, namespace).why_closed != ""
+    given_up = described(name, revoked.encode(), other)
+    assert (given_up.is_given_up, given_up.why_closed) == (True, "")
+    assert described("r:x", secret, mine) == StoredSecret(name="x", is_key=False)
+    assert described("r:x", plain, other).why_closed == ""
+    retired = described("r:x", b'{"retired": 1}', other)
+    assert (retired.is_given_up, retired.why_closed) == (True, "")
+    for each in (name, "r:x"):
+        for odd in (b"not readable", b"{}", b"[]"):
+            assert "cannot be read" in described(each, odd, mine).why_closed
+    assert describe_secrets({"z:x": b"of a later release"}, "app", SETTINGS) == ()
+
+
+def test_the_settings_of_secrets_show_none_of_them() -> None:
+    key = new_encryption_key()
+    shown = repr(SecretSettings(key_encryption_keys=(key,), token_seconds=900))
+    assert key not in shown
+    assert "900" in shown

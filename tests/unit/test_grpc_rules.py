@@ -1,5 +1,7 @@
 """What the interceptors of gRPC require of a method, and what becomes of its stream."""
 
+from typing import Any
+
 import pytest
 
 from clusterpass import (
@@ -14,7 +16,7 @@ from clusterpass.integrations.grpc import (
     requires,
 )
 from clusterpass.integrations.grpc_calls import Call, Rules
-from clusterpass.web.gate import NO_NEEDS
+from clusterpass.web.gate import NO_NEEDS, Needs
 
 SESSION = Session("alice", "s" * 22, None, 1, 1, 2, claims={"scope": "orders:read"}, acr="mfa")
 
@@ -70,3 +72,14 @@ def test_the_most_specific_rule_counts() -> None:
 def test_a_list_that_may_not_mean_what_it_says_is_rejected(needs, public, in_outage) -> None:
     with pytest.raises(ConfigurationError):
         Rules(needs, public, in_outage, LEVELS)
+
+
+def test_a_method_requires_what_is_said_and_no_more() -> None:
+    assert requires() == NO_NEEDS
+    everything: dict[str, Any] = {
+        "level": "2",
+        "max_auth_age": 60,
+        "not_banned": "orders",
+        "strict": True,
+    }
+    assert requires("a", "b", **everything) == Needs(scopes=("a", "b"), **everything)

@@ -30,8 +30,10 @@ from clusterpass.integrations.jobs import (
     current_session,
     for_session,
     found_session,
+    is_within,
     needs_of,
     refuse_tokens,
+    running,
 )
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.tokens.encoding import encode_base64url
@@ -130,6 +132,22 @@ def test_the_current_session_is_that_of_the_innermost_context() -> None:
         assert found_session() is current_session() is first
     with pytest.raises(TokenMissing, match="No job"):
         current_session()
+
+
+def test_a_job_is_left_for_the_one_that_has_called_it() -> None:
+    first, second = session(), session(subject="bob")
+    assert not is_within("1")
+    with running(first, "1"):
+        with running(second, "2"):
+            assert (is_within("1"), is_within("2"), is_within(None)) == (False, True, False)
+            assert current_session() is second
+        assert (is_within("1"), is_within("2"), is_within(None)) == (True, False, False)
+        assert current_session() is first
+        with running(second, None):
+            assert not is_within("1")
+            assert not is_within(None)
+    assert not is_within("1")
+    assert found_session() is None
 
 
 def jwt(typ: Any, parts: int = 3) -> str:
@@ -286,3 +304,12 @@ def test_celery_opens_a_manager_for_each_process_and_closes_it(
     jobs_of_shop.close()
     first = ["open", "worker_process_init", "close", "worker_process_shutdown"]
     assert done == [*first, "close", "worker_shutdown", "close"]
+
+
+def test_celery_tries_again_after_twice_the_pause_and_after_ten_minutes_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[tuple[float, float]] = []
+    monkeypatch.setattr(celery.random, "uniform", lambda *bounds: drawn.append(bounds) or 1.5)
+    assert [celery._pause(retries) for retries in (0, 1, 2, 9, 10, 11, 5000)] == [1.5] * 7
+    assert drawn == [(0.5, 1), (1, 2), (2, 4), (256, 512), (300, 600), (300, 600), (300, 600)]

@@ -1,5 +1,6 @@
 """Requests to a service on this machine, and when that counts as healthy."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -88,6 +89,25 @@ def test_what_is_no_object_is_left_out(server: Any, kind: str, body: bytes) -> N
     assert ask(server.server_port, "GET", "/").body == {}
 
 
+def test_a_server_that_does_not_speak_http_is_left_at_once() -> None:
+    left = []
+
+    def answer(listener: socket.socket) -> None:
+        with listener.accept()[0] as client:
+            client.settimeout(5)
+            client.recv(65_536)
+            client.sendall(b"nonsense\r\n")
+            left.append(client.recv(1))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        with pytest.raises(OSError, match=r"no HTTP answer \(BadStatusLine\)"):
+            ask(listener.getsockname()[1], "GET", "/", timeout=5)
+        thread.join()
+    assert left == [b""]
+
+
 def test_a_condition_is_awaited_until_it_holds() -> None:
     answers = iter([False, False, True])
     await_condition(lambda: next(answers), seconds=60, failure="never", pause=0)
@@ -154,6 +174,10 @@ def test_a_server_that_ends_at_once_says_its_last_words(
     server.script = "echo why; echo; exit 1"
     with pytest.raises(LocalServerFailed, match="server A did not start: why"):
         server.start()
+    odd = Script("C", 1, {}, tmp_path / "odd.log")
+    odd.script = "printf '\\377 why\\n'; exit 1"
+    with pytest.raises(LocalServerFailed, match="server C did not start: \ufffd why"):
+        odd.start()
     silent = Script("B", 1, {}, tmp_path / "silent.log")
     monkeypatch.setattr(Script, "_spawn", lambda *_: subprocess.Popen(["/bin/true"]))
     with pytest.raises(LocalServerFailed, match="server B did not start: no output"):

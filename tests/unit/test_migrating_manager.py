@@ -12,6 +12,7 @@ import pytest
 
 from clusterpass import (
     Config,
+    ConfigurationError,
     Ended,
     InvalidRefreshToken,
     InvalidToken,
@@ -72,6 +73,7 @@ class Store:
     def __init__(self) -> None:
         self.ran: list[Flow] = []
         self.answers: dict[str, Any] = {}
+        self.is_closed = False
 
     def observe(self, *_: Any) -> None:
         """Pushes nothing."""
@@ -92,7 +94,7 @@ class Store:
         return answer
 
     def close(self) -> None:
-        """Has no connection."""
+        self.is_closed = True
 
 
 class AwaitableStore(Store):
@@ -102,7 +104,7 @@ class AwaitableStore(Store):
         return super().run(flow)
 
     async def close(self) -> None:
-        """Has no connection."""
+        super().close()
 
 
 class Trail:
@@ -365,3 +367,29 @@ def test_counts_are_told_now_and_then_and_at_the_end(face: Face) -> None:
     face.call("verify", ACCESS)
     face.call("close")
     assert face.taken("old_tokens.count")[-1]["numbers"] == (1, 0, 0)
+    assert face.store.is_closed
+
+
+def test_a_manager_that_cannot_tell_its_counts_is_closed_all_the_same(face: Face) -> None:
+    face.call("verify", ACCESS)
+    face.call("verify", ACCESS)
+    face.store.answers["old_tokens.count"] = KeyError("a fault")
+    with pytest.raises(KeyError):
+        face.call("close")
+    assert face.store.is_closed
+
+
+def test_a_look_up_is_told_how_long_its_tokens_live_and_has_a_name_of_its_own(face: Face) -> None:
+    def look_up(_: str) -> Any:
+        return None
+
+    with pytest.raises(ConfigurationError, match="look_up_lifetime"):
+        face.manager.accept(look_up=look_up)
+    face.manager.accept(look_up=look_up, look_up_lifetime=60)
+    assert face.counted() == (0, 0, 0)
+    (told,) = face.taken("old_tokens.count")
+    assert (told["issuer"], told["lifetime"]) == ("look-up", 60)
+    with pytest.raises(ConfigurationError, match="generation_lifetime"):
+        face.manager.accept(look_up=look_up, look_up_lifetime=DAY + 1)
+    with pytest.raises(ConfigurationError, match="needs an issuer, or a look_up"):
+        face.manager.accept()

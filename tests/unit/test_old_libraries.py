@@ -237,3 +237,11 @@ def test_a_token_that_was_looked_up_is_valid_for_no_longer_than_was_said() -> No
     for wrong in (None, "t", old):
         with pytest.raises(ConfigurationError, match="'other', its look_up_name"):
             checked(wrong, "other", {"other": 60}, 0)
+
+
+def test_how_long_the_tokens_of_an_issuer_may_live() -> None:
+    for seconds in (1, 10 * 366 * DAY):
+        assert pyjwt(SECRET, lifetime=seconds).lifetime == seconds
+    for seconds in (0, 10 * 366 * DAY + 1):
+        with pytest.raises(ConfigurationError, match="lifetime"):
+            pyjwt(SECRET, lifetime=seconds)

@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
 
 from clusterpass import (
     Actor,
@@ -19,10 +20,17 @@ from clusterpass import (
     SessionManager,
     SessionRevoked,
     StoreUnavailable,
+    TokenPair,
+    __version__,
 )
-from clusterpass.tracing import note_session
+from clusterpass.protocol.calls.subject import read_generation
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.protocol.script import Answer
+from clusterpass.store.address import Address
+from clusterpass.tracing import instrument, note_session
 from clusterpass.tracing.managers import trace_manager
 from clusterpass.tracing.spans import describe, span_of_verb
+from clusterpass.web.gate import Gate
 
 CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate())
 ID = "A" * 22
@@ -134,6 +142,114 @@ def test_a_span_says_of_which_kind_an_error_was_and_no_more(
     assert span.attributes == {"error.type": kind}
     assert span.status.is_unset is not is_failure
     assert (span.status.description, span.events) == (None, ())
+
+
+def test_a_pair_of_tokens_tells_its_session_and_nothing_else() -> None:
+    pair = TokenPair("a", "r", 900, ID, "alice", durable=True, session_expires_in=600)
+    (span,) = spans_of(False, pair)
+    assert span.attributes == {"session.id": ID}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_managers_that_are_instrumented_make_spans_and_requests_tell_whose_they_are(
+    is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gate, "on_admitted", None)
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    kind: Any = AsyncSessionManager if is_async else SessionManager
+    manager = kind.from_url("redis+cluster://127.0.0.1:1", CONFIG)
+    instrument(manager, tracer_provider=provider)
+
+    async def run() -> None:
+        answer = manager._running.run(finding(SESSION))
+        assert (await answer if is_async else answer) is SESSION
+        await manager.close() if is_async else manager.close()
+
+    asyncio.run(run())
+    assert manager.store.around is not None
+    assert Gate.on_admitted is note_session
+    (span,) = exporter.get_finished_spans()
+    assert span.instrumentation_scope.name == "clusterpass"
+    assert span.instrumentation_scope.version == __version__
+
+
+def calls_of(is_async: bool, result: Any, *, is_traced: bool = True) -> tuple[Any, list[Any]]:
+    """What a call of a traced store returns or raises, and the spans within that of a verb."""
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    kind: Any = AsyncSessionManager if is_async else SessionManager
+    manager = kind.from_url("redis+cluster://127.0.0.1:1", CONFIG)
+    trace_manager(manager, provider)
+    call = read_generation(Keyspace("app"), "alice")
+
+    def plain(asked: Any) -> Any:
+        assert asked is call
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def awaited(asked: Any) -> Any:
+        return plain(asked)
+
+    async def run() -> Any:
+        perform = manager.store.around(awaited if is_async else plain)
+        try:
+            answer = perform(call)
+            return await answer if is_async else answer
+        except type(result) as error:
+            return error
+        finally:
+            await manager.close() if is_async else manager.close()
+
+    if not is_traced:
+        return asyncio.run(run()), list(exporter.get_finished_spans())
+    with provider.get_tracer("test").start_as_current_span("a verb"):
+        told = asyncio.run(run())
+    return told, list(exporter.get_finished_spans())[:-1]
+
+
+ABOUT_A_CALL = {
+    "db.system.name": "redis",
+    "db.operation.name": "EVALSHA",
+    "db.stored_procedure.name": "read_fields",
+}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("node", "where"),
+    [
+        (Address("10.0.0.1", 7001), {"server.address": "10.0.0.1", "server.port": 7001}),
+        (Address("fd00::1", 7001), {"server.address": "fd00::1", "server.port": 7001}),
+        (None, {}),
+    ],
+)
+def test_a_call_of_a_traced_store_is_answered_as_ever(
+    is_async: bool, node: Address | None, where: dict[str, Any]
+) -> None:
+    answer = Answer(7, durable=False, node=node)
+    told, (span,) = calls_of(is_async, answer)
+    assert told is answer
+    assert (span.name, span.kind) == ("EVALSHA read_fields", SpanKind.CLIENT)
+    assert span.attributes == ABOUT_A_CALL | where
+    assert span.status.is_unset
+    told, spans = calls_of(is_async, answer, is_traced=False)
+    assert (told, spans) == (answer, []), "work in the background makes none"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("error", "kind"), [(StoreUnavailable(), "store_unavailable"), (KeyError("secret"), "KeyError")]
+)
+def test_the_span_of_a_call_that_fails_says_no_more_than_the_kind(
+    is_async: bool, error: Exception, kind: str
+) -> None:
+    told, (span,) = calls_of(is_async, error)
+    assert told is error
+    assert span.attributes == ABOUT_A_CALL | {"error.type": kind}
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, None)
+    assert span.events == ()
 
 
 def test_the_span_of_a_request_is_told_whose_session_it_is() -> None:

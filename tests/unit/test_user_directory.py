@@ -23,6 +23,7 @@ from clusterpass import (
     UserExists,
     UserNotFound,
 )
+from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.users.names import prepare_name
 from clusterpass.users.passwords import PasswordHasher
 
@@ -211,6 +212,21 @@ def test_a_login_opens_a_session_on_the_proof(face: Any) -> None:
     assert scene.asked[0] == ("generation", ("alice",), {})
     assert scene.asked[1][1] == (KEYSPACE.attempts_by_address("10.0.0.1"),)
     assert scene.asked[-2] == ("login", ("alice",), options)
+
+
+@pytest.mark.parametrize(
+    ("replies", "error"),
+    [({}, InvalidCredentials), ({"attempt": [17]}, TooManyAttempts)],
+)
+def test_a_login_that_is_refused_is_noted_with_its_address(
+    face: Any, replies: Any, error: type[ClusterPassError]
+) -> None:
+    scene = Scene(**replies)
+    with pytest.raises(error):
+        face.run(opened(face, scene).login("alice", "wrong", address="10.0.0.1"))
+    about = {"error": error.code, "address": "10.0.0.1"}
+    assert scene.asked[-1] == ("login_failed", ("alice",), about)
+    assert "login" not in scene.scripts()
 
 
 def test_a_login_without_an_address_counts_none(face: Any) -> None:
@@ -681,3 +697,92 @@ def test_a_link_lives_for_an_hour_and_an_invitation_for_three_days(face: Any) ->
 def test_an_export_has_the_user_and_no_hash(face: Any, found: Any, user: Any) -> None:
     exported = face.run(opened(face, Scene(user_find=[found])).export("alice"))
     assert exported == {"user": user, "subject": "alice"}
+
+
+ALICES_LINK = "cpl_" + encode_base64url(b"alice") + "." + encode_base64url(b"s" * 32)
+
+
+class Trail:
+    """An audit trail that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.noted: list[Any] = []
+
+    def note_result(self, action: str, result: Any, about: Any) -> Any:
+        self.noted.append((action, "done", about))
+        yield from ()
+
+    def note_error(self, action: str, error: ClusterPassError, about: Any) -> Any:
+        self.noted.append((action, error.code, about))
+        yield from ()
+
+
+OF_ALICE = {"subject": "alice"}
+BY_ALICE = {"subject": "alice", "actor": "alice"}
+IN_SESSION = {**BY_ALICE, "session_id": SESSION_ID, "address": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("act", "done", "about", "error"),
+    [
+        (lambda each: each.add("alice", PASSWORD), ["add_user"], OF_ALICE, "user_exists"),
+        (
+            lambda each: each.set_password("alice", NEW),
+            ["set_password"],
+            OF_ALICE,
+            "user_not_found",
+        ),
+        (lambda each: each.disable("alice"), ["disable_user"], OF_ALICE, "user_not_found"),
+        (lambda each: each.enable("alice"), ["enable_user"], OF_ALICE, "user_not_found"),
+        (
+            lambda each: each.delete("alice"),
+            ["disable_user", "delete_user"],
+            OF_ALICE,
+            "user_not_found",
+        ),
+        (lambda each: each.invite("alice"), ["invite_user"], OF_ALICE, "user_exists"),
+        (lambda each: each.make_link("alice"), ["make_link"], OF_ALICE, "user_not_found"),
+        (lambda each: each.use_link(ALICES_LINK, NEW), ["use_link"], BY_ALICE, None),
+        (
+            lambda each: each.authenticate("alice", PASSWORD, address="10.0.0.1"),
+            [],
+            {**OF_ALICE, "address": "10.0.0.1"},
+            "invalid_credentials",
+        ),
+        (
+            lambda each: each.change_password(SESSION, PASSWORD, NEW, address="10.0.0.1"),
+            ["change_password"],
+            IN_SESSION,
+            "invalid_credentials",
+        ),
+        (
+            lambda each: each.change_password(
+                SESSION, PASSWORD, NEW, address="10.0.0.1", end_others=False
+            ),
+            ["change_password"],
+            IN_SESSION,
+            "invalid_credentials",
+        ),
+    ],
+)
+def test_what_is_done_and_what_fails_is_in_the_trail(
+    face: Any, act: Any, done: list[str], about: dict[str, Any], error: str | None
+) -> None:
+    sessions, trail = face.sessions(Scene()), Trail()
+    sessions.audit.trail = trail
+    face.run(act(face.directory(sessions, hasher=LIGHT)))
+    assert trail.noted == [(action, "done", about) for action in done]
+    nobody = Scene(
+        user_find=[NOBODY],
+        user_add=[b"EXISTS"],
+        user_change=[b"UNKNOWN"],
+        link_make=[[b"UNKNOWN", 0]],
+        link_use=[0],
+    )
+    sessions, trail = face.sessions(nobody), Trail()
+    sessions.audit.trail = trail
+    with pytest.raises(ClusterPassError) as refused:
+        face.run(act(face.directory(sessions, hasher=LIGHT)))
+    first = (done or ["authenticate"])[0]
+    assert trail.noted == ([] if error is None else [(first, error, about)])
+    assert error in {None, refused.value.code}

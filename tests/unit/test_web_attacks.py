@@ -214,7 +214,7 @@ def test_djangos_own_token_lets_a_browser_in(site: Site) -> None:
     token = site.answer("GET", "/token").body.decode()
     cookie = ("Cookie", f"csrftoken={token}")
     body = f"csrfmiddlewaretoken={token}"
-    for path in ("/login", "/checked-login"):
+    for path in ("/login", "/checked-login", "/again"):
         origin = ("Origin", "http://shop.example")  # as Django sees the request
         assert site.answer("POST", path, FORM, cookie, origin, body=body).status == 303
         assert site.answer("POST", path, FORM, cookie, CROSS_SITE).status == 403

@@ -10,15 +10,18 @@ from functools import partial
 from typing import Any
 
 import pytest
+from flask import Flask
 from litestar import Litestar, WebSocket, get, websocket
 from litestar.di import NamedDependency
+from quart import Quart
 
 from clusterpass import ConfigurationError, InvalidCredentials, Session, TokenMissing
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
 from clusterpass.integrations.grants import ask_application
 
-from .test_web_gate import REFRESH, SESSION_TEXT
+from .test_web_gate import CSRF, REFRESH, SESSION_TEXT
 from .web_apps import (
+    FORM,
     JSON,
     MAKERS,
     OWN,
@@ -50,6 +53,23 @@ async def test_a_request_exchanges_a_refresh_token_once(name: str) -> None:
             assert sum(header == "set-cookie" for header, _ in reply.headers) == 3
 
 
+@EVERY
+async def test_the_history_is_told_the_address_of_the_client(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    async with running(name) as app:
+        plain = app.sessions.refresh
+
+        def refresh(token: str, **about: Any) -> Any:
+            told.append(about)
+            return plain(token)
+
+        monkeypatch.setattr(app.sessions, "refresh", refresh)
+        assert (await app("GET", "/page", cookies("over"))).status == 200
+    assert told == [{"address": "127.0.0.1"}]
+
+
 @ROUTED
 async def test_a_request_that_changes_something_exchanges_it_once(name: str) -> None:
     path = f"/auth/devices/{SESSION_TEXT}"
@@ -61,6 +81,41 @@ async def test_a_request_that_changes_something_exchanges_it_once(name: str) -> 
         app.sessions.asked.clear()
         assert (await app("DELETE", path, {**cookies("over"), **OWN})).status == 403
         assert app.sessions.of("refresh") == []
+
+
+@ROUTED
+async def test_each_route_answers_alike(name: str) -> None:
+    async with running(name) as app:
+        answers = [
+            await app(method, f"/auth{path}", {**cookies(), **WITH_CSRF})
+            for method, path in (
+                ("POST", "/refresh"),
+                ("POST", "/logout"),
+                ("POST", "/logout-all"),
+                ("GET", "/devices"),
+                ("DELETE", f"/devices/{SESSION_TEXT}"),
+            )
+        ]
+        assert [answer.status for answer in answers] == [200, 204, 200, 200, 200]
+        assert [bool(answer.body) for answer in answers] == [True, False, True, True, True]
+        app.sessions.asked.clear()
+        for path in ("/auth/logout", "/auth/logout-all"):
+            for token, status in ((CSRF, 303), ("wrong", 403), ("", 403)):
+                body = f"csrf_token={token}".encode()
+                answer = await app("POST", path, {**cookies(), **OWN, **FORM}, body)
+                assert (path, answer.status) == (path, status)
+        assert len(app.sessions.of("logout")) == len(app.sessions.of("revoke_all")) == 1
+
+
+@pytest.mark.parametrize("framework", ["flask", "quart"])
+async def test_an_application_without_the_extension_is_told_what_to_call(framework: str) -> None:
+    with pytest.raises(ConfigurationError, match="init_app"):
+        if framework == "flask":
+            with Flask("shop").test_request_context():
+                bool(flask.current_session)
+        else:
+            async with Quart("shop").test_request_context("/"):
+                bool(quart.current_session)
 
 
 def decorated_by_flask(view: Any) -> Any:

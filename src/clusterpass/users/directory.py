@@ -55,7 +55,7 @@ class Proven:
 
 
 class Directory:
-    """The procedures of the user directory."""
+    """The procedures of the user directory. What changes a user takes a name that was resolved."""
 
     def __init__(
         self,
@@ -76,7 +76,6 @@ class Directory:
 
     def add(self, username: str, password: str) -> Procedure[None]:
         """Add a user; raise UserExists when the name is taken, PasswordRefused by the policy."""
-        check_subject(username)
         password_hash = yield from self._hash_chosen(username, password)
         name = check_subject(prepare_name(username))
         if name != username and (yield from self._find(username)) is not None:
@@ -181,18 +180,15 @@ class Directory:
 
     def set_password(self, username: str, password: str, change: Change) -> Procedure[None]:
         """Replace a password; raise UserNotFound, or PasswordRefused by the policy."""
-        check_subject(username)
         password_hash = yield from self._hash_chosen(username, password)
         yield from self._change(username, "password", password_hash, change)
 
     def set_disabled(self, username: str, change: Change, *, disabled: bool) -> Procedure[None]:
         """Disable or enable a user; raise UserNotFound when there is no such user."""
-        check_subject(username)
         yield from self._change(username, "disabled", "1" if disabled else "0", change)
 
     def begin_removal(self, username: str, change: Change) -> Procedure[int]:
         """Disable a user; return when the user was added. Raises UserNotFound."""
-        check_subject(username)
         entry = yield from self._find(username)
         if entry is None:
             raise UserNotFound

@@ -1,0 +1,547 @@
+"""What each form of the page asks of the session manager, and where it leads the browser."""
+
+from typing import Any
+
+import pytest
+
+from clusterpass import (
+    Actor,
+    Applied,
+    Ban,
+    Ended,
+    InvalidCredentials,
+    LinkInvalid,
+    LoginOvertaken,
+    OnlineCount,
+    OnlinePage,
+    PasswordRefused,
+    RevocationPending,
+    Session,
+    SessionNotFound,
+    StoreUnavailable,
+    SubjectBanned,
+    TooManyAttempts,
+    TooManySessions,
+)
+
+from .service_scene import ADDRESS, ALICE, ENDED, PAIR, ROOT, SESSIONS, Served
+from .test_service_api import ID, LINK, OF_USERS
+
+LAPTOP = Session("alice", "l" * 22, "laptop", 1, 2, 3, device_type="desktop")
+BAN = Ban(scope="", level=1, until=None, reason="spam", banned_at=5)
+ANSWERS: dict[str, Any] = {
+    "authenticator.login": PAIR,
+    "elevate": PAIR,
+    "impersonate": PAIR,
+    "revoke": ENDED,
+    "revoke_all": ENDED,
+    "erase": ENDED,
+    "sessions": [ALICE, LAPTOP],
+    "history": [],
+    "bans.add": ENDED,
+    "bans.lift": Applied(1, durable=True),
+    "bans.list": [BAN],
+    "claims.get": {"plan": "pro"},
+    "online.page": OnlinePage((ALICE, LAPTOP, ROOT), "next"),
+    "online.count": OnlineCount(2, 3),
+}
+USERS = {**OF_USERS, "users.change_password": PAIR}
+AGENT = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+FORM_OF_PASSWORDS = {"current": "old", "new": "n", "again": "n"}
+ABOUT_C = "/page/subject?name=carol"
+NAMED = ("users.subject_of", "c", {})
+
+
+@pytest.fixture(scope="module")
+def service() -> Served:
+    return Served(ANSWERS, USERS, reset_link_lifetime=111, invitation_lifetime=222)
+
+
+@pytest.fixture(autouse=True)
+def afresh(service: Served) -> None:
+    service.sessions.asked.clear()
+
+
+def notice(answer: Any, service: Served) -> str:
+    """The code of the notice that is left for the next page."""
+    name = service.gate.settings.cookies.notice.name
+    found = [each for each in answer.headers.get_list("set-cookie") if each.startswith(name)]
+    return found[-1].partition("=")[2].partition(";")[0] if found else ""
+
+
+def cookies_of(answer: Any) -> dict[str, str]:
+    pairs = [each.partition(";")[0].split("=", 1) for each in answer.headers.get_list("set-cookie")]
+    return dict(pairs)
+
+
+async def sent(
+    service: Served, path: str, form: dict[str, str], token: str | None = "root", **more: Any
+) -> Any:
+    service.sessions.asked.clear()
+    return await service.page("POST", path, form, token=token, **more)
+
+
+OF_ADMINISTRATORS: list[Any] = [
+    (
+        "revoke",
+        {"session_id": ID, "reason": " why "},
+        [NAMED, ("revoke", "carol", ID, {"reason": "why"})],
+        "ended",
+        ABOUT_C,
+    ),
+    (
+        "revoke-all",
+        {"reason": "why"},
+        [NAMED, ("revoke_all", "carol", {"reason": "why"})],
+        "all-2",
+        ABOUT_C,
+    ),
+    (
+        "ban",
+        {"scope": " comments ", "reason": "spam", "duration": "day"},
+        [
+            NAMED,
+            ("bans.add", "carol", {"reason": "spam", "for_seconds": 86_400, "scope": "comments"}),
+        ],
+        "banned",
+        ABOUT_C,
+    ),
+    (
+        "ban",
+        {"reason": "spam", "duration": "good"},
+        [NAMED, ("bans.add", "carol", {"reason": "spam", "for_seconds": None, "scope": ""})],
+        "banned",
+        ABOUT_C,
+    ),
+    (
+        "lift",
+        {"scope": "comments"},
+        [NAMED, ("bans.lift", "carol", {"scope": "comments"})],
+        "lifted",
+        ABOUT_C,
+    ),
+    (
+        "impersonate",
+        {"minutes": "15", "reason": "support"},
+        [NAMED, ("impersonate", ROOT, "carol", {"reason": "support", "for_seconds": 900})],
+        "",
+        "/",
+    ),
+    ("erase", {"sure": "yes"}, [NAMED, ("erase", "carol", {})], "erased", ABOUT_C),
+    (
+        "delete",
+        {"sure": "yes", "erase": "yes"},
+        [("users.name_of", "c", {}), ("users.delete", "c", {"erase": True})],
+        "deleted",
+        "/page/subject?name=c",
+    ),
+]
+
+
+@pytest.mark.parametrize(("act", "form", "asked", "code", "to"), OF_ADMINISTRATORS)
+async def test_what_an_administrator_does_on_the_page(
+    service: Served, act: str, form: Any, asked: list[Any], code: str, to: str
+) -> None:
+    form = {**form, "subject": "c"}
+    answer = await sent(service, f"/page/subject/{act}", form)
+    assert (answer.status_code, answer.headers["location"]) == (303, to)
+    assert notice(answer, service) == code
+    verified = [each[2] for each in service.sessions.asked if each[0] == "verify"]
+    recent = service.settings.administration_max_age
+    assert verified[-1] == {"max_auth_age": recent, "verification": "strict"}
+    assert service.asked() == asked
+
+    # Without a recent login the password is asked for, and the fields travel along.
+    page = await sent(service, f"/page/subject/{act}", form, "old")
+    assert page.status_code == 200
+    assert service.asked() == []
+    for name, value in form.items():
+        assert f'name="{name}" value="{value}"' in page.text
+    assert f'name="act" value="{act}"' in page.text
+    confirmed = await sent(service, "/page/confirm", {**form, "act": act, "password": "pw"}, "old")
+    assert (confirmed.status_code, confirmed.headers["location"]) == (303, to)
+    confirming, elevating, *done = service.asked()
+    known = {"address": ADDRESS, "known": SESSIONS["old"].session_id}
+    assert confirming == ("authenticator.confirm", "root", "pw", known)
+    lasting = service.settings.step_up_seconds
+    options = {"for_seconds": lasting, "amr": ("pwd",), "address": ADDRESS}
+    assert elevating == ("elevate", SESSIONS["old"], "1", options)
+    assert [each[0] for each in done] == [each[0] for each in asked]
+    assert cookies_of(confirmed)[service.gate.settings.cookies.access.name] == "new access"
+
+    # Nobody else may, whatever the form says.
+    for token in ("alice", None, "over"):
+        refused = await sent(service, f"/page/subject/{act}", form, token)
+        assert refused.status_code == (404 if token == "alice" else 303)
+        assert [e for e in service.asked() if e[0] not in {"audit.note", "refresh"}] == []
+        confirming = {**form, "act": act, "password": "pw"}
+        refused = await sent(service, "/page/confirm", confirming, token)
+        assert refused.status_code == (404 if token == "alice" else 303)
+        assert [e for e in service.asked() if e[0] not in {"audit.note", "refresh"}] == []
+    forged = await sent(service, f"/page/subject/{act}", {**form, "form_token": "x"})
+    assert forged.status_code == 403
+    assert service.asked() == []
+
+
+@pytest.mark.parametrize(
+    ("act", "form", "status"),
+    [
+        ("ban", {"duration": "never"}, 400),
+        ("ban", {"duration": "day", "subject": "me"}, 400),
+        ("impersonate", {"minutes": "0"}, 400),
+        ("impersonate", {"minutes": "61"}, 400),
+        ("impersonate", {"minutes": "x"}, 400),
+        ("erase", {}, 400),
+        ("delete", {}, 400),
+        ("reset-link", {"send_to": "nowhere"}, 400),
+    ],
+)
+async def test_a_form_with_a_value_that_cannot_be_changes_nothing(
+    act: str, form: Any, status: int
+) -> None:
+    service = Served(ANSWERS, {**USERS, "users.subject_of": "root"})
+    answer = await sent(service, f"/page/subject/{act}", {"subject": "c", **form})
+    assert answer.status_code == status
+    assert {each[0] for each in service.asked()} <= {"users.subject_of"}
+
+
+@pytest.mark.parametrize(
+    ("act", "verb", "seconds"), [("reset-link", "make_link", 111), ("invite", "invite", 222)]
+)
+async def test_a_link_is_shown_or_sent(service: Served, act: str, verb: str, seconds: int) -> None:
+    shown = await sent(service, f"/page/subject/{act}", {"subject": "c"})
+    assert service.asked() == [(f"users.{verb}", "c", {"for_seconds": seconds})]
+    assert "https://auth.example/page/link?token=cpl_secret" in shown.text
+    assert ABOUT_C in shown.text
+    service.sent.clear()
+    form = {"subject": "c", "send_to": " c@example.org ", "language": "de"}
+    mailed = await sent(service, f"/page/subject/{act}", form)
+    (mail,) = service.sent
+    kind = "reset" if act == "reset-link" else "invitation"
+    assert (mail.kind, mail.to, mail.username) == (kind, "c@example.org", "carol")
+    assert (mail.link, mail.expires_at) == (
+        "https://auth.example/page/link?token=cpl_secret",
+        LINK.expires_at,
+    )
+    assert mail.language == "de"
+    assert "c@example.org" in mailed.text
+    assert "cpl_secret" not in mailed.text
+
+
+async def test_the_pages_of_administrators(service: Served) -> None:
+    first = await service.page("GET", "/page/online", token="root")
+    assert service.asked() == [("online.page", None, {"limit": 50}), ("online.count", {})]
+    for shown in ("alice", "laptop", "/page/online?cursor=next", "/page/subject?name=root"):
+        assert shown in first.text
+    await service.page("GET", "/page/online?cursor=next", token="root")
+    assert service.asked() == [("online.page", "next", {"limit": 50})]
+    subject = await service.page("GET", "/page/subject?name=c", token="root")
+    assert service.asked() == [
+        NAMED,
+        ("sessions", "carol", {}),
+        ("claims.get", "carol", {}),
+        ("bans.list", "carol", {}),
+        ("history", "carol", {}),
+    ]
+    for shown in ("laptop", "spam", "&#34;plan&#34;: &#34;pro&#34;", 'action="/page/subject/ban"'):
+        assert shown in subject.text
+    export = await service.page("GET", "/page/subject/export?name=c", token="root")
+    assert service.asked() == [NAMED, ("users.export", "carol", {})]
+    assert export.json() == {"subject": "carol"}
+    assert export.headers["content-disposition"] == "attachment; filename*=UTF-8''carol.json"
+    for path in ("/page/online", "/page/subject?name=c", "/page/subject/export?name=c"):
+        assert (await service.page("GET", path, token="alice")).status_code == 404
+        assert (await service.page("GET", path)).status_code == 303
+
+
+async def test_a_login_hands_on_what_the_browser_says(service: Served) -> None:
+    form = {"username": "alice", "password": "pw", "remember": "on", "replace": "A" * 22}
+    answer = await sent(service, "/page/login", form, None, headers=AGENT)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    options = {
+        "device": "Firefox on Linux",
+        "device_type": "computer",
+        "address": ADDRESS,
+        "remember": True,
+        "replace": "A" * 22,
+        "known": None,
+    }
+    assert service.asked() == [("authenticator.login", "alice", "pw", options)]
+    cookies, names = cookies_of(answer), service.gate.settings.cookies
+    assert (cookies[names.access.name], cookies[names.refresh.name]) == (
+        "new access",
+        "new refresh",
+    )
+    assert cookies["__Host-clusterpass-device"] == "alice None"
+    assert service.lines()[-1]["subject"] == "alice"
+    lasting = [each for each in answer.headers.get_list("set-cookie") if "Max-Age=600" in each]
+    assert len(lasting) == 3, "with the note that they last"
+    device = {"__Host-clusterpass-device": "k"}
+    form = {"username": "alice", "password": "pw", "replace": "no id"}
+    answer = await sent(service, "/page/login", form, "alice", cookies=device)
+    login, *ended = service.asked()
+    assert (login[3]["known"], login[3]["replace"]) == ("k of alice", None)
+    assert login[3]["remember"] is False
+    assert ended == [
+        ("logout", "alice", {"address": ADDRESS}),
+        ("logout", "refresh of alice", {"address": ADDRESS}),
+    ]
+    assert cookies_of(answer)["__Host-clusterpass-device"] == "alice k of alice"
+    await sent(service, "/page/login", form, "alice")
+    assert service.asked()[0][3]["known"] == ALICE.session_id
+    await sent(service, "/page/login", {**form, "username": "bob"}, "alice")
+    assert service.asked()[0][3]["known"] is None
+
+
+async def test_a_browser_that_is_to_forget_is_told_so(service: Served) -> None:
+    form, name = {"username": "alice", "password": "pw"}, "__Host-clusterpass-remember"
+    noted = {name: "1"}
+    answer = await sent(service, "/page/login", form, None, cookies=noted)
+    (forgotten,) = [e for e in answer.headers.get_list("set-cookie") if e.startswith(name)]
+    assert forgotten.startswith(f"{name}=;")
+    assert "Max-Age=0" in forgotten
+    plain = await sent(service, "/page/login", form, None)
+    assert name not in cookies_of(plain)
+    kept = await sent(service, "/page/password", FORM_OF_PASSWORDS, "alice", cookies=noted)
+    assert cookies_of(kept)[name] == "1", "as it was before"
+    out = await sent(service, "/page/logout", {}, "alice", cookies=noted)
+    assert cookies_of(out)[name] == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "shown"),
+    [
+        (InvalidCredentials(), 401, "The user name or password is incorrect."),
+        (TooManyAttempts(retry_after=60), 429, "Try again"),
+        (LoginOvertaken(), 409, "All your devices were logged out"),
+        (SubjectBanned(ban=BAN), 403, "This account is banned."),
+        (TooManySessions(sessions=(ALICE, LAPTOP)), 409, "phone"),
+        (StoreUnavailable(), 503, "You could not be logged in."),
+    ],
+)
+async def test_a_login_that_is_refused_says_why(error: Any, status: int, shown: str) -> None:
+    service = Served({"authenticator.login": error})
+    form = {"username": "alice", "password": "secret pw", "remember": "on"}
+    answer = await sent(service, "/page/login", form, None, headers=AGENT)
+    assert answer.status_code == status
+    assert shown in answer.text
+    assert "secret pw" not in answer.text
+    line = service.lines()[-1]
+    assert line["error"] == error.code
+    if status in {401, 429}:
+        assert (line["client"], line["attempted_subject"]) == (ADDRESS, "alice")
+        assert 'value="alice"' in answer.text
+    if status == 429:
+        assert answer.headers["retry-after"] == "60"
+    if status == 401:
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_login_without_a_name_or_a_password_is_none(service: Served) -> None:
+    for form in ({"username": "alice"}, {"password": "pw"}, {}):
+        answer = await sent(service, "/page/login", form, None)
+        assert answer.status_code == 400
+        assert "Enter your user name and password." in answer.text
+        assert service.asked() == []
+
+
+async def test_the_home_page_shows_the_devices_or_why_there_are_none(service: Served) -> None:
+    home = await service.page("GET", "/", token="alice")
+    assert service.asked() == [("sessions", "alice", {}), ("history", "alice", {})]
+    for shown in ("laptop", "/page/password", f"/page/sessions/{'l' * 22}/revoke"):
+        assert shown in home.text
+    assert "/page/online" not in home.text
+    assert "/page/online" in (await service.page("GET", "/", token="root")).text
+    ended = await service.page("GET", "/", token="gone")
+    assert "by an administrator: " in ended.text
+    assert "lost" in ended.text
+    names = service.gate.settings.cookies
+    assert cookies_of(ended)[names.access.name] == ""
+    assert 'name="password"' in (await service.page("GET", "/")).text
+    noted = {names.notice.name: "all-3"}
+    told = await service.page("GET", "/", token="alice", cookies=noted)
+    assert "3 devices were logged out." in told.text
+    assert cookies_of(told)[names.notice.name] == ""
+
+
+async def test_a_user_logs_out(service: Served) -> None:
+    answer = await sent(service, "/page/logout", {}, "alice")
+    assert service.asked() == [("logout", "alice", {"address": ADDRESS})]
+    assert (answer.headers["location"], notice(answer, service)) == ("/", "out")
+    assert "clear-site-data" in answer.headers
+    assert cookies_of(answer)[service.gate.settings.cookies.refresh.name] == ""
+    pending = Served({"logout": RevocationPending(is_retried=True)})
+    assert notice(await sent(pending, "/page/logout", {}, "alice"), pending) == "outpending"
+
+
+async def test_who_stops_an_impersonation_is_logged_out_as_well(
+    service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acting = Session("carol", "c" * 22, None, 1, 2, 3, act=Actor("root", ROOT.session_id, "help"))
+    monkeypatch.setitem(SESSIONS, "acting", acting)
+    answer = await sent(service, "/page/logout", {}, "acting")
+    assert notice(answer, service) == "stopped"
+    assert service.asked() == [
+        ("logout", "acting", {"address": ADDRESS}),
+        ("revoke", "root", ROOT.session_id, {}),
+    ]
+    for path in ("/page/password", "/page/online"):
+        assert (await service.page("GET", path, token="acting")).status_code == 404
+    service.asked()
+    form = {"current": "old", "new": "n", "again": "n"}
+    assert (await sent(service, "/page/password", form, "acting")).status_code == 404
+    assert service.asked() == []
+
+
+async def test_other_devices_are_logged_out_after_a_question(service: Served) -> None:
+    for path, form, more in (
+        ("revoke-others", {}, {}),
+        ("revoke-kind", {"kind": "desktop"}, {"device_type": "desktop"}),
+    ):
+        asked = await sent(service, f"/page/sessions/{path}", form, "alice")
+        assert service.asked() == [("sessions", "alice", {})]
+        assert "Log out 1 other device?" in asked.text
+        assert f'action="/page/sessions/{path}"' in asked.text
+        done = await sent(service, f"/page/sessions/{path}", {**form, "confirmed": "y"}, "alice")
+        options = {"keep": ALICE.session_id, **more}
+        assert service.asked() == [("revoke_all", "alice", options)]
+        assert notice(done, service) == "others-2"
+    none = await sent(service, "/page/sessions/revoke-kind", {"kind": "tablet"}, "alice")
+    assert notice(none, service) == "noothers"
+    assert (await sent(service, "/page/sessions/revoke-kind", {}, "alice")).status_code == 400
+    one = await sent(service, f"/page/sessions/{ID}/revoke", {}, "alice")
+    assert service.asked() == [("revoke", "alice", ID, {})]
+    assert notice(one, service) == "ended"
+    for answer in (SessionNotFound(), Ended(0, durable=True)):
+        gone = Served({"revoke": answer})
+        assert notice(await sent(gone, f"/page/sessions/{ID}/revoke", {}, "alice"), gone) == "gone"
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_a_user_changes_the_password(service: Served, keeps: bool) -> None:
+    assert 'name="again"' in (await service.page("GET", "/page/password", token="alice")).text
+    assert (await service.page("GET", "/page/password")).status_code == 303
+    form = {"current": "old", "new": "n", "again": "n", **({"keep": "y"} if keeps else {})}
+    answer = await sent(service, "/page/password", form, "alice")
+    lasting = {"for_seconds": service.settings.step_up_seconds, "end_others": not keeps}
+    options = {"address": ADDRESS, **lasting}
+    assert service.asked() == [("users.change_password", ALICE, "old", "n", options)]
+    assert notice(answer, service) == ("passwordkept" if keeps else "password")
+    assert cookies_of(answer)[service.gate.settings.cookies.access.name] == "new access"
+
+
+@pytest.mark.parametrize(
+    ("form", "error", "status", "shown"),
+    [
+        ({"current": "old"}, None, 400, "Enter a new password."),
+        ({"current": "old", "new": "a", "again": "b"}, None, 400, "are not the same"),
+        ({"new": "a", "again": "a"}, None, 400, "Enter your current password."),
+        ({"current": "x"}, InvalidCredentials(), 401, "Your current password is incorrect."),
+        ({"current": "x"}, TooManyAttempts(retry_after=7), 429, "Try again"),
+        ({"current": "x"}, PasswordRefused("no", reason="too_short"), 422, "at least 8 characters"),
+        ({"current": "x"}, PasswordRefused("no", reason="too_common"), 422, "most common"),
+        ({"current": "x"}, PasswordRefused("no", reason="like_user_name"), 422, "user name"),
+    ],
+)
+async def test_a_new_password_that_is_refused_says_why(
+    form: Any, error: Any, status: int, shown: str
+) -> None:
+    service = Served({}, {"users.change_password": error})
+    form = {"new": "a", "again": "a", **form} if error else form
+    answer = await sent(service, "/page/password", form, "alice")
+    assert answer.status_code == status
+    assert shown in answer.text
+    assert answer.headers.get("retry-after") == ("7" if status == 429 else None)
+    assert ("www-authenticate" in answer.headers) is (status == 401)
+
+
+async def test_a_link_is_opened_and_used(service: Served) -> None:
+    opened = await service.page("GET", "/page/link?token=cpl_x")
+    assert service.asked() == [("users.user_of_link", "cpl_x", {})]
+    assert "carol" in opened.text
+    assert 'value="cpl_x"' in opened.text
+    for path in ("/page/link", "/page/link?token=a&token=b"):
+        assert (await service.page("GET", path)).status_code == 404
+    form = {"token": "cpl_x", "new": "n", "again": "n"}
+    used = await sent(service, "/page/link", form, None)
+    assert service.asked() == [("users.use_link", "cpl_x", "n", {})]
+    assert notice(used, service) == "linkused"
+    again = await sent(service, "/page/link", {**form, "again": "x"}, None)
+    assert (again.status_code, service.asked()) == (400, [("users.user_of_link", "cpl_x", {})])
+    refusal = PasswordRefused("no", reason="too_short")
+    refused = Served({}, {"users.use_link": refusal, "users.user_of_link": "carol"})
+    assert (await sent(refused, "/page/link", form, None)).status_code == 422
+    over = Served({}, {"users.use_link": LinkInvalid(), "users.user_of_link": LinkInvalid()})
+    for method, path in (("GET", "/page/link?token=cpl_x"), ("POST", "/page/link")):
+        answer = await over.page(method, path, form if method == "POST" else None)
+        assert answer.status_code == 404
+        assert "This link is not valid any more" in answer.text
+    away = Served({}, {"users.use_link": StoreUnavailable(), "users.user_of_link": "carol"})
+    told = await sent(away, "/page/link", form, None)
+    assert (told.status_code, "may have been set" in told.text) == (503, True)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_outage_logs_nobody_out(method: str) -> None:
+    service = Served({"sessions": StoreUnavailable(), "revoke": StoreUnavailable()})
+    path = "/" if method == "GET" else f"/page/sessions/{ID}/revoke"
+    answer = await service.page(method, path, None if method == "GET" else {}, token="alice")
+    assert answer.status_code == 503
+    said = "You have not been logged out." if method == "GET" else "You are still logged in."
+    assert said in answer.text
+    names = service.gate.settings.cookies
+    assert not {names.access.name, names.refresh.name} & set(cookies_of(answer))
+
+
+async def test_a_form_of_another_site_or_that_is_malformed_changes_nothing(service: Served) -> None:
+    other = {"sec-fetch-site": "cross-site"}
+    assert (await sent(service, "/page/logout", {}, "alice", headers=other)).status_code == 403
+    many = {f"field{number}": "x" for number in range(9)}
+    assert (await sent(service, "/page/logout", many, "alice")).status_code == 400
+    assert service.asked() == []
+
+
+async def test_a_language_is_kept_and_leads_back(service: Served) -> None:
+    form = {"language": "de", "back": "/page/login?rd=x"}
+    answer = await sent(service, "/page/language", form, None)
+    assert answer.headers["location"] == "/page/login?rd=x"
+    (cookie,) = answer.headers.get_list("set-cookie")
+    assert cookie.startswith("__Host-clusterpass-language=de;")
+    assert "Max-Age=31536000" in cookie
+    away = await sent(service, "/page/language", {**form, "back": "//evil.example"}, None)
+    assert away.headers["location"] == "/"
+    assert (await sent(service, "/page/language", {"language": "xx"}, None)).status_code == 400
+    chosen = {"__Host-clusterpass-language": "de"}
+    german = await service.page("GET", "/", cookies=chosen)
+    assert german.headers["content-language"] == "de"
+
+
+async def test_the_style_is_kept_for_good_where_its_version_is_named(service: Served) -> None:
+    home = (await service.page("GET", "/")).text
+    address = home.partition('href="/page/page.css')[2].partition('"')[0]
+    style = await service.page("GET", f"/page/page.css{address}")
+    assert style.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert style.headers["content-type"].startswith("text/css")
+    other = await service.page("GET", "/page/page.css?v=other")
+    assert other.headers["cache-control"] == "no-cache"
+    assert (await service.page("GET", "/page/logo")).status_code == 404
+    assert (await service.page("GET", "/page/logout")).headers["location"] == "/"
+
+
+async def test_a_step_up_by_the_page(service: Served) -> None:
+    asked = await service.page("GET", "/page/step-up", token="alice")
+    assert (asked.status_code, 'name="password"' in asked.text) == (200, True)
+    more = await service.page("GET", "/page/step-up?level=2", token="alice")
+    assert more.status_code == 403
+    assert (await service.page("GET", "/page/step-up")).headers["location"] == "/page/login"
+    done = await sent(service, "/page/step-up", {"password": "pw"}, "alice")
+    assert (done.status_code, done.headers["location"]) == (303, "/")
+    known = {"address": ADDRESS, "known": ALICE.session_id}
+    assert service.asked()[0] == ("authenticator.confirm", "alice", "pw", known)
+    none = await sent(service, "/page/step-up", {}, "alice")
+    assert (none.status_code, "Enter your password." in none.text) == (400, True)
+    for error, status in ((InvalidCredentials(), 401), (TooManyAttempts(retry_after=7), 429)):
+        wrong = Served({"authenticator.confirm": error})
+        answer = await sent(wrong, "/page/step-up", {"password": "x"}, "alice")
+        assert answer.status_code == status
+        assert [each[0] for each in wrong.asked()] == ["authenticator.confirm"]
