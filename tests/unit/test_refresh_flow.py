@@ -16,13 +16,16 @@ from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.memory.denial import Denial
 from clusterpass.tokens.identifiers import encode_session_id
-from clusterpass.tokens.refresh import RefreshToken, parse_refresh_token
-from clusterpass.tokens.refresh_secrets import new_refresh_secret
+from clusterpass.tokens.keyring import KeyRing
+from clusterpass.tokens.refresh import RefreshToken, RefreshTokens, parse_refresh_token
+from clusterpass.tokens.refresh_secrets import new_refresh_secret, read_refresh_secrets
 
 from .driven_flows import (
+    ISSUER,
     KEYSPACE,
     NOW,
     REFRESH,
+    REFRESH_SECRETS,
     SECRET,
     SESSION_ID,
     TOMBSTONE,
@@ -37,6 +40,7 @@ from .driven_flows import (
     live,
     refresh_token,
     refuse_at_once,
+    ring,
     rotated,
     stored,
 )
@@ -291,3 +295,19 @@ def test_a_store_that_lost_a_revocation_exchanges_no_token() -> None:
     (repair,) = own.flows.memory.pending.all()
     drive(repair.attempt(), end_of_one(b"ENDED"))
     assert own.told == [], "its end was told when it ended"
+
+
+def test_a_token_of_an_earlier_release_is_accepted_by_the_keys_that_came_since() -> None:
+    own, added = life(), KeyRing.generate("EdDSA")
+    earlier = RefreshTokens(
+        read_refresh_secrets(REFRESH_SECRETS),
+        lambda count: b"x" * count,
+        issuer=ISSUER,
+        audience=ISSUER,
+        older_keys=added.all(),
+        for_previous=True,
+    )
+    token = earlier.first("alice", SESSION_ID).encode()
+    refuse_at_once(InvalidRefreshToken, own.refresh(token))
+    own.flows.replace_keys(ring(), KeyRing([*ring().all(), *added.all()]))
+    assert first_call(own.refresh(token)).script.name == "rotate"
