@@ -22,7 +22,6 @@ from clusterpass.protocol.calls.session import ONLY_THE_SECOND
 from clusterpass.protocol.records import OWN_USED, SECONDS
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.tokens.identifiers import encode_session_id
 
 from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, config, live, stored
@@ -356,6 +355,92 @@ def test_the_use_of_a_packed_session_is_kept_too(process):
     assert process.near.find(TOKEN).active_at == NOW + INTERVAL
 
 
+class PackedScene:
+    """A process with one session, whose entry is packed, and the response that is kept with it."""
+
+    def __init__(self, process: Process, token: str = TOKEN) -> None:
+        self.process, self.token, self.near = process, token, process.near
+        self.near.keep_response(token, process.verify(token), b"answer")
+        self.tokens: Any = self.near._tokens
+        self.tokens._pack(self.tokens.objects[token])
+
+    def asked(self) -> bytes | None:
+        """What is answered; the entry stays packed."""
+        found = self.near.find_response(self.token)
+        assert self.tokens.is_packed(self.token)
+        return found
+
+
+def test_a_packed_session_whose_use_is_due_is_served_and_stays_packed(process):
+    scene = PackedScene(process)
+    process.pass_by(INTERVAL * 3 // 4 - 1)
+    assert scene.asked() == b"answer"
+    assert len(process.uses) == 0
+    process.pass_by(INTERVAL // 4 + 1)
+    hits = process.near.stats().hits
+    assert scene.asked() == scene.asked() == b"answer"
+    assert process.near.stats().hits == hits + 2
+    assert len(process.uses) == 1
+    process.record_late()
+    assert process.near.find(TOKEN).active_at == NOW + INTERVAL
+
+
+def test_a_packed_session_whose_use_was_not_recorded_is_due_again(process):
+    scene = PackedScene(process)
+    process.pass_by(INTERVAL)
+    scene.asked()
+    process.uses.take()
+    process.pass_by(19.9)
+    assert scene.asked()
+    assert len(process.uses) == 0
+    process.pass_by(0.2)
+    assert scene.asked()
+    assert len(process.uses) == 1
+
+
+@pytest.mark.parametrize(
+    "hindered",
+    [
+        lambda scene: scene.process.uses.close(),
+        lambda scene: scene.near.changed(KEYSPACE.sessions("alice")),
+        lambda scene: scene.near.lost(NODE),
+        lambda scene: scene.process.pass_by(3600 - 59 - INTERVAL),
+    ],
+    ids=["nobody records", "changed", "no lease", "ends soon"],
+)
+def test_a_packed_session_is_asked_for_where_more_than_its_use_is_due(process, hindered):
+    scene = PackedScene(process, access_token(expires_at=NOW + 5000))
+    process.pass_by(INTERVAL)
+    hindered(scene)
+    assert scene.asked() is None
+    assert len(process.uses) == 0
+
+
+def test_no_packed_token_is_served_beyond_its_expiry(process):
+    scene = PackedScene(process, access_token(expires_at=NOW + INTERVAL + 3))
+    process.pass_by(INTERVAL)
+    assert scene.asked()
+    process.pass_by(1.9)
+    assert scene.asked()
+    process.pass_by(0.2)
+    assert scene.asked() is None
+
+
+def test_a_packed_token_whose_first_use_is_to_be_told_is_asked_for(process):
+    process.record = live(rotation=1)
+    token = access_token(rotation=1, expires_at=NOW + 3000)
+    process.used = NOW + OWN_USED * SECONDS
+    scene = PackedScene(process, token)
+    assert scene.asked()
+    scene.near.changed(KEYSPACE.sessions("alice"))
+    process.used = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process.flows.verify.uses, "record", lambda _: iter(()))
+        scene = PackedScene(process, token)
+    assert scene.asked() is None
+    assert len(process.uses) == 0
+
+
 @pytest.mark.parametrize(
     ("values", "told"), [({}, 3), ({"compatibility": "previous"}, ONLY_THE_SECOND)]
 )
@@ -409,8 +494,7 @@ def test_a_use_is_recorded_although_the_token_has_left_the_memory(process):
 # The workers.
 
 
-def entry(token: str) -> CachedToken:
-    return CachedToken(token, "alice", KEYSPACE.keys_of("alice"), SESSION_ID, NOW + 900)
+ALICE: Any = ("alice", SESSION_ID, 0)
 
 
 class Threads:
@@ -437,7 +521,7 @@ class Threads:
 
     def add(self, *tokens: str) -> None:
         for token in tokens:
-            assert self.process.uses.add(entry(token))
+            assert self.process.uses.add(token, *ALICE)
 
     def close(self) -> None:
         self.recording.close()
@@ -588,7 +672,7 @@ def test_closing_records_what_waits_and_takes_no_more(start, caplog):
     worker.add(*(f"token-{number}" for number in range(300)))
     worker.close()
     assert len(worker.tried) == 300
-    assert not worker.process.uses.add(entry("later"))
+    assert not worker.process.uses.add("later", *ALICE)
     assert worker.process.uses.dropped == 0
     assert not [each for each in caplog.records if each.name == "clusterpass.uses"]
 
@@ -629,7 +713,7 @@ def test_what_waits_when_an_event_loop_ends_is_recorded_in_the_next_one() -> Non
     assert process.uses.wake is not None
 
     async def add() -> None:
-        process.uses.add(entry("a"))
+        process.uses.add("a", *ALICE)
         while len(process.uses):
             await asyncio.sleep(0)
 

@@ -2,7 +2,7 @@
 
 Nothing runs while nothing waits. While a primary does not answer, the uses of its sessions wait:
 they are tried twice a second at most, and dropped after half a minute. Others are recorded between
-those tries, within the fifteen seconds that many may take. Closing a manager records what waits
+those tries, within the twenty seconds that many may take. Closing a manager records what waits
 first, for at most a second; the log ``clusterpass.uses`` says how many were left.
 """
 
@@ -19,7 +19,6 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.store.protocol import AwaitableStore
 
 _NAME: Final = "clusterpass-recording"
-_AT_ONCE: Final = 4
 _LINGERING_SECONDS: Final = 1.0
 _TURN_SECONDS: Final = 0.02
 _SECONDS_BETWEEN_TRIES: Final = 0.5
@@ -38,6 +37,8 @@ class AsyncRecording:
         self._uses: Final = flows.memory.near.uses_to_record
         self._worker: Final = AsyncWorker(self._work, name=_NAME)
         self._jobs: Final = AsyncJobs(name=_NAME, on_end=self._worker.wake)
+        self._at_once: Final = self._jobs.most // 8
+        """So many are recorded at once: what an event loop sends together costs half of that."""
         self._failed_by = ""
         """The code of the latest failure that :meth:`_tell_failure` has not seen; empty: none."""
         self._failed_at = -math.inf
@@ -72,7 +73,7 @@ class AsyncRecording:
         while self._uses or (self._is_failing and self._jobs.running()):
             turn = _SECONDS_BETWEEN_TRIES if self._is_failing else _TURN_SECONDS
             due = len(self._uses) if self._is_closing else self._uses.due_within(turn)
-            each = max(1, -(-due // _AT_ONCE))  # a job may have taken the last one meanwhile
+            each = max(1, -(-due // self._at_once))  # a job may have taken the last one meanwhile
             for number in range(-(-due // each) - 1):
                 if number not in self._jobs.running():
                     self._jobs.start(number, partial(self._try_each, each))

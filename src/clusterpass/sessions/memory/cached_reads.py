@@ -17,6 +17,7 @@ from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.following import Following
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import NEVER
+from clusterpass.sessions.memory.packed_entry import Due, due_of
 from clusterpass.sessions.memory.rate import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex
 from clusterpass.sessions.memory.unrecorded_uses import UnrecordedUses
@@ -112,9 +113,23 @@ class CachedReads(Following):
     def _packed_response(self, token: str) -> bytes | None:
         with self._lock:
             response = self._tokens.packed_response(token)
+            if response is None:
+                response = self._overdue_response(token)
             if response is not None:
                 self._hits += 1
         return response
+
+    def _overdue_response(self, token: str) -> bytes | None:
+        """Return the response of a packed entry whose use is due, and is to be recorded later."""
+        packed = self._tokens.overdue(token)
+        due = None if packed is None else due_of(packed.contents)
+        if packed is None or due is None:
+            return None
+        until = self._until_recorded(token, due, due)
+        if until is None:
+            return None
+        self._tokens.put_off(token, until)
+        return packed.response
 
     # Questions.
 
@@ -163,17 +178,32 @@ class CachedReads(Following):
         loaded, now = entry.loaded, self._steady()
         if loaded is None or now >= entry.lease.until:
             return False
-        if not 0 < loaded.note_at <= now + loaded.ahead:
-            return False
-        fresh_until = loaded.fresh_until - loaded.ahead
-        until = self._served_until(entry, min(fresh_until - _LEAST_SECONDS_LEFT, now + _SECONDS))
-        if now >= until or not self.uses_to_record.add(entry):
+        until = self._until_recorded(entry.token, entry, loaded)
+        if until is None:
             return False
         with self._lock:
             if entry.loaded is not loaded:
                 return False
             entry.deadline = until
         return True
+
+    def _until_recorded(
+        self, token: str, used: CachedToken | Due, answer: CachedSession | Due
+    ) -> float | None:
+        """Have a use recorded later; return until when the session is served meanwhile.
+
+        None: the store has to be asked, as it is not the use that is due, or as nobody records it.
+        """
+        now = self._steady()
+        if not 0 < answer.note_at <= now + answer.ahead:
+            return None
+        left = answer.fresh_until - answer.ahead - _LEAST_SECONDS_LEFT
+        until = self._served_until(used.expires_at, answer.ahead, min(left, now + _SECONDS))
+        if now >= until or not self.uses_to_record.add(
+            token, used.subject, used.session_id, used.rotation
+        ):
+            return None
+        return until
 
     def keep_use(self, token: str, before: CachedSession, after: CachedSession) -> None:
         """Keep ``after`` in place of ``before``, with the use of the session that was recorded.
@@ -187,14 +217,16 @@ class CachedReads(Following):
             entry.response = None
             entry.loaded, entry.session = after, after.session
             until = min(after.fresh_until, after.note_at) - after.ahead
-            entry.deadline = self._served_until(entry, until)
+            entry.deadline = self._served_until(entry.expires_at, after.ahead, until)
 
-    def _served_until(self, entry: CachedToken, until: float) -> float:
-        """Return when ``entry`` has to be asked for: by ``until``, or when its token expires."""
-        assert entry.loaded is not None
+    def _served_until(self, expires_at: int, ahead: float, until: float) -> float:
+        """Return when the store has to be asked: by ``until``, or when the token has expired.
+
+        ``expires_at``: seconds since the epoch. ``ahead``: as in :class:`CachedSession`.
+        """
         # The token must not have expired by this machine's clock either.
-        here = self._steady() + entry.expires_at - self._clock()
-        return min(until, entry.expires_at - entry.loaded.ahead, here)
+        here = self._steady() + expires_at - self._clock()
+        return min(until, expires_at - ahead, here)
 
     def response_of(self, token: str, session: Session) -> bytes | None:
         """Return the response kept with ``token`` if it was made of this very ``session``."""

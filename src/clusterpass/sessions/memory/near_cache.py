@@ -149,7 +149,7 @@ class NearCache(CachedReads):
         entry.asked_at = -math.inf if loading is None else loading.asked_at
         if loading is not None:
             until = min(loaded.fresh_until, loaded.note_at) - loaded.ahead
-            entry.deadline = self._served_until(entry, until)
+            entry.deadline = self._served_until(entry.expires_at, loaded.ahead, until)
         if lease is not None:
             entry.lease = lease
         return True

@@ -13,7 +13,7 @@ import marshal
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clusterpass.model.bans import Ban
 from clusterpass.model.frozen import frozen
@@ -64,6 +64,30 @@ def pack_entry(entry: CachedToken) -> Packed:
     )
     number = _NO_LEASE if lease is NEVER else _NO_NODE if lease is ALWAYS else lease.began
     return Packed(contents, entry.response or b"", number, entry.deadline, entry.used_at)
+
+
+class Due(NamedTuple):
+    """What decides whether a use of a packed session may be recorded later, and what that needs.
+
+    Times are those of :class:`CachedToken` and :class:`CachedSession`.
+    """
+
+    subject: str
+    session_id: bytes
+    rotation: int
+    expires_at: int
+    ahead: float
+    fresh_until: int
+    note_at: float
+
+
+def due_of(contents: bytes) -> Due | None:
+    """Return that of a packed entry; None: the store was not asked for its session."""
+    subject, _, _, session_id, _, _, rotation, expires_at, *_, answer = marshal.loads(contents)  # noqa: S302
+    if answer is None:
+        return None
+    _, ahead, _, fresh_until, note_at = answer
+    return Due(subject, session_id, rotation, expires_at, ahead, fresh_until, note_at)
 
 
 def lease_of(number: int, current: Callable[[int], Lease | None]) -> Lease:

@@ -35,6 +35,7 @@ the lease, its deadline, when the entry was used, and the latest use that evicti
 _TIME: Final = Struct(">d")
 _SEEN_AT: Final = _HEAD.size - _TIME.size
 _USED_AT: Final = _SEEN_AT - _TIME.size
+_DEADLINE: Final = _USED_AT - _TIME.size
 _PASSED_OVER: Final = 16
 """The most entries that eviction passes over because they were used."""
 _COUNT_BITS: Final = 32
@@ -156,6 +157,34 @@ class PackedTokens:
             return None
         _TIME.pack_into(packed, _USED_AT, now)
         return bytes(packed[start : start + size])
+
+    def overdue(self, token: str, now: float, until: Callable[[int], float]) -> Packed | None:
+        """Return the entry of ``token`` if nothing but its deadline keeps its response from being
+        served, and leave it where it is. Takes what :meth:`response` does."""
+        if not self.count or not isinstance(token, str):
+            return None
+        name = _digest(token)
+        packed = self._entries[hash(name) & self._mask].get(name)
+        if packed is None:
+            return None
+        _, changes, length, size, lease, deadline, used_at, _ = _HEAD.unpack_from(packed)
+        if not size or now < deadline or now >= until(lease):
+            return None
+        start = _HEAD.size + length
+        key = bytes(packed[_HEAD.size : start])
+        if self._keys[hash(key) & self._mask][key] >> _COUNT_BITS > changes:
+            return None
+        end = start + size
+        response = bytes(packed[start:end])
+        return Packed(bytes(packed[end:]), response, lease, deadline, used_at)
+
+    def put_off(self, token: str, deadline: float, now: float) -> None:
+        """Give the entry of ``token`` another deadline, and note that it was used at ``now``."""
+        name = _digest(token)
+        packed = self._entries[hash(name) & self._mask].get(name)
+        if packed is not None:
+            _TIME.pack_into(packed, _DEADLINE, deadline)
+            _TIME.pack_into(packed, _USED_AT, now)
 
     def changed(self, key: bytes) -> None:
         """Take note that ``key`` has or may have changed."""

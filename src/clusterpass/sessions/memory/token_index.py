@@ -24,7 +24,7 @@ from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import NEVER
 from clusterpass.sessions.memory.packed_entry import lease_of, pack_entry, unpack_entry
-from clusterpass.sessions.memory.packed_tokens import PackedTokens
+from clusterpass.sessions.memory.packed_tokens import Packed, PackedTokens
 
 MOST_OBJECTS: Final = 4096
 """The most entries that are kept as objects."""
@@ -125,6 +125,14 @@ class TokenIndex:
             if not self._responses % _REBUILT_EACH:
                 self.rebuilt(token)
         return response
+
+    def overdue(self, token: str) -> Packed | None:
+        """Return the packed entry of ``token`` if only its deadline keeps it from being served."""
+        return self._packed.overdue(token, self._steady(), self._until)
+
+    def put_off(self, token: str, deadline: float) -> None:
+        """Give the packed entry of ``token`` another deadline, and note that it was used."""
+        self._packed.put_off(token, deadline, self._steady())
 
     def _until(self, lease: int) -> float:
         return lease_of(lease, self._leases.current).until

@@ -13,10 +13,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 
-from clusterpass.sessions.memory.entries import CachedToken
-
 MOST_SECONDS: Final = 30.0
-_EVEN_SECONDS: Final = 15.0
+_EVEN_SECONDS: Final = 20.0
 _FEWEST: Final = 16
 """So many are recorded at once, whatever the pace."""
 
@@ -60,19 +58,18 @@ class UnrecordedUses:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, entry: CachedToken) -> bool:
-        """Have a use of the session of ``entry`` recorded soon; return False if nobody can."""
+    def add(self, token: str, subject: str, session_id: bytes, rotation: int) -> bool:
+        """Have a use of a session recorded soon; return False if nobody can. See :class:`Use`."""
         wake = self.wake
         if wake is None:
             return False
         with self._lock:
-            if entry.token in self._waiting:
+            if token in self._waiting:
                 return True
             now = self._steady()
             if now - self._oldest(now) >= MOST_SECONDS:
                 return False
-            use = Use(entry.token, entry.subject, entry.session_id, entry.rotation, now)
-            self._waiting[entry.token] = use
+            self._waiting[token] = Use(token, subject, session_id, rotation, now)
         wake()
         return True
 
