@@ -18,7 +18,7 @@ from benchmarks.report import Report
 from benchmarks.web import find_wrk, processor_seconds
 from clusterpass import EmbeddedCluster
 
-_INTERVAL: Final = 30
+_INTERVAL: Final = 60
 """Seconds: ``activity_interval``, whose default would take a pause of five minutes."""
 _LOADING_RATE: Final = 2_000.0
 _LOADING_SECONDS: Final = 2.0
