@@ -655,7 +655,6 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
     "src/clusterpass/store/exchanges/evidence.py:_MOST_FILLED_AT_ONCE": _BOUND,
     "src/clusterpass/doctor/node_connection.py:_CHUNK": _BOUND,
-    f"{_RECORDING}:_AT_ONCE": _PORTION,
     f"{_RECORDING}:_TURN_SECONDS": _PORTION,
     f"{_RECORDING}:_LINGERING_SECONDS": _PORTION,
     "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,

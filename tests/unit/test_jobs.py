@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -294,10 +295,15 @@ def test_celery_opens_a_manager_for_each_process_and_closes_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(JobSessions, "open", lambda _: done.append("open"))
-    monkeypatch.setattr(JobSessions, "close", lambda _: done.append("close"))
     app = Celery("shop")
     jobs_of_shop = celery.ClusterPass(app, store_url="redis://x", issuer="i", keys=CONFIG.keys)
+
+    def note(what: str) -> Callable[[JobSessions], None]:
+        # Signals reach whatever else listens in this process, too.
+        return lambda jobs: done.append(what) if jobs is jobs_of_shop._jobs else None
+
+    monkeypatch.setattr(JobSessions, "open", note("open"))
+    monkeypatch.setattr(JobSessions, "close", note("close"))
     for signal in ("worker_process_init", "worker_process_shutdown", "worker_shutdown"):
         getattr(signals, signal).send(sender=app)
         done.append(signal)
