@@ -87,7 +87,7 @@ def test_what_waits_is_recorded_by_the_successor(
         else:
             wake()
         shape.await_successor(key)
-        eventually(lambda: recorded(shape, Keyspace(), "alice") != before, seconds=30)
+        eventually(lambda: recorded(shape, Keyspace(), "alice") != before, seconds=60)
 
 
 @pytest.mark.sampled(2)

@@ -157,7 +157,7 @@ def test_a_use_that_was_not_recorded_is_due_again_after_some_seconds(process):
     process.pass_by(INTERVAL)
     process.verify(TOKEN)
     process.uses.take()
-    process.pass_by(19.9)
+    process.pass_by(44.9)
     assert process.near.find(TOKEN)
     assert len(process.uses) == 0
     process.pass_by(0.2)
@@ -232,7 +232,7 @@ def test_a_session_that_has_changed_is_asked_for(process):
 
 def test_a_session_that_would_end_soon_has_its_use_recorded_first(process):
     process.verify(TOKEN)
-    process.pass_by(3600 - 59)
+    process.pass_by(3600 - 119)
     late = access_token(expires_at=NOW + 5000)
     process.verify(late)
     assert process.called[-1] == "touch"
@@ -390,7 +390,7 @@ def test_a_packed_session_whose_use_was_not_recorded_is_due_again(process):
     process.pass_by(INTERVAL)
     scene.asked()
     process.uses.take()
-    process.pass_by(19.9)
+    process.pass_by(44.9)
     assert scene.asked()
     assert len(process.uses) == 0
     process.pass_by(0.2)
@@ -404,7 +404,7 @@ def test_a_packed_session_whose_use_was_not_recorded_is_due_again(process):
         lambda scene: scene.process.uses.close(),
         lambda scene: scene.near.changed(KEYSPACE.sessions("alice")),
         lambda scene: scene.near.lost(NODE),
-        lambda scene: scene.process.pass_by(3600 - 59 - INTERVAL),
+        lambda scene: scene.process.pass_by(3600 - 119 - INTERVAL),
     ],
     ids=["nobody records", "changed", "no lease", "ends soon"],
 )

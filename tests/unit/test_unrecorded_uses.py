@@ -45,7 +45,7 @@ def test_the_oldest_is_recorded_first_and_each_once(waiting):
 
 
 def test_many_are_recorded_evenly_within_some_seconds(waiting):
-    for number in range(20_000):
+    for number in range(45_000):
         waiting.add(f"token-{number}")
     began = waiting.now
     recorded = []
@@ -57,7 +57,7 @@ def test_many_are_recorded_evenly_within_some_seconds(waiting):
         waiting.now += 0.02
     assert max(recorded) <= 21
     assert min(recorded[:-1]) >= 19
-    assert 19 < waiting.now - began <= 20.1
+    assert 44 < waiting.now - began <= 45.1
 
 
 def test_few_are_recorded_at_once_and_the_late_ones_too(waiting):
@@ -69,7 +69,7 @@ def test_few_are_recorded_at_once_and_the_late_ones_too(waiting):
     assert waiting.uses.due_within(0.02) == 10
     for number in range(1000):
         waiting.add(f"late-{number}")
-    waiting.now += 19.99
+    waiting.now += 44.99
     assert waiting.uses.due_within(0.02) == 1010
     for _ in range(1010):
         waiting.uses.take()
@@ -85,7 +85,7 @@ def test_nobody_waits_where_nobody_records(waiting):
 
 def test_no_more_are_taken_while_the_oldest_has_waited_for_too_long(waiting):
     waiting.add("a")
-    waiting.now += 30 - 0.1
+    waiting.now += 60 - 0.1
     assert waiting.add("b")
     waiting.now += 0.1
     assert not waiting.add("c")
@@ -103,7 +103,7 @@ def test_what_was_put_back_waits_behind_the_others_and_no_longer_than_they(waiti
     second, first = waiting.uses.take(), waiting.uses.take()
     assert (second.token, first.token) == ("b", "a")
     waiting.uses.put_back(first)
-    waiting.now = 100.0 + 30
+    waiting.now = 100.0 + 60
     assert waiting.uses.take() is None
     assert waiting.uses.dropped == 1
 

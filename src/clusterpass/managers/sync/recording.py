@@ -2,9 +2,9 @@
 """Records the uses of sessions that were served from memory, in the background.
 
 Nothing runs while nothing waits. While a primary does not answer, the uses of its sessions wait:
-they are tried twice a second at most, and dropped after half a minute. Others are recorded between
-those tries, within the twenty seconds that many may take. Closing a manager records what waits
-first, for at most a second; the log ``clusterpass.uses`` says how many were left.
+they are tried twice a second at most, and dropped after a minute. Others are recorded between
+those tries, within the three quarters of a minute that many may take. Closing a manager records
+what waits first, for at most a second; the log ``clusterpass.uses`` says how many were left.
 """
 
 import logging

@@ -22,9 +22,9 @@ from clusterpass.sessions.memory.rate import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex
 from clusterpass.sessions.memory.unrecorded_uses import UnrecordedUses
 
-_SECONDS: Final = 20.0
+_SECONDS: Final = 45.0
 """How long a session whose use waits to be recorded is served, before its next use waits too."""
-_LEAST_SECONDS_LEFT: Final = 60.0
+_LEAST_SECONDS_LEFT: Final = 120.0
 """A use waits only where its session would go on for at least so long without it."""
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 
-MOST_SECONDS: Final = 30.0
-_EVEN_SECONDS: Final = 20.0
+MOST_SECONDS: Final = 60.0
+_EVEN_SECONDS: Final = 45.0
 _FEWEST: Final = 16
 """So many are recorded at once, whatever the pace."""
 
