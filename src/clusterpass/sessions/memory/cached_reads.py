@@ -121,15 +121,18 @@ class CachedReads(Following):
 
     def _overdue_response(self, token: str) -> bytes | None:
         """Return the response of a packed entry whose use is due, and is to be recorded later."""
-        packed = self._tokens.overdue(token)
-        due = None if packed is None else due_of(packed.contents)
-        if packed is None or due is None:
+        found = self._tokens.overdue(token)
+        if found is None:
+            return None
+        contents, response = found
+        due = due_of(contents)
+        if due is None:
             return None
         until = self._until_recorded(token, due, due)
         if until is None:
             return None
         self._tokens.put_off(token, until)
-        return packed.response
+        return response
 
     # Questions.
 

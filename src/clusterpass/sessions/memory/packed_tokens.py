@@ -142,6 +142,31 @@ class PackedTokens:
 
         ``now``: seconds of the steady clock. ``until``: returns when the lease of a number ends.
         """
+        found = self._leased(token, now, until)
+        if found is None:
+            return None
+        packed, start, end, deadline = found
+        if now >= deadline:
+            return None
+        _TIME.pack_into(packed, _USED_AT, now)
+        return bytes(packed[start:end])
+
+    def overdue(
+        self, token: str, now: float, until: Callable[[int], float]
+    ) -> tuple[bytes, bytes] | None:
+        """Return the contents and the response of ``token`` where only the deadline of its entry
+        keeps that from being served. Takes what :meth:`response` does."""
+        found = self._leased(token, now, until)
+        if found is None:
+            return None
+        packed, start, end, deadline = found
+        return None if now < deadline else (bytes(packed[end:]), bytes(packed[start:end]))
+
+    def _leased(
+        self, token: str, now: float, until: Callable[[int], float]
+    ) -> tuple[bytearray, int, int, float] | None:
+        """Return the entry of ``token`` if its session has a lease and has not changed; where its
+        response begins and ends, if it has one; and its deadline."""
         if not self.count or not isinstance(token, str):
             return None
         name = _digest(token)
@@ -149,34 +174,13 @@ class PackedTokens:
         if packed is None:
             return None
         _, changes, length, size, lease, deadline, _, _ = _HEAD.unpack_from(packed)
-        if not size or now >= deadline or now >= until(lease):
+        if not size or now >= until(lease):
             return None
         start = _HEAD.size + length
         key = bytes(packed[_HEAD.size : start])
         if self._keys[hash(key) & self._mask][key] >> _COUNT_BITS > changes:
             return None
-        _TIME.pack_into(packed, _USED_AT, now)
-        return bytes(packed[start : start + size])
-
-    def overdue(self, token: str, now: float, until: Callable[[int], float]) -> Packed | None:
-        """Return the entry of ``token`` if nothing but its deadline keeps its response from being
-        served, and leave it where it is. Takes what :meth:`response` does."""
-        if not self.count or not isinstance(token, str):
-            return None
-        name = _digest(token)
-        packed = self._entries[hash(name) & self._mask].get(name)
-        if packed is None:
-            return None
-        _, changes, length, size, lease, deadline, used_at, _ = _HEAD.unpack_from(packed)
-        if not size or now < deadline or now >= until(lease):
-            return None
-        start = _HEAD.size + length
-        key = bytes(packed[_HEAD.size : start])
-        if self._keys[hash(key) & self._mask][key] >> _COUNT_BITS > changes:
-            return None
-        end = start + size
-        response = bytes(packed[start:end])
-        return Packed(bytes(packed[end:]), response, lease, deadline, used_at)
+        return packed, start, start + size, deadline
 
     def put_off(self, token: str, deadline: float, now: float) -> None:
         """Give the entry of ``token`` another deadline, and note that it was used at ``now``."""

@@ -24,7 +24,7 @@ from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import NEVER
 from clusterpass.sessions.memory.packed_entry import lease_of, pack_entry, unpack_entry
-from clusterpass.sessions.memory.packed_tokens import Packed, PackedTokens
+from clusterpass.sessions.memory.packed_tokens import PackedTokens
 
 MOST_OBJECTS: Final = 4096
 """The most entries that are kept as objects."""
@@ -126,8 +126,9 @@ class TokenIndex:
                 self.rebuilt(token)
         return response
 
-    def overdue(self, token: str) -> Packed | None:
-        """Return the packed entry of ``token`` if only its deadline keeps it from being served."""
+    def overdue(self, token: str) -> tuple[bytes, bytes] | None:
+        """Return the contents and the response of the packed entry of ``token``, if only its
+        deadline keeps that from being served."""
         return self._packed.overdue(token, self._steady(), self._until)
 
     def put_off(self, token: str, deadline: float) -> None:
