@@ -36,7 +36,7 @@ for name; do :; done
 port=${name#clusterpass@}
 if [ "$1" = restart ] || [ "$1" = stop ]; then
   pid=$(cat "$HERE/$port.pid" 2>/dev/null || echo 0)
-  [ "$pid" = 0 ] || kill "$pid"
+  if [ "$pid" != 0 ] && kill -0 "$pid" 2>/dev/null; then kill "$pid"; fi
   # What is left of an ended process may stay: nobody but its adopter reads that.
   while grep -q "^State:.[^Z]" "/proc/$pid/status" 2>/dev/null; do sleep 0.1; done
   [ "$1" = restart ] || exit 0
