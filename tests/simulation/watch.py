@@ -23,7 +23,7 @@ class SimulatedNodes:
 
     def __init__(self, store: "SimulatedStore", later: Later) -> None:
         self._store, self._later = store, later
-        self.loop = self
+        self.loop = self.background = self
 
     def connection(self, address: Address) -> "PackedConnection | None":
         """The connection to ``address``, if it is open."""
@@ -45,7 +45,7 @@ class SimulatedNodes:
 
     # The event loop.
 
-    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
+    def begin(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
         return Task(self._later, coroutine)
 
     def call_soon_threadsafe(self, do: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.drivers.journal_readers import JournalReaders
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.wire.background import BackgroundTasks
 
 A, B = Address("a", 1), Address("b", 2)
 
@@ -20,7 +21,7 @@ class Scene:
     """Readers whose tasks end when the test says so. It is the store, the observer, the nodes."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.background = BackgroundTasks()
         self.refusal = ""
         self.gaps = False
         self.begun: list[Any] = []
@@ -45,7 +46,7 @@ class Scene:
     async def drive(self, steps: Any, search: Any) -> None:
         assert search is self.search
         self.begun.append(steps)
-        end = self.ends[steps] = self.loop.create_future()
+        end = self.ends[steps] = asyncio.get_running_loop().create_future()
         await end
 
     async def read(self, address: Address) -> None:

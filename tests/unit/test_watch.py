@@ -17,6 +17,7 @@ from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
+from clusterpass.store.wire.background import BackgroundTasks
 
 A, B = Address("a", 1), Address("b", 2)
 INFO = b"cluster_state:ok\r\ncluster_current_epoch:7\r\ncluster_my_epoch:5\r\n"
@@ -86,7 +87,7 @@ class Links:
     """The nodes of an event loop, of which the test says which are connected."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.background = BackgroundTasks()
         self.connections: dict[Address, Connection] = {}
         self.dropped: list[Address] = []
         self.opened: list[Address] = []

@@ -12,6 +12,7 @@ from clusterpass.store.drivers.node_agreements import NodeAgreements
 from clusterpass.store.drivers.witnesses import Witnesses
 from clusterpass.store.exchanges.sentinels import Named
 from clusterpass.store.store_url import parse_store_url
+from clusterpass.store.wire.background import BackgroundTasks
 
 NOBODY = "no majority of the Sentinels names a primary"
 
@@ -35,7 +36,7 @@ class Scene:
             changed=self._note_change,
             fail=self.failures.append,
         )
-        self.nodes: Any = SimpleNamespace(loop=asyncio.get_running_loop(), drive=self._drive)
+        self.nodes: Any = SimpleNamespace(background=BackgroundTasks(), drive=self._drive)
 
     def _note_change(self) -> None:
         self.changed += 1

@@ -121,6 +121,7 @@ class AsyncStore(StoreBase):
                 nodes.close()
                 keeper.cancel()
                 await asyncio.wait((keeper,))
+                await nodes.background.ended()
             elif not nodes.loop.is_closed():
                 nodes.loop.call_soon_threadsafe(nodes.close)
                 nodes.loop.call_soon_threadsafe(keeper.cancel)

@@ -37,7 +37,7 @@ class JournalReaders:
             task.cancel()
 
     def _drive(self, nodes: Nodes, key: Address | None, steps: Exchange[None]) -> None:
-        task = nodes.loop.create_task(nodes.drive(steps, self._store.search))
+        task = nodes.background.begin(nodes.drive(steps, self._store.search))
         self._tasks[key] = task
         task.add_done_callback(partial(self._have_read, nodes, key))
 

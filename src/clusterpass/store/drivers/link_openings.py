@@ -28,7 +28,7 @@ class LinkOpenings:
     def begin(self, nodes: Nodes, address: Address) -> None:
         """Begin to open the link to the node at ``address``, unless that is under way."""
         if address not in self._opening:
-            task = nodes.loop.create_task(self._open(nodes, address))
+            task = nodes.background.begin(self._open(nodes, address))
             self._opening[address] = task
             task.add_done_callback(lambda _: self._opening.pop(address, None))
             task.add_done_callback(self._take_end)

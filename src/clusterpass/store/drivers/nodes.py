@@ -17,6 +17,7 @@ from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pro
 from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
+from clusterpass.store.wire.background import BackgroundTasks
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.idling import concerns_all_nodes
 from clusterpass.store.wire.link import Link
@@ -63,8 +64,8 @@ class Nodes:
         self._lock = asyncio.Lock()
         self._asking: dict[Address, asyncio.Lock] = {}
         """Held while others are asked about a node that is in doubt."""
-        self._probes: Final[set[asyncio.Task[None]]] = set()
-        """The tasks of the probes that are under way."""
+        self.background: Final = BackgroundTasks()
+        """What opens links, looks slots up and probes nodes, of the watch too."""
         self._closed = False
 
     def link(self, address: Address) -> Link:
@@ -103,10 +104,9 @@ class Nodes:
         self._drop_all()
 
     def _drop_all(self) -> None:
-        for task in list(self._probes):
-            task.cancel()
         for address in [*self._links.keys() | self._commits.keys()]:
             self.drop(address)
+        self.background.cancel()
 
     async def send(self, send: Send, until: float | None = None) -> Replies | Fault:
         """Take the step ``send``: the replies or a Fault. Raises StoreDenied, StoreFailed.
@@ -139,7 +139,9 @@ class Nodes:
                 self._new_link(address, None, self._write_timeout) for _ in range(_COMMIT_LINKS)
             ]
             commit = self._commits[address] = GroupCommit(
-                *links, most_waiting=self._location.patience.max_pending
+                *links,
+                most_waiting=self._location.patience.max_pending,
+                background=self.background,
             )
             if self._closed:
                 commit.close("closed")
@@ -236,9 +238,7 @@ class Nodes:
             lock.release()
 
     async def _probe(self, wanted: Probe, search: Search, probe: Probing) -> None:
-        task = self.loop.create_task(self._probe_quietly(wanted, search, probe))
-        self._probes.add(task)
-        task.add_done_callback(self._probes.discard)
+        task = self.background.begin(self._probe_quietly(wanted, search, probe))
         await asyncio.wait((task,), timeout=wanted.seconds)
 
     async def _probe_quietly(self, wanted: Probe, search: Search, probe: Probing) -> None:
@@ -258,6 +258,7 @@ class Nodes:
             listener,
             limit=limit,
             silent=self._note_silence,
+            background=self.background,
         )
 
     def _note_silence(self, address: Address, idle_since: float, sent_at: float) -> None:

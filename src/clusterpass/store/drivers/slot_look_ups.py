@@ -47,7 +47,7 @@ class SlotLookUps:
             return
         self._looked_up_at = now
         self.is_wanted = False
-        self._task = nodes.loop.create_task(self._search(nodes))
+        self._task = nodes.background.begin(self._search(nodes))
         self._task.add_done_callback(partial(self._looked_up, nodes))
         self._task.add_done_callback(self._take_end)
 

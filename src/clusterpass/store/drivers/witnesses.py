@@ -42,7 +42,7 @@ class Witnesses:
         """Begin an inquiry, where there are Sentinels and none is under way."""
         if self._task is None and self._store.location.service is not None:
             steps = self._store.confirm_primary(self._observer)
-            self._task = nodes.loop.create_task(nodes.drive(steps, self._store.search))
+            self._task = nodes.background.begin(nodes.drive(steps, self._store.search))
             self._task.add_done_callback(self._answered)
 
     def cancel(self) -> None:

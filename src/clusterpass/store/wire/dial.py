@@ -97,6 +97,8 @@ async def dial_in_loop(host: str, port: int, seconds: float) -> socket.socket:
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(_discard)
+        if attempts:
+            await asyncio.wait(attempts)
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, info: AddressInfo) -> socket.socket:

@@ -23,6 +23,7 @@ from clusterpass.store.outcomes import (
     confirmed_replies,
     within,
 )
+from clusterpass.store.wire.background import BackgroundTasks
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.multiplexed import Outcome
 from clusterpass.store.wire.resp import pack_one
@@ -50,15 +51,19 @@ class _Write:
 class GroupCommit:
     """The queue of writes to one node, and the connections that carry them."""
 
-    def __init__(self, *links: Link, most_waiting: int) -> None:
+    def __init__(
+        self, *links: Link, most_waiting: int, background: BackgroundTasks | None = None
+    ) -> None:
         """``links``: connections for this queue alone; ``most_waiting``: the most writes that may
-        queue up."""
+        queue up; ``background``: what runs the tasks; None: the queue's own."""
         self._links = links
         self._most_waiting = most_waiting
         self._queue: deque[_Write] = deque()
         self._idle = list(links)
         self._is_leaving = False
-        self._opening: set[asyncio.Task[Outcome]] = set()
+        self._background = BackgroundTasks() if background is None else background
+        self._why: FaultKind = "connection"
+        """What a write gets that waits for the connection when that is closed."""
         self._latest_wait: Wait = ()
         self._largest_batch = _LARGEST_BATCH
         """For the latest wait."""
@@ -93,6 +98,7 @@ class GroupCommit:
 
     def close(self, why: FaultKind) -> None:
         """Close the connections. Callers that wait get a Fault of the kind ``why``."""
+        self._why = why
         for link in self._links:
             link.close(why)
 
@@ -137,10 +143,7 @@ class GroupCommit:
         if connection is not None:
             sent = connection.ask(packed, replies)
         else:
-            task = asyncio.get_running_loop().create_task(link.ask(packed, replies))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
-            sent = task
+            sent = self._background.begin(link.ask(packed, replies))
         sent.add_done_callback(partial(self._answered, link, batch))
 
     def _answered(self, link: Link, batch: list[_Write], sent: "asyncio.Future[Outcome]") -> None:
@@ -148,7 +151,7 @@ class GroupCommit:
         if sent.cancelled():  # the event loop ends: no further batch will leave
             batch = [*batch, *self._queue]
             self._queue.clear()
-            outcome: Outcome = Fault("connection")
+            outcome: Outcome = Fault(self._why)
         elif (error := sent.exception()) is not None:
             for write in batch:
                 if not write.future.done():

@@ -17,6 +17,7 @@ from clusterpass.store.credentials import Credentials
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 from clusterpass.store.wire.ask_in_loop import ask_in_loop
+from clusterpass.store.wire.background import BackgroundTasks
 from clusterpass.store.wire.backoff import Backoff
 from clusterpass.store.wire.faults import fault_of_connection
 from clusterpass.store.wire.handshake import (
@@ -47,17 +48,20 @@ class Link:
         *,
         limit: float | None = None,
         silent: Callable[[Address, float, float], None] | None = None,
+        background: BackgroundTasks | None = None,
     ) -> None:
         """``context``: makes that of the next connection; None for no TLS. ``listener``: gets
         what the node pushes; None: the node is not asked to push. ``limit``: seconds for a reply;
         None: the timeout of the store URL.
         ``silent``: called when no reply came over a connection that had worked, with the address,
-        since when the connection had idled, and when the request was sent."""
+        since when the connection had idled, and when the request was sent.
+        ``background``: what runs the tasks; None: the link's own."""
         self.address: Final = address
         self._location = location
         self._context = context
         self._listener = listener
         self._silent = silent
+        self._background = BackgroundTasks() if background is None else background
         self._login: Credentials | None = None
         """What the connection opened last has logged in with."""
         self._renewal: Reauthentication | None = None
@@ -127,7 +131,7 @@ class Link:
             loop = asyncio.get_running_loop()
             if loop.time() < self._backoff.not_before:
                 return self._backoff.last_failure()
-            opening = self._opening = loop.create_task(self._open())
+            opening = self._opening = self._background.begin(self._open())
             opening.add_done_callback(self._opened)
         # The cancellation of one caller leaves the task to the others.
         await asyncio.wait((opening,))
@@ -182,7 +186,14 @@ class Link:
         source, used = self._location.credential_source, self._login
         if source is not None and used is not None and used.expires_in is not None:
             seconds = self._location.patience.deadline
-            self._renewal = Reauthentication(connection, self.address, source, used, seconds)
+            self._renewal = Reauthentication(
+                connection,
+                self.address,
+                source,
+                used,
+                seconds=seconds,
+                background=self._background,
+            )
 
     def _new_connection(self) -> MultiplexedConnection:
         patience = self._location.patience

@@ -19,6 +19,7 @@ from clusterpass.store.credentials import (
 )
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.ask_in_loop import ask_in_loop
+from clusterpass.store.wire.background import BackgroundTasks
 from clusterpass.store.wire.multiplexed import MultiplexedConnection
 from clusterpass.store.wire.resp import pack_one
 
@@ -34,9 +35,12 @@ class Reauthentication:
         address: Address,
         source: CredentialSource,
         used: Credentials,
+        *,
         seconds: float,
+        background: BackgroundTasks,
     ) -> None:
-        """``used``: the credentials of the greeting; ``seconds``: how long ``source`` may take."""
+        """``used``: the credentials of the greeting; ``seconds``: how long ``source`` may take;
+        ``background``: runs the task."""
         self.connection: Final = connection
         self._address = address
         self._source = source
@@ -44,7 +48,7 @@ class Reauthentication:
         self._loop = asyncio.get_running_loop()
         self._renewal, self._end = used.renewal(self._loop.time()), used.end(self._loop.time())
         self._has_failed = False
-        self._task = self._loop.create_task(self._run(), name="clusterpass-credentials")
+        self._task = background.begin(self._run(), "clusterpass-credentials")
 
     def stop(self) -> None:
         """Authenticate no more."""
