@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
@@ -53,9 +54,17 @@ def traced(serve: Callable[..., ServerProcess], collector: Collector) -> ServerP
     return serve(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="50")
 
 
-def log_lines(server: ServerProcess) -> list[dict[str, Any]]:
-    lines = server.log_file.read_text().splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+def line_of(server: ServerProcess, path: str) -> dict[str, Any]:
+    """The one line of the log about a request; it is written once the answer is on its way."""
+    give_up_at = time.monotonic() + 20
+    while True:
+        lines = server.log_file.read_text().splitlines(keepends=True)
+        told = (json.loads(line) for line in lines if line[:1] + line[-1:] == "{\n")
+        found = [line for line in told if line.get("path") == path]
+        if found or time.monotonic() > give_up_at:
+            (line,) = found
+            return line
+        time.sleep(0.02)
 
 
 @pytest.mark.alternating
@@ -77,7 +86,7 @@ def test_a_login_is_one_trace_from_the_client_to_the_store(
     assert call.attributes["server.port"] > 0
     assert request.service == "clusterpass"
     assert answer.headers["traceresponse"] == f"00-{TRACE}-{request.id}-01"
-    (line,) = (line for line in log_lines(traced) if line.get("path") == "/login")
+    line = line_of(traced, "/login")
     assert (line["trace_id"], line["span_id"]) == (TRACE, request.id)
 
 
@@ -144,7 +153,7 @@ def test_a_line_of_the_log_has_no_trace_where_there_is_none(
     server = serve(OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1")
     answer = httpx.get(f"{server.url}/verify", headers=TRACEPARENT)
     assert "traceresponse" not in answer.headers
-    (line,) = (line for line in log_lines(server) if line.get("path") == "/verify")
+    line = line_of(server, "/verify")
     assert not {"trace_id", "span_id"} & line.keys()
 
 
