@@ -8,7 +8,7 @@ from clusterpass import (
     ClusterPassError,
     acting,
 )
-from clusterpass.service.asgi.messages import Headers, Scope, Send, first_header, send_response
+from clusterpass.service.asgi.messages import Headers, Scope, Send, first_header
 from clusterpass.service.asgi.problems import problem_headers
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.asgi.request_log import (
@@ -44,11 +44,15 @@ async def settled(answering: Awaitable[Maybe], fields: dict[str, Any]) -> Maybe 
     """
     try:
         return await answering
-    except ClusterPassError as error:
-        return answer_problem(note_error(fields, error))
     except Exception as error:  # noqa: BLE001 (the last resort)
-        fields.update(describe_exception(error))
-        return answer_problem(unexpected())
+        return _answer_error(error, fields)
+
+
+def _answer_error(error: Exception, fields: dict[str, Any]) -> Answer:
+    if isinstance(error, ClusterPassError):
+        return answer_problem(note_error(fields, error))
+    fields.update(describe_exception(error))
+    return answer_problem(unexpected())
 
 
 def answer_problem(problem: Problem) -> Answer:
@@ -91,10 +95,16 @@ class Responder:
                 with acting(via="http", request_id=this_id.decode()):
                     answer = await settled(answering, fields)
             else:
-                answer = await settled(answering, fields)
+                try:  # as in `settled`, without a coroutine more
+                    answer = await answering
+                except Exception as error:  # noqa: BLE001 (the last resort)
+                    answer = _answer_error(error, fields)
             if answer is not None:
                 status, is_logged = answer.status, answer.is_logged
-                await _send(scope, send, answer, this_id)
+                headers = [*answer.headers, *DEFAULTS, (REQUEST_ID, this_id)]
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                body = b"" if scope["method"] == "HEAD" else answer.body
+                await send({"type": "http.response.body", "body": body})
         except Exception as error:  # noqa: BLE001 (the connection is of no use any more)
             fields.update(describe_exception(error))
         finally:
@@ -104,9 +114,3 @@ class Responder:
                 # The paths are constants, so nothing in them has to be cut.
                 line = Line(path or scope["path"], status, started, this_id)
                 log_request(self._logger, scope["method"], line, fields)
-
-
-async def _send(scope: Scope, send: Send, answer: Answer, this_id: bytes) -> None:
-    headers = (*answer.headers, *DEFAULTS, (REQUEST_ID, this_id))
-    body = b"" if scope["method"] == "HEAD" else answer.body
-    await send_response(send, answer.status, headers, body)
