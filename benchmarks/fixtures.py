@@ -33,7 +33,7 @@ class LoggedIn:
 
     @property
     def evalsha(self) -> tuple[Any, ...]:
-        """The same call as arguments of redis-py's ``evalsha``."""
+        """The call as arguments of redis-py's ``evalsha``."""
         return (
             self.call.script.sha1.decode(),
             len(self.call.keys),

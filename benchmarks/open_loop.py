@@ -62,7 +62,7 @@ def subjects_of(owner: Member, keyspace: Keyspace) -> list[str]:
 
 
 class Load:
-    """The same calls for a synchronous and an asynchronous manager."""
+    """Equal calls for a synchronous and an asynchronous manager."""
 
     def __init__(self, shards: Sequence[ShardLoad], rate: float, seed: int) -> None:
         """``rate``: calls a second for each shard."""

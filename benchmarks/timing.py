@@ -67,7 +67,7 @@ def measure(candidates: Mapping[str, Call], *, rounds: int, calls: int) -> Times
 async def measure_async(
     candidates: Mapping[str, AsyncCall], *, rounds: int, calls: int, callers: int
 ) -> Times:
-    """The same with ``callers`` tasks at once, which share ``calls`` calls."""
+    """Measure ``calls`` calls that ``callers`` tasks share."""
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for call in candidates.values():
         await _all(call, calls, callers)

@@ -1,1 +1,1 @@
-"""The same shop on ClusterPass and on the libraries people reach for, beside each other."""
+"""A shop on ClusterPass and on the libraries people reach for, beside each other."""

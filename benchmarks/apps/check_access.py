@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from benchmarks.apps.checks import Listed, lister
+from benchmarks.apps.check_runner import Listed, lister
 from benchmarks.apps.serving import REFRESH_GRACE
 from benchmarks.apps.visitor import BROWSER, NotThere, Visitor, answered, expect, there
 

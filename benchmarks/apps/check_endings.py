@@ -8,7 +8,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
-from benchmarks.apps.checks import Listed, lister
+from benchmarks.apps.check_runner import Listed, lister
 from benchmarks.apps.visitor import ABSENT, Failed, NotThere, Visitor, answered, expect, there
 
 ENDINGS: dict[str, Listed] = {}

@@ -30,7 +30,7 @@ _NO_CODE = {
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Of one app."""
+    """The lines of code of one app."""
 
     app: int
     glue: int

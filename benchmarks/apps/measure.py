@@ -7,7 +7,7 @@ from benchmarks.apps import lines, packages, trips
 from benchmarks.apps.candidates import Candidate
 from benchmarks.apps.check_access import ACCESS
 from benchmarks.apps.check_endings import ENDINGS
-from benchmarks.apps.checks import Outcome, carry_out
+from benchmarks.apps.check_runner import Outcome, carry_out
 from benchmarks.apps.serving import serve
 from benchmarks.apps.visitor import visiting
 from clusterpass import EmbeddedCluster

@@ -91,7 +91,7 @@ def serve(candidate: Candidate, cluster: EmbeddedCluster) -> Iterator[Served]:
 def _process(name: str, environment: dict[str, str]) -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.apps.launch", name, str(port)],
+        [sys.executable, "-m", "benchmarks.apps.serve_app", name, str(port)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,

@@ -42,7 +42,7 @@ class Visitor:
         return self._stack.enter_context(client)
 
     def elsewhere(self, path: str) -> str:
-        """The same path of the second server."""
+        """A path of the first server, on the second one."""
         return self.served.urls[1] + path
 
     def phone(self, name: str = "alice") -> tuple[httpx.Client, dict[str, Any]]:

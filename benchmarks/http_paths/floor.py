@@ -1,4 +1,4 @@
-"""What lies below any of them: servers that return a constant."""
+"""The lower bound of the measurement: servers that return a constant."""
 
 import os
 import shutil

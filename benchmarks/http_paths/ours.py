@@ -14,8 +14,8 @@ import uvloop
 from benchmarks.fixtures import make_config
 from benchmarks.http_paths.candidates import Candidate
 from benchmarks.http_paths.requests import Requests, verifies
+from benchmarks.http_paths.setup_client import Visitor
 from benchmarks.http_paths.store import Store
-from benchmarks.http_paths.visits import Visitor
 from benchmarks.web import free_port, serving
 from clusterpass import AsyncSessionManager, EmbeddedCluster, TokenPair
 

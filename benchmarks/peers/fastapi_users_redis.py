@@ -15,7 +15,7 @@ from fastapi_users.db import BaseUserDatabase
 
 @dataclass
 class User:
-    """One of them."""
+    """A user, as fastapi-users needs one."""
 
     id: uuid.UUID
     email: str
@@ -29,7 +29,7 @@ ALICE = User(uuid.uuid4(), "alice@example.com", "")
 
 
 class Users(BaseUserDatabase[User, uuid.UUID]):
-    """All of them."""
+    """A database of users in memory."""
 
     async def get(self, id: uuid.UUID) -> User | None:  # noqa: A002 (their name)
         """The user of that id."""
@@ -60,7 +60,7 @@ app = FastAPI()
 
 @app.post("/login")
 async def login() -> dict[str, str]:
-    """A token."""
+    """Log in, and return a token."""
     return {"access_token": await _strategy().write_token(ALICE)}
 
 
@@ -68,7 +68,7 @@ async def login() -> dict[str, str]:
 async def verify(
     user: Annotated[User, Depends(users.current_user(active=True))],
 ) -> dict[str, str]:
-    """Who it belongs to."""
+    """Return whose the token is."""
     return {"subject": user.email}
 
 
@@ -76,6 +76,6 @@ async def verify(
 async def logout(
     found: Annotated[tuple[User, str], Depends(users.authenticator.current_user_token())],
 ) -> dict[str, str]:
-    """The end of the token."""
+    """Revoke the token."""
     await _strategy().destroy_token(found[1], found[0])
     return {}

@@ -14,11 +14,11 @@ from benchmarks.fixtures import make_config, server_version
 from benchmarks.http_paths import wrk
 from benchmarks.http_paths.requests import Requests
 from benchmarks.proxies import backends, figures
-from benchmarks.proxies.alone import without_question
 from benchmarks.proxies.backends import Backend, Backends
 from benchmarks.proxies.page import make_report
 from benchmarks.proxies.revocations import seconds_passed
 from benchmarks.proxies.sessions import Sessions
+from benchmarks.proxies.without_auth import without_question
 from benchmarks.report import Report
 from benchmarks.timing import turn
 from benchmarks.web import find_wrk

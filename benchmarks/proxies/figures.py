@@ -1,4 +1,4 @@
-"""Ratios, verdicts and rows: what follows from the loads, without measuring anything."""
+"""The figures of the benchmark of proxies: ratios, goals and rows of its table."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence

@@ -15,15 +15,15 @@ REFRESH_LOST = "refresh lost, or refused for a fault"
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One of them."""
+    """A broken build."""
 
     apply: Callable[[], None]
     promises: Collection[str]
-    """One of these is found broken."""
+    """Promises, of which the checker has to find at least one broken."""
     faults: tuple[str, ...] = ("nothing",)
-    """These bring it to light."""
+    """Faults that expose it."""
     options: str = ""
-    """Of the store URL."""
+    """Further options of the store URL."""
     mix: Mix = USUAL
     quiet_seconds: float = 1.0
     """Before the first fault."""

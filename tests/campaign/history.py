@@ -136,11 +136,11 @@ class Recorder:
         self._size = 0
 
     def begin(self, operation: Operation) -> None:
-        """It is about to be sent, and may change something."""
+        """Note that the operation is about to be sent, and may change something."""
         self._write(_line(operation))
 
     def end(self, operation: Operation) -> None:
-        """It has returned."""
+        """Note that the operation has returned."""
         line = _line(operation)
         if operation.verb not in READS:
             self._write(line)

@@ -12,7 +12,7 @@ REFUSED = DEAD | {"invalid_refresh_token", "refresh_token_reused", "invalid_toke
 PENDING = frozenset({"revocation_pending", "store_unavailable"})
 _NEVER = float("inf")
 _MOST_IMPERSONATIONS = 10
-"""Of one subject; one more ends the oldest."""
+"""The most impersonations of one subject; one more ends the oldest."""
 _CLOCKS = 1.0
 """Seconds between the clocks by which a cutoff and a login were timed, at most."""
 

@@ -166,7 +166,7 @@ def _promote_stale_replica(nemesis: Nemesis, then: Callable[[Nemesis], None]) ->
 
 
 def promote_stale_replica_and_kill_processes(nemesis: Nemesis) -> str:
-    """The same, and who could do again what is lost is killed as well: one process is left."""
+    """Promote a stale replica, and kill who could repeat what is lost: one process is left."""
     detail = _promote_stale_replica(nemesis, then=_leave_one_process)
     return f"{detail}; one process is left"
 

@@ -62,7 +62,7 @@ def _cut_off_for_a_while(nemesis: Nemesis, node: Node, cut: Callable[[Buses, Nod
 
 
 def part_primary_with_a_process(nemesis: Nemesis) -> str:
-    """The same, and one process reaches that primary alone, the others all nodes but that one."""
+    """Part a primary, which one process reaches alone; the others reach all nodes but that one."""
     primary, _, key = nemesis.shard()
     return _part_with_a_process(
         nemesis, [primary], lambda buses, _: _until_replaced_or_before(nemesis, buses, primary, key)

@@ -14,7 +14,7 @@ _MOST_TOLD = 20
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Of one run."""
+    """What the checker found of one run."""
 
     history: History
     violations: list[Violation]

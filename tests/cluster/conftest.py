@@ -1,4 +1,4 @@
-"""The same tests over both managers and several engines."""
+"""Runs contract tests over both managers and several engines."""
 
 import asyncio
 import datetime
@@ -54,7 +54,7 @@ class Facade:
 
 
 class _Group:
-    """The same for a group of verbs."""
+    """A group of verbs, called as those of the facade."""
 
     def __init__(self, run: Callable[[Any], Any], group: Any) -> None:
         self._run_one, self._group = run, group

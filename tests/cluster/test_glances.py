@@ -164,7 +164,7 @@ def test_many_sessions_are_many_glances(new_world, keyspace):
 
 
 def test_a_glance_keeps_the_generation_as_long_as_any_call(new_world, keyspace):
-    """It outlives the sessions here: who began to log in before must not be let in after."""
+    """The cutoff outlives the sessions here: who began to log in before it is not let in after."""
     glancing, loading = new_world("a", lambda: True), new_world("b", lambda: False)
     keeping = dataclasses.replace(KEEPING, generation_seconds=50_000)
     draw = Draw(random.Random(0), keyspace, keeping=keeping)

@@ -222,7 +222,7 @@ def test_an_operation_that_is_repeated_answers_what_it_came_to(scene):
 
 
 def test_an_operation_of_the_release_before_goes_with_every_request(scene, running):
-    """It kept no fingerprint, and gets none by being repeated."""
+    """An operation of before kept no fingerprint, and gets none by being repeated."""
     call = end_calls.end_session(
         KEYSPACE,
         KEEPING,

@@ -65,7 +65,7 @@ def runbook(page: str) -> list[str]:
 
 
 class Host:
-    """One of them; ``address`` is what the pages call ``10.0.0.NUMBER``."""
+    """One simulated host; ``address`` is what the pages call ``10.0.0.NUMBER``."""
 
     def __init__(self, folder: Path, network: str, number: int) -> None:
         self.folder, self._network, self.number = folder, network, number

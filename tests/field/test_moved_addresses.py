@@ -63,7 +63,7 @@ def is_served(client: FrozenClient, cluster: MovingCluster) -> None:
 def test_an_old_address_that_still_leads_there_suffices(
     moving: MovingCluster, client: Client, face: str
 ):
-    """It is that of a replica, and no seed: only the members that were known lead there."""
+    """The old address is a replica's, and no seed: only the members that were known lead there."""
     one = client(face, moving.url(*moving.primaries))
     assert one.ask("login") == "in"
     one.freeze()

@@ -1,4 +1,4 @@
-"""The same pages in each framework: one that says it may be cached, and one that needs nobody."""
+"""Two pages in each framework: one that says it may be cached, and one that needs nobody."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

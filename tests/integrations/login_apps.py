@@ -1,4 +1,4 @@
-"""The same login in each framework, which counts attempts before the password is checked.
+"""A login in each framework, which counts attempts before the password is checked.
 
 ``POST /end`` ends the sessions of a user for whoever has a session.
 """

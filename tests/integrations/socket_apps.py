@@ -1,4 +1,4 @@
-"""The same WebSocket and the same streams in each framework."""
+"""A WebSocket and streams in each framework, all alike."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from benchmarks.apps.candidates import FLASK_JWT_EXTENDED, find
-from benchmarks.apps.checks import carry_out
+from benchmarks.apps.check_runner import carry_out
 from benchmarks.apps.measure import CHECKS, measure
 from benchmarks.apps.page import page
 from benchmarks.apps.serving import Served

@@ -4,8 +4,8 @@ import argparse
 import sys
 import time
 
-from .beyond import BEYOND, search_beyond
 from .histories import histories
+from .known_violations import BEYOND, search_beyond
 from .power import DANGERS, SKETCH, rule_of, search_danger, search_sketch
 from .rules import WORDS, Rules
 from .scenarios import WORLDS

@@ -8,8 +8,8 @@ import pytest
 
 from tests.selection import SEED
 
-from .beyond import BEYOND, search_beyond
 from .histories import histories
+from .known_violations import BEYOND, search_beyond
 from .power import DANGERS, SKETCH, rule_of, search_danger, search_sketch
 from .rules import WORDS, Rules
 from .scenarios import WORLDS

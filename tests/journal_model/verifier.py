@@ -106,7 +106,7 @@ def _beat(world: World, s: State, v: Verifier, x: int, n: int) -> Verifier:
 
 
 def _beats(world: World, s: State, k: int) -> Iterable[Step]:
-    """Of one shard, or of all at once, where a client follows the newest or the oldest owner."""
+    """Heartbeats of one shard or of all, where a client follows the newest or the oldest owner."""
     v = s.verifiers[k]
     owners = [world.owners(s, VERIFIERS, x) for x in range(len(world.shards))]
     divided = any(len(nodes) > 1 for nodes in owners)

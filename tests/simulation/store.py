@@ -15,8 +15,8 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.address import Address
 from clusterpass.store.drivers import (
-    node_agreements,
     pace,
+    primary_confirmation,
     slot_look_ups,
     slot_searches,
     store_state,
@@ -49,7 +49,7 @@ def virtual_time(clock: Clock) -> Iterator[None]:
     if threading.active_count() > 1:
         raise RuntimeError("a simulation needs a process of its own")
     modules: tuple[Any, ...] = (
-        node_agreements,
+        primary_confirmation,
         pace,
         slot_look_ups,
         slot_searches,
@@ -110,7 +110,7 @@ class SimulatedStore(StoreBase):
         return self._links[address]
 
     def open_link(self, address: Address) -> Link | None:
-        """The same, if it is open."""
+        """The link to a node, if it is open."""
         link = self._links.get(address)
         return link if link is not None and link.is_open else None
 

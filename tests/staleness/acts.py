@@ -116,7 +116,7 @@ def begin_to_move_slots(
 def move_slots_at_once(
     cluster: EmbeddedCluster, slots: Sequence[int], source: Node, target: Node
 ) -> None:
-    """The same, and wait until they have moved."""
+    """Move ``slots`` in one step, and wait until they have moved."""
     begin_to_move_slots(cluster, slots, source, target)
     with cluster.client(source) as client:
         await_that(lambda: _is_moved(client), "the slots have moved")

@@ -38,7 +38,7 @@ def stop_primary_past_failover(stage: Stage) -> None:
 
 
 def stop_primary_that_is_alone(stage: Stage) -> None:
-    """The same, while the verifiers reach no other node than the one that was replaced."""
+    """Stop a primary past the failover, while verifiers reach only the node that was replaced."""
     # A server with many threads has many idle connections; what was asked over them is what a
     # stopped node reads first when it goes on, before it hears that it was replaced.
     threads, names = stage.verifiers["threads"], [token.name for token in stage.victims]
@@ -56,7 +56,7 @@ def stop_primary_that_is_alone(stage: Stage) -> None:
 
 
 def stop_primary_seen_by_others(stage: Stage) -> None:
-    """The same, while the verifiers reach all nodes but the new primary."""
+    """Stop a primary past the failover, while verifiers reach all nodes but the new primary."""
     (replica, *_) = stage.cluster.replicas_of(stage.a_key)
     stage.behave(HOLD, nodes=[replica])
     _stop_past_failover(stage, 1.0)
@@ -120,7 +120,7 @@ def move_slots(stage: Stage) -> None:
 
 
 def move_slots_unseen(stage: Stage) -> None:
-    """The same, while the verifiers do not reach the new owner."""
+    """Move slots one by one, while the verifiers do not reach the new owner."""
     stage.behave(HOLD, nodes=[stage.others[0]])
     _move_slot_by_slot(stage)
     stage.sleep(1.0)
@@ -144,7 +144,7 @@ def move_slots_atomically(stage: Stage) -> None:
 
 
 def move_slots_atomically_unseen(stage: Stage) -> None:
-    """The same, while the verifiers do not reach the new owner."""
+    """Move slots at once, while the verifiers do not reach the new owner."""
     stage.behave(HOLD, nodes=[stage.others[0]])
     move_slots_atomically(stage)
     stage.sleep(1.0)

@@ -58,7 +58,7 @@ class Sighting:
     from_memory: int
     """Accepted verifies right before which the session was in memory."""
     memory_before_revocation: int
-    """The same, of verifies that began before the revocation did."""
+    """As ``from_memory``, of verifies that began before the revocation did."""
     latest_accepted: float | None
     """The start of the verify that was accepted last, of all by their start."""
     accepted_after: int

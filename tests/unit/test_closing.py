@@ -1,4 +1,4 @@
-"""One closing for all who close the same, on threads and in tasks."""
+"""Concurrent callers, threads or tasks, close once."""
 
 import asyncio
 import threading

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2] / "src" / "clusterpass"
-FILES = sorted(ROOT.rglob("*.py"))
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "src" / "clusterpass").rglob("*.py"))
+FOLDERS = ("benchmarks", "examples", "scripts", "tests")
+OTHERS = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 DANGLING = re.compile(r"(It|Its|They|One of them|The same|See|This one|Those|These)\b")
+EMPTY = re.compile(r"(It|One of them|All of them|The same)\b")
+"""What says nothing anywhere, also beside the code that it is about."""
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
@@ -51,11 +55,11 @@ def attributes(body: list[ast.stmt]) -> Iterator[tuple[int, str]]:
                     yield node.lineno, text
 
 
-def dangling(source: str) -> list[str]:
+def dangling(source: str, words: re.Pattern[str] = DANGLING) -> list[str]:
     return [
         f"line {line}: {text.splitlines()[0]}"
         for line, text in sorted(docstrings(source))
-        if DANGLING.match(text)
+        if words.match(text)
     ]
 
 
@@ -64,6 +68,11 @@ def dangling(source: str) -> list[str]:
 )
 def test_no_docstring_begins_with_a_word_that_points_elsewhere(path: Path) -> None:
     assert dangling(path.read_text("utf-8")) == []
+
+
+def test_no_docstring_beside_the_package_begins_so_either() -> None:
+    found = {str(path): dangling(path.read_text("utf-8"), EMPTY) for path in OTHERS}
+    assert {path: lines for path, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize(

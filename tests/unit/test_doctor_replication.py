@@ -9,7 +9,7 @@ from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot, Trial
 from clusterpass.store.patience import Patience
 
 from .test_doctor import CONFIG, INFO, changed, members, seen_by, sound
-from .test_doctor_bounds import config, found, info
+from .test_doctor_thresholds import config, found, info
 
 
 def at(number: int, **facts: Any) -> tuple[NodeSnapshot, ...]:

@@ -9,7 +9,7 @@ from clusterpass.store.address import Address
 from clusterpass.store.topology.members import Member
 
 from .test_doctor import changed, members, seen_by, sound
-from .test_doctor_bounds import config, everywhere, found, info
+from .test_doctor_thresholds import config, everywhere, found, info
 
 
 def with_counts(*counts: int, hosts: str = "abcdef") -> tuple[Member, ...]:

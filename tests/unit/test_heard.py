@@ -133,7 +133,7 @@ def test_an_own_event_whose_line_was_overwritten_hides_no_other_one(scene: Scene
 
 
 def test_a_history_that_began_anew_is_told_from_its_beginning(scene: Scene) -> None:
-    """It expired with the subject, which came back."""
+    """The history expired with its subject, who came back."""
     assert scene.kinds(line("login", EPOCH + 101), line("logged_out", EPOCH + 102)) != []
     scene.now = 500.0
     assert scene.kinds(line("login", EPOCH + 490, B)) == ["login"], "fewer lines than before"

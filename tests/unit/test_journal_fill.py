@@ -213,7 +213,7 @@ def test_a_part_that_is_lost_leaves_the_journal_unfilled(lost):
 
 
 def test_a_part_that_the_journal_refuses_is_the_last():
-    """It was restarted, or promoted, in the meantime."""
+    """The node was restarted, or promoted, in the meantime."""
 
     class Restarted(Node):
         def _fill(self, arguments):

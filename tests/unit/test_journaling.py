@@ -143,7 +143,7 @@ def test_a_journal_that_has_failed_is_asked_last_until_it_confirms_again():
 
 
 def test_the_journal_on_the_shard_of_the_subject_is_asked_last():
-    """It has just not confirmed the ending itself."""
+    """That shard has just failed to confirm the ending itself."""
     own, store = with_journals(), Store()
     slot = KEYSPACE.keys_of("alice").slot
     owners = {slot: "x", J1: "x", J2: "y", J3: "z"}

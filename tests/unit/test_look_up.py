@@ -231,7 +231,7 @@ def test_who_looks_for_a_primary_is_told_why_there_is_none(outcome, reason):
 
 
 def test_replicas_are_counted_where_a_single_server_has_redirected():
-    """It was a node of a cluster: what others own is counted like its own."""
+    """The server was a node of a cluster: what others own is counted like its own."""
     counted = SlotMap.single(A).moved(7, B).with_replicas(1, 5.0)
     assert [counted.shard(slot).primary for slot in (6, 7)] == [A, B]
     assert {counted.shard(slot).replicas for slot in (6, 7)} == {1}

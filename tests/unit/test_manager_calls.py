@@ -94,7 +94,7 @@ class Store:
 
 
 class AwaitableStore(Store):
-    """The same, awaited."""
+    """A store whose calls are awaited."""
 
     async def run(self, flow: Any) -> Any:
         return ("answer", flow)

@@ -49,7 +49,7 @@ class Cluster:
 
 
 class Shared(Cluster):
-    """The same, shared."""
+    """A cluster that several programs share."""
 
 
 class Opened(Exception):

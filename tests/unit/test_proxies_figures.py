@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from benchmarks.http_paths.wrk import Answered, Load, parse
 from benchmarks.proxies import figures
-from benchmarks.proxies.alone import without_question
 from benchmarks.proxies.figures import ALONE, CONSTANT, OURS, Measured
 from benchmarks.proxies.sessions import TOKENS, Sessions, share_of_new
+from benchmarks.proxies.without_auth import without_question
 
 from tests.proxies.programs import DEPLOY, PROGRAMS
 

@@ -14,7 +14,7 @@ from clusterpass import (
     TokenVerifier,
 )
 from clusterpass.service.calls.proxy_cookie import ProxyCookies, Ticket
-from clusterpass.service.settings.browsers import Portal
+from clusterpass.service.settings.portal import Portal
 from clusterpass.tokens.identifiers import rotation_of
 
 NOW = 1_800_000_000

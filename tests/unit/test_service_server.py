@@ -15,8 +15,8 @@ from granian.constants import HTTPModes, Interfaces
 from clusterpass import ConfigurationError
 from clusterpass.service import server
 from clusterpass.service.last_keys import LastKeys
+from clusterpass.service.reexec import Succession
 from clusterpass.service.settings.loading import make_settings
-from clusterpass.service.successor import Succession
 from clusterpass.service.supervisor import GRACE_SECONDS, Worker
 from tests.ports import free_port
 

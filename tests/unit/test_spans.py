@@ -1,4 +1,4 @@
-"""Spans are called as the verbs of a manager are."""
+"""OpenTelemetry spans of verbs, calls of the store and requests: names, attributes, errors."""
 
 import asyncio
 from collections.abc import Callable, Generator

@@ -1,4 +1,4 @@
-"""What a watch reports of the nodes to its observer, and what it does by their answers."""
+"""The watch: what it reports to its observer, and how it reacts to replies of nodes."""
 
 import asyncio
 import logging

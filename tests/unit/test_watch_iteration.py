@@ -53,7 +53,7 @@ class Reading(AwaitableStore):
 
 
 class BlockingReading(Store):
-    """The same, for threads."""
+    """A store of threads."""
 
     def run(self, flow: Any) -> Any:
         if isinstance(flow, Exception):

@@ -8,7 +8,7 @@ import pytest
 
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.store.address import Address
-from clusterpass.store.drivers.node_agreements import NodeAgreements
+from clusterpass.store.drivers.primary_confirmation import PrimaryConfirmation
 from clusterpass.store.drivers.witnesses import Witnesses
 from clusterpass.store.exchanges.sentinels import Named
 from clusterpass.store.store_url import parse_store_url
@@ -124,6 +124,6 @@ def test_who_is_named_is_the_primary_in_use_or_another(
     )
     observer: Any = SimpleNamespace(agreed=lambda *given, epoch: told.append((*given, epoch)))
     with pytest.raises(StopIteration) as stop:
-        next(NodeAgreements.confirm_primary(store, observer))
+        next(PrimaryConfirmation.confirm_primary(store, observer))
     assert stop.value.value is confirmed
     assert told == ([(Address("a", 1), 5.0, 7)] if confirmed else [])

@@ -1,4 +1,4 @@
-"""The same small application in every framework but Django, over session managers that answer as
+"""A small application in every framework but Django, over session managers that answer as
 they are told, and clients that ask them in this process."""
 
 import json

@@ -1,4 +1,4 @@
-"""The same site in each framework, asked in this process; its sessions are those of a script."""
+"""A site in each framework, asked in this process; its sessions are those of a script."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -50,7 +50,7 @@ class Sessions:
 
 
 class AsyncSessions(Sessions):
-    """The same for event loops."""
+    """Sessions of a script, for event loops."""
 
     async def verify(self, token: str, **options: Any) -> Session:  # type: ignore[override]
         return super().verify(token, **options)

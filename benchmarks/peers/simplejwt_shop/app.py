@@ -1,3 +1,5 @@
+"""The pages of the shop: login, refresh, logout, orders, and the list of devices."""
+
 import os
 
 from django.conf import settings

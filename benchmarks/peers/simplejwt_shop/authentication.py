@@ -1,3 +1,5 @@
+"""Reads access tokens from cookies, with the CSRF check of Django REST framework."""
+
 from rest_framework.authentication import CSRFCheck
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission

@@ -1,3 +1,5 @@
+"""What the shop stores beside the tables of Simple JWT."""
+
 from django.conf import settings
 from django.db import models
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import click
 
 from clusterpass.cli.exit_status import ExitStatus
-from clusterpass.cli.help_text import examples
+from clusterpass.cli.help_examples import examples
 from clusterpass.cli.output import counted, json_option, print_facts, print_json, printable
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.time_arguments import parse_time

@@ -1,4 +1,4 @@
-"""The routes of the integration with aiohttp."""
+"""The routes of aiohttp for refresh, logout and the list of devices; login is the application's."""
 
 from typing import TYPE_CHECKING, Any
 

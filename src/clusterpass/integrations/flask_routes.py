@@ -1,4 +1,4 @@
-"""The routes of the integration with Flask."""
+"""The routes of Flask for refresh, logout and the list of devices; login is the application's."""
 
 from flask import Blueprint, Response, request
 

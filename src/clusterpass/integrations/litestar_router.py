@@ -1,4 +1,4 @@
-"""The routes of the integration with Litestar."""
+"""The routes of Litestar for login, refresh, logout and the list of devices."""
 
 from dataclasses import dataclass, field
 from functools import partial

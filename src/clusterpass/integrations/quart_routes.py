@@ -1,4 +1,4 @@
-"""The routes of the integration with Quart."""
+"""The routes of Quart for refresh, logout and the list of devices; login is the application's."""
 
 from quart import Blueprint, Response, request
 

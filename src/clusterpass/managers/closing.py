@@ -1,4 +1,4 @@
-"""One closing for all who close the same: whoever comes later waits for the one under way.
+"""Closes once: concurrent callers wait for the closing that is under way.
 
 A closing that was cut short, by an error or by the end of its event loop, begins again with the
 next caller. After one that came to its end there is nothing left to do.

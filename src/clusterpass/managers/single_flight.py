@@ -1,4 +1,4 @@
-"""One load for all who want the same: the first one loads, the others wait for that.
+"""Single flight: of concurrent loads of one session the first is made, the others wait for it.
 
 A caller that has waited looks into the memory, under the rules that hold for everybody there. Where
 it finds nothing, as the load failed or a change came between, it loads itself.

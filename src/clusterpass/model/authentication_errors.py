@@ -6,9 +6,9 @@ The module ``errors`` draws the whole tree of errors and states the rules for al
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
+from clusterpass.model.error_args import Readers, as_it_is, rebuildable
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.reasons import RevocationReason, explain_end
-from clusterpass.model.rebuilding import Readers, as_it_is, rebuildable
 
 
 class AuthenticationError(ClusterPassError):

@@ -62,8 +62,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from clusterpass.model.bans import Ban
+from clusterpass.model.error_args import Readers, as_it_is, rebuildable
 from clusterpass.model.json_form import json_value
-from clusterpass.model.rebuilding import Readers, as_it_is, rebuildable
 from clusterpass.model.store_causes import SENTENCES, StoreCause
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ from clusterpass.service.mail import make_sender
 from clusterpass.service.managed_keys import FollowedKeys
 from clusterpass.service.monitoring.setup import Monitoring
 from clusterpass.service.settings.service import Settings
-from clusterpass.service.store_state import StoreState
+from clusterpass.service.store_outages import StoreOutageLog
 from clusterpass.web.client_address import counted_address
 from clusterpass.web.known_devices import KnownDevices
 
@@ -206,7 +206,7 @@ class Application:
             if self._keys is not None:
                 self._keys.catch_up(self._replace_keys)
             tasks = [
-                asyncio.create_task(StoreState(manager, self._logger).watch()),
+                asyncio.create_task(StoreOutageLog(manager, self._logger).watch()),
                 asyncio.create_task(keys.watch(self._replace_keys)),
                 asyncio.create_task(self._authorizing.watch()),
             ]

@@ -18,7 +18,7 @@ from clusterpass import (
     ClusterPassError,
 )
 from clusterpass.service.api import (
-    accounts,
+    admin_accounts,
     administration,
     audit,
     health_and_keys,
@@ -45,7 +45,7 @@ _ROUTERS: Final = (
     sessions.router,
     health_and_keys.router,
     administration.router,
-    accounts.router,
+    admin_accounts.router,
     audit.router,
 )
 _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -73,7 +73,7 @@ def build_framework(service: Service, logger: Any) -> FastAPI:
         app.include_router(router)
     has_directory = service.settings.password_check is None
     if has_directory:
-        app.include_router(accounts.directory_router)
+        app.include_router(admin_accounts.directory_router)
     if service.settings.login_enabled:
         app.include_router(token_routes.login_router)
         if has_directory:

@@ -25,8 +25,8 @@ from granian.server.mp import MPServer
 from clusterpass import ConfigurationError
 from clusterpass.service.app import create_app
 from clusterpass.service.last_keys import LastKeys
+from clusterpass.service.reexec import SucceededServer, Succession
 from clusterpass.service.settings.service import Settings
-from clusterpass.service.successor import SucceededServer, Succession
 from clusterpass.service.supervisor import GRACE_SECONDS
 
 _BACKLOG: Final = 4096

@@ -1,4 +1,4 @@
-"""An entry of the audit trail as the store holds it: JSON in UTF-8, with short names.
+"""Encodes and decodes entries of the audit trail: JSON in UTF-8, with names of one letter.
 
     v  version, 1    t  milliseconds    a  action     o  outcome    e  error
     w  actor         s  subject         i  session    y  way        p  address

@@ -8,10 +8,10 @@ from clusterpass.protocol.calls.secrets import COPIES, add_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.audit_trail import AuditTrail
-from clusterpass.sessions.copies import MARKER, Copies, note_pruned
 from clusterpass.sessions.memory.known_secrets import KnownSecrets
 from clusterpass.sessions.memory.stored_secret import KIND
 from clusterpass.sessions.search import search
+from clusterpass.sessions.secret_copies import MARKER, SecretCopies, note_pruned
 from clusterpass.sessions.signing_keys import SigningKeys
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.keyring import KeyRing
@@ -39,7 +39,7 @@ class RefreshSecrets:
         self._known = known
         self._signing = signing
         self._keyspace = keyspace
-        self._copies: Final = Copies(
+        self._copies: Final = SecretCopies(
             known,
             keyspace,
             deadline,

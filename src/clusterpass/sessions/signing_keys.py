@@ -9,9 +9,9 @@ from clusterpass.protocol.calls.secrets import COPIES, When, add_secrets, take_l
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow, Rest, Work
 from clusterpass.sessions.audit_trail import AuditTrail
-from clusterpass.sessions.copies import MARKER, Copies, note_pruned
 from clusterpass.sessions.memory.known_keys import KIND, KnownKeys
 from clusterpass.sessions.search import search
+from clusterpass.sessions.secret_copies import MARKER, SecretCopies, note_pruned
 from clusterpass.tokens.managed_keys import ManagedKey
 
 _LEASE_SECONDS: Final = 10
@@ -35,7 +35,7 @@ class SigningKeys:
         self._known = known
         self._trail = trail
         self._keyspace = keyspace
-        self._copies: Final = Copies(
+        self._copies: Final = SecretCopies(
             known,
             keyspace,
             deadline,

@@ -30,7 +30,7 @@ def installed_library() -> Path | None:
 
 
 def find_library() -> Path:
-    """The same, which ``make test-setup`` installs; the test fails without it."""
+    """The library of faketime, which ``make test-setup`` installs; the test fails without it."""
     return installed_library() or pytest.fail("libfaketime is not installed: run `make test-setup`")
 
 

@@ -20,7 +20,7 @@ from .sequences import EXAMPLES, numbers, run
 from .world import KEYSPACE, World, older, outcome
 
 SECRETS = (new_refresh_secret(), new_refresh_secret())
-"""The same for all tests: a process that lacks a secret of others cannot tell what was reused."""
+"""Shared by all tests: a process that lacks a secret of others cannot tell what was reused."""
 pytestmark = pytest.mark.timeout(0 if EXAMPLES else 180)
 
 

@@ -124,7 +124,7 @@ class Servicer:
 
 
 class AsyncServicer:
-    """The same methods on an event loop."""
+    """The methods of the service, on an event loop."""
 
     def __init__(self) -> None:
         self.released = threading.Event()

@@ -1,4 +1,4 @@
-"""Answers from memory: they are those of the beginning, and end with what they were made of."""
+"""The front door's answers from memory equal the first, and end with session, rule or policy."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Fingerprints of requests: by them the store tells a repeated call from another one with its id.
+"""Fingerprints of requests: how the store tells a repeated call from another with the same id.
 
 Everything that decides what a call does is part of its fingerprint. The address, which only the
 history shows, and what a retry fills in after a first execution are not.

@@ -30,7 +30,7 @@ from clusterpass.service.asgi.problems import send_problem
 from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.asgi.request_log import RequestLog
 from clusterpass.service.asgi.security_headers import SecurityHeaders
-from clusterpass.service.settings.hand_over import PREFIX as HAND_OVER
+from clusterpass.service.settings.cross_domain_hosts import PREFIX as HAND_OVER
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.problems import Problem, of_status
 

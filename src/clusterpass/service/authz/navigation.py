@@ -17,7 +17,7 @@ from clusterpass import (
 )
 from clusterpass.service.authz.original_request import OriginalRequest
 from clusterpass.service.authz.return_address import ReturnAddresses
-from clusterpass.service.settings.hand_over import BEGIN, PREFIX
+from clusterpass.service.settings.cross_domain_hosts import BEGIN, PREFIX
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.problems import Problem
 

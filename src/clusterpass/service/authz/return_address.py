@@ -12,7 +12,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from clusterpass.service.authz.original_request import OriginalRequest
-from clusterpass.service.settings.browsers import BrowserSettings
+from clusterpass.service.settings.portal import BrowserSettings
 
 LONGEST: Final = 2000
 """The longest return address, in characters."""

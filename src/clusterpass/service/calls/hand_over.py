@@ -27,7 +27,7 @@ from clusterpass import (
     TooManyAttempts,
 )
 from clusterpass.service.calls.proxy_cookie import Ticket, decode_subject, encode_subject
-from clusterpass.service.settings.hand_over import FINISH
+from clusterpass.service.settings.cross_domain_hosts import FINISH
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.cookies import own_cookie
 from clusterpass.web.derived_secrets import derived_secrets

@@ -26,7 +26,7 @@ from clusterpass import (
     TokenSignatureInvalid,
     TokenVerifier,
 )
-from clusterpass.service.settings.browsers import Portal
+from clusterpass.service.settings.portal import Portal
 from clusterpass.service.settings.service import Settings
 from clusterpass.web.cookies import Cookie, own_cookie
 from clusterpass.web.derived_secrets import derived_secrets

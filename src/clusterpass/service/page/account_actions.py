@@ -1,6 +1,6 @@
 """What administrators do to accounts: links, invitations, deleting, erasing, exporting.
 
-The JSON calls for the same are in ``service/api/accounts.py``.
+The JSON calls for the same are in ``service/api/admin_accounts.py``.
 """
 
 import json

@@ -27,7 +27,7 @@ from clusterpass.service.calls.verify import STRICT
 from clusterpass.service.page.handlers import not_found, redirect
 from clusterpass.service.page.returning import CODE, FIELD, address_in
 from clusterpass.service.page.visit import Visit
-from clusterpass.service.settings.hand_over import BEGIN, FINISH
+from clusterpass.service.settings.cross_domain_hosts import BEGIN, FINISH
 from clusterpass.web.sent_cookies import sent_cookies
 
 _FOR: Final = "for"

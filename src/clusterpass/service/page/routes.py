@@ -48,7 +48,7 @@ from clusterpass.service.page.reader import choose_language
 from clusterpass.service.page.step_up import confirmation, requiring_recent_login
 from clusterpass.service.page.stepping_up import open_step_up, step_up
 from clusterpass.service.page.visit import Visit
-from clusterpass.service.settings.hand_over import BEGIN, FINISH
+from clusterpass.service.settings.cross_domain_hosts import BEGIN, FINISH
 
 _LOGO_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """For an SVG that is opened by itself: no script in it runs, and it loads nothing."""

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from clusterpass import PasswordPolicy
 from clusterpass.limits import DAY
-from clusterpass.service.settings.browsers import BrowserSettings
+from clusterpass.service.settings.portal import BrowserSettings
 
 LINK_PATH: Final = "/page/link"
 """Where the page has the form of a one-time link, after its prefix."""

@@ -9,8 +9,8 @@ from clusterpass import parse_store_url
 from clusterpass.limits import DAY
 from clusterpass.service.settings.accounts import DOTTED_PATH
 from clusterpass.service.settings.authz import AuthzSettings
-from clusterpass.service.settings.browsers import PageSettings
 from clusterpass.service.settings.lists import split
+from clusterpass.service.settings.portal import PageSettings
 from clusterpass.web.settings import WebSettings
 
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 (a field's name)

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from clusterpass.sessions.memory.beliefs import Beliefs
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.followers import Followed, Followers
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import NEVER
+from clusterpass.sessions.memory.node_trust import NodeTrust
 
 
-class Following(Beliefs):
+class Following(NodeTrust):
     """The followers of one manager, and the evidence about nodes by which they are kept current."""
 
     def __init__(

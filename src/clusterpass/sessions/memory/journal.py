@@ -26,7 +26,7 @@ from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.sessions.memory.hand_over import HandOvers
+from clusterpass.sessions.memory.entry_hand_overs import HandOvers
 from clusterpass.sessions.memory.journal_positions import JournalPositions
 from clusterpass.sessions.memory.known_entry import KnownEntry
 

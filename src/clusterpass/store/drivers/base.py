@@ -4,14 +4,14 @@ from typing import Any
 
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Answer, ScriptCall
-from clusterpass.store.drivers.node_agreements import NodeAgreements
+from clusterpass.store.drivers.primary_confirmation import PrimaryConfirmation
 from clusterpass.store.drivers.slot_searches import SlotSearches
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.steps import Exchange
 from clusterpass.store.exchanges.unavailable import locate, tell_tried
 
 
-class StoreBase(SlotSearches, NodeAgreements):
+class StoreBase(SlotSearches, PrimaryConfirmation):
     """The base class of the synchronous and the asynchronous store."""
 
     def _tell(self, error: ClusterPassError) -> None:

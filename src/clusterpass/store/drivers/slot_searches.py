@@ -1,4 +1,4 @@
-"""Whom a store asks for the owners of the slots, and what becomes of the answer."""
+"""Renews the slot map of a store: which nodes are asked, and how their answer is applied."""
 
 import time
 from collections.abc import Callable, Hashable

@@ -1,4 +1,4 @@
-"""Tells the log when the store stops answering, why, and when it answers again: once each.
+"""Logs when an outage of the store begins, why, and when it is over: once each.
 
 - Calls that fail tell that the store is down; nothing is sent to find out.
 - While it is down, it is asked every second, by reads that reach all shards in their turn.
@@ -21,7 +21,7 @@ _OF_THE_STORE: Final = frozenset(
 """The causes that say that the store is down, and not that it is busy or moving a slot."""
 
 
-class StoreState:
+class StoreOutageLog:
     """Whether the store of one worker answers."""
 
     def __init__(self, sessions: AsyncSessionManager, logger: Any) -> None:

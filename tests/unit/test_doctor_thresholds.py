@@ -25,7 +25,7 @@ def config(**told: str) -> dict[str, Any]:
 
 
 def everywhere(seen: Snapshot | None = None, **facts: Any) -> Snapshot:
-    """The same facts at every node."""
+    """A snapshot with equal facts at every node."""
     them = members()
     return dataclasses.replace(
         seen or sound(them), nodes=tuple(seen_by(each, them, **facts) for each in them)

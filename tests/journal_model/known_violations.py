@@ -1,4 +1,4 @@
-"""What the protocol does not avert: mostly, the shards of a moving slot fail before all have heard.
+"""Violations that the protocol accepts: mostly, shards of a moving slot fail before all have heard.
 
 The new owner raises its epoch without a vote, so no majority need know; and its replicas have the
 data later than the owner itself, which nobody waits for. The same epoch may be raised by one and

@@ -1,4 +1,4 @@
-"""What is believed of the nodes: the events that bring evidence, and the questions it answers.
+"""Whether a node can still be trusted as a primary: what is heard of it, and what that proves.
 
 The watch of a store reports the events; a store asks before it believes a reply. One lock guards
 the :class:`Leases` and whatever depends on them.
@@ -14,7 +14,7 @@ from clusterpass.sessions.memory.journal import Journal
 from clusterpass.sessions.memory.leases import Leases
 
 
-class Beliefs:
+class NodeTrust:
     """The evidence of one manager."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a benchmark does as a client before the load: log in, and try whether a logout counts."""
+"""The client that prepares a load: logs in, and checks that a logout counts."""
 
 import http.client
 import json

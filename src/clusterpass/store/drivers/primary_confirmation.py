@@ -1,4 +1,4 @@
-"""What a store asks of its nodes so that it may believe one of them: epochs, roles and journals."""
+"""Confirms that a node is still a primary: a majority of nodes or Sentinels, and the journals."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from clusterpass.store.exchanges.sentinels import Sentinels
 from clusterpass.store.exchanges.steps import Agree, Exchange
 
 
-class NodeAgreements(StoreState):
+class PrimaryConfirmation(StoreState):
     """The questions that a store asks about its nodes, as exchanges."""
 
     def confirm_primary(self, observer: Observer) -> Exchange[bool | None]:

@@ -1,4 +1,4 @@
-"""The hosts of other domains than the portal's, to which it hands sessions over."""
+"""Cross-domain sign-in: its paths, and the hosts that ``authz_hand_over_hosts`` may name."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from clusterpass.service import successor
+from clusterpass.service import reexec
 from clusterpass.service.asgi.leaving import LEAVE
 from clusterpass.service.last_keys import LastKeys
+from clusterpass.service.reexec import SucceededServer, Succession
 from clusterpass.service.settings.loading import make_settings
-from clusterpass.service.successor import SucceededServer, Succession
 from clusterpass.service.supervisor import WAITED, Worker
 from tests.ports import free_port
 
@@ -41,7 +41,7 @@ def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert not again.is_first
     became: list[Any] = []
-    monkeypatch.setattr(successor.os, "execv", lambda *given: became.append(given))
+    monkeypatch.setattr(reexec.os, "execv", lambda *given: became.append(given))
     again.hand_on()
     ((program, arguments),) = became
     assert os.get_inheritable(first.file)
@@ -55,7 +55,7 @@ def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert program == sys.executable
     small, rest = arguments[:6], arguments[6:]
     assert small == [
-        *(sys.executable, "-I", "-S", successor.supervisor.__file__),
+        *(sys.executable, "-I", "-S", reexec.supervisor.__file__),
         *("clusterpass serve", "2"),
     ]
     assert rest[:2] == ["17:2.5:0", "0:0.0:1"]
@@ -99,7 +99,7 @@ def test_only_the_workers_that_are_due_are_started(
     collector = SimpleNamespace(
         collect=lambda: swept.append("collect"), freeze=lambda: swept.append("freeze")
     )
-    monkeypatch.setattr(successor, "gc", collector)
+    monkeypatch.setattr(reexec, "gc", collector)
     workers = [Worker(1, 5.0), Worker(2, is_due=True), Worker(0, is_due=True)]
     with socket.create_server(("127.0.0.1", 0)) as listening:
         sockets = [os.dup(listening.fileno()) for _ in workers]
@@ -151,10 +151,10 @@ def test_a_signal_that_comes_meanwhile_is_the_successors(
     made.interrupt_signal, made.reload_signal = interrupted, reloaded
     masks: list[Any] = []
     monkeypatch.setattr(
-        successor.signal, "pthread_sigmask", lambda *given: masks.append(given), raising=True
+        reexec.signal, "pthread_sigmask", lambda *given: masks.append(given), raising=True
     )
-    monkeypatch.setattr(successor.supervisor, "stop", lambda workers: did.append(list(workers)))
-    monkeypatch.setattr(successor.os, "kill", lambda pid, number: did.append((pid, number)))
+    monkeypatch.setattr(reexec.supervisor, "stop", lambda workers: did.append(list(workers)))
+    monkeypatch.setattr(reexec.os, "kill", lambda pid, number: did.append((pid, number)))
     made._serve_loop("target", "loader")
     assert masks == [(signal.SIG_BLOCK, WAITED)]
     overlap: list[Any] = [2.0] if outgoing else []

@@ -6,8 +6,8 @@ import pytest
 
 from clusterpass.model.statistics import NOTHING_PENDING
 from clusterpass.protocol.keyspace import SubjectKeys
-from clusterpass.sessions.memory.beliefs import Beliefs
 from clusterpass.sessions.memory.followers import Followed
+from clusterpass.sessions.memory.node_trust import NodeTrust
 
 from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, drive, life, live, stored
 from .journal_scene import ALL, Scene as JournalScene, answer, told
@@ -96,12 +96,12 @@ def test_how_old_evidence_may_be_is_what_the_journals_say(scene: Scene) -> None:
     journals = JournalScene()
     for hear in ("heads_heard", "heads_agreed"):
         leases = five_leases()
-        beliefs: Beliefs = Scene().cache
-        beliefs.leases.set_evidence_bound(9.0)
-        beliefs.journal = journals.journal
+        trust: NodeTrust = Scene().cache
+        trust.leases.set_evidence_bound(9.0)
+        trust.journal = journals.journal
         journals.take(ALL, answer(0, milliseconds=125))
-        getattr(beliefs, hear)(NODE if hear == "heads_heard" else 1.0, 1)
-        assert beliefs.leases.evidence_bound == 0.125
+        getattr(trust, hear)(NODE if hear == "heads_heard" else 1.0, 1)
+        assert trust.leases.evidence_bound == 0.125
         assert leases.evidence_bound == 0.25
 
 

@@ -1,4 +1,4 @@
-"""How errors are built again from their ``args``: ``type(error)(*error.args)``.
+"""Lets errors be made again from their ``args``: ``type(error)(*error.args)``.
 
 Python's own errors are, and result backends of job queues that keep JSON and no pickles rely on it.
 """

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.apps.launch NAME PORT`` serves an app, and counts its statements of SQL.
+"""``python -m benchmarks.apps.serve_app NAME PORT`` serves an app, and counts its SQL.
 
 Each statement appends a byte to the file ``SQL_COUNT``: the size of the file is the number, across
 processes.

@@ -1,4 +1,4 @@
-"""The examples at the end of a command's help page."""
+"""Formats the examples at the end of a command's help page."""
 
 
 def examples(*lines: str) -> str:

@@ -1,4 +1,4 @@
-"""What is tried with every app: each check passes, fails, or finds nothing to check."""
+"""Lists and runs the checks of apps, which are in ``check_access.py`` and ``check_endings.py``."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Check = Callable[[Visitor], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of one check with one app."""
+    """What a check found of one app."""
 
     mark: Literal["yes", "no", "-"]
     detail: str = ""

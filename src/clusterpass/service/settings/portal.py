@@ -1,4 +1,4 @@
-"""The settings of the page's place, and of browsers that a proxy asks about."""
+"""Settings: where the page is, its public URL, and the hosts to which browsers may be led back."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field, field_validator
 
-from clusterpass.service.settings.hand_over import check_hand_over_hosts
+from clusterpass.service.settings.cross_domain_hosts import check_hand_over_hosts
 from clusterpass.service.settings.lists import Names, split
 from clusterpass.service.settings.monitoring import MonitoringSettings
 from clusterpass.web.cookies import Cookie, own_cookie, session_cookies

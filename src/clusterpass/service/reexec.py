@@ -1,4 +1,4 @@
-"""How the process that forked the workers becomes ``supervisor.py``, and the service again.
+"""Replaces the parent of the workers by ``supervisor.py`` (exec), and by the service to fork again.
 
 - A process keeps its id, its children and its blocked signals when it replaces its program.
 - Settings and the search path of modules go along in a file in memory, so that a worker that is
@@ -36,7 +36,7 @@ with open(int(sys.argv[1]), "rb", closefd=False) as file:
     file.seek(0)
     sys.path[:] = pickle.load(file)
     from clusterpass.service.server import serve_again
-    from clusterpass.service.successor import Succession
+    from clusterpass.service.reexec import Succession
     serve_again(Succession.read(file, int(sys.argv[1]), sys.argv[2:]))
 """
 

@@ -1,7 +1,7 @@
-"""Reads the three copies of what the store holds for all processes, and mends those that lack some.
+"""Reads the three copies of a namespace's secrets and signing keys, and repairs incomplete ones.
 
-What is in one copy and not in another is put there by whoever notices, and so is what another key
-from outside wraps there. A copy that cannot be reached is mended when it is read the next time.
+Whoever notices that a copy lacks a secret adds it, and encrypts again what is still encrypted under
+an older key encryption key. A copy that cannot be reached is repaired when it is read next.
 """
 
 import logging
@@ -53,7 +53,7 @@ class Known(Protocol):
         may go."""
 
 
-class Copies:
+class SecretCopies:
     """The copies, read in turn by one process."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The files of ``deploy/`` without the question: the same proxy, which forwards every request."""
+"""The files of ``deploy/`` without the question: the baseline, which forwards every request."""
 
 import re
 from collections.abc import Callable
