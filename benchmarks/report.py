@@ -60,7 +60,7 @@ class Report:
     """Bars of a picture, ours first."""
     plot_label: str = ""
     program: str = ""
-    """What makes it, if it is no part of ``python -m benchmarks``."""
+    """The command, unless ``python -m benchmarks NAME`` runs the measurement."""
     notes: Sequence[str] = ()
     """What else has to be said, a paragraph or an entry of a list each."""
 
@@ -71,7 +71,7 @@ class Report:
         return " ".join([program, *self.arguments])
 
     def plain(self) -> str:
-        """For a terminal."""
+        """The report as plain text."""
         table = [list(self.columns), *[list(row) for row in self.rows]]
         widths = [max(len(row[column]) for row in table) for column in range(len(self.columns))]
         lines = [
@@ -82,7 +82,7 @@ class Report:
         return "\n".join([f"== {self.title}", *lines, *map(str, self.goals), *self.notes, ""])
 
     def markdown(self) -> str:
-        """For docs/benchmarks.md."""
+        """The report as a section of docs/benchmarks.md."""
         lines = [f"## {self.title}", "", f"    {self.command}", "", _wrapped(self.text), ""]
         if self.plot:
             lines += [f"![{self.title}](images/benchmarks/{self.name}.svg)", ""]
@@ -110,7 +110,7 @@ class Report:
 
 
 def with_head(page: str) -> str:
-    """``page``, docs/benchmarks.md, with a head that says what is at work."""
+    """``page``, docs/benchmarks.md, with a head that says which libraries were measured."""
     _, heading, sections = page.partition("\n## ")
     return f"""# Measurements
 
@@ -146,14 +146,14 @@ def versions() -> str:
 
 
 def as_json(reports: Iterable[Report]) -> str:
-    """Everything, for programs."""
+    """All reports as JSON."""
     return json.dumps(
         {"versions": versions(), "reports": [report.plain_data() for report in reports]}, indent=2
     )
 
 
 def microseconds(seconds: float) -> str:
-    """For a column that nobody should take at its word."""
+    """``seconds`` in whole microseconds."""
     return f"{seconds * 1e6:.0f}"
 
 

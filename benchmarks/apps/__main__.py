@@ -4,7 +4,7 @@ import argparse
 
 from benchmarks.apps.candidates import CANDIDATES, ROOT, find
 from benchmarks.apps.measure import measure
-from benchmarks.apps.page import page, summary
+from benchmarks.apps.report_page import page, summary
 from clusterpass import EmbeddedCluster
 
 PAGE = ROOT / "docs" / "why" / "apps.md"

@@ -1,4 +1,4 @@
-"""An app on two servers over one store: started, counted, and bereft of its store."""
+"""Runs an app on two servers over one store, counts its round trips, and takes the store away."""
 
 import os
 import secrets

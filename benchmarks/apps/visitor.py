@@ -1,4 +1,4 @@
-"""A phone and a browser that visit an app, by the names that the app uses."""
+"""The clients of the checks, logged in to an app: a phone with tokens, a browser with cookies."""
 
 import time
 from collections.abc import Iterator, Mapping

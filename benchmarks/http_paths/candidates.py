@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.http_paths.requests import Requests
+from benchmarks.http_paths.load_requests import Requests
 from benchmarks.http_paths.store import Store
 
 

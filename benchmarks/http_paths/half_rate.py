@@ -18,7 +18,7 @@ from typing import Final, cast
 
 import uvloop
 
-from benchmarks.http_paths.requests import Requests
+from benchmarks.http_paths.load_requests import Requests
 from benchmarks.open_loop import Call
 
 MOST_PER_SECOND: Final = 30_000

@@ -13,7 +13,7 @@ import uvloop
 
 from benchmarks.fixtures import make_config
 from benchmarks.http_paths.candidates import Candidate
-from benchmarks.http_paths.requests import Requests, verifies
+from benchmarks.http_paths.load_requests import Requests, verifies
 from benchmarks.http_paths.setup_client import Visitor
 from benchmarks.http_paths.store import Store
 from benchmarks.web import free_port, serving
@@ -103,7 +103,7 @@ class Ours:
             "CLUSTERPASS_KEYS_FILE": str(self._keys_file),
             "CLUSTERPASS_ISSUER": self._config.issuer,
             "CLUSTERPASS_ACCESS_LIFETIME": str(_HOUR),
-            "CLUSTERPASS_PASSWORD_CHECK": "benchmarks.accept:accept",
+            "CLUSTERPASS_PASSWORD_CHECK": "benchmarks.accept_any_password:accept",
             # All logins come from one address.
             "CLUSTERPASS_ADDRESS_ATTEMPTS": "1000000",
             "CLUSTERPASS_ACCOUNT_ATTEMPTS": "1000000",

@@ -1,4 +1,4 @@
-"""The servers that people would pick instead, and what their checks are worth."""
+"""The servers that are compared with: how each is started, and what its check covers."""
 
 import json
 import secrets
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.http_paths.candidates import Candidate
-from benchmarks.http_paths.requests import verifies
+from benchmarks.http_paths.load_requests import verifies
 from benchmarks.http_paths.setup_client import Visitor
 from benchmarks.http_paths.store import Store
 from benchmarks.web import free_port, running

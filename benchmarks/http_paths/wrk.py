@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final, Protocol
 
-from benchmarks.http_paths.requests import Requests
+from benchmarks.http_paths.load_requests import Requests
 from benchmarks.web import processor_seconds
 
 _SCRIPT = Path(__file__).with_name("load.lua")

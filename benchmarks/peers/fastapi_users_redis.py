@@ -37,7 +37,7 @@ class Users(BaseUserDatabase[User, uuid.UUID]):
 
 
 class UserManager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):
-    """As in their documentation."""
+    """The manager of users, as fastapi-users documents it."""
 
     reset_password_token_secret = verification_token_secret = os.environ["SECRET"]
 

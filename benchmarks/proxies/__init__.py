@@ -12,10 +12,10 @@ from tests.proxies.programs import HOST, PROGRAMS, Proxy, locate, proxying
 
 from benchmarks.fixtures import make_config, server_version
 from benchmarks.http_paths import wrk
-from benchmarks.http_paths.requests import Requests
+from benchmarks.http_paths.load_requests import Requests
 from benchmarks.proxies import backends, figures
 from benchmarks.proxies.backends import Backend, Backends
-from benchmarks.proxies.page import make_report
+from benchmarks.proxies.report_section import make_report
 from benchmarks.proxies.revocations import seconds_passed
 from benchmarks.proxies.sessions import Sessions
 from benchmarks.proxies.without_auth import without_question

@@ -26,7 +26,7 @@ _ASKING: Final = {
     "haproxy": ("haproxy.cfg", _line(r"http-request lua\.clusterpass .*"), ""),
     "apache": ("sites-available/app.conf", _line(r"LuaHookAccessChecker .*"), ""),
 }
-"""The file, what of it makes the proxy ask, and what takes its place."""
+"""For each proxy: the file, the pattern by which it asks the service, and its replacement."""
 
 
 def without_question(name: str) -> Callable[[Path], None]:

@@ -125,7 +125,7 @@ def cp_sessions(cp_url: str, cp_config: "Config") -> "Iterator[SessionManager]":
 @pytest.fixture
 def cp_login_as(cp_sessions: "SessionManager", cp_settings: dict[str, Any]) -> "LoginAs":
     """Logs a subject in, and has a test client send the tokens."""
-    from clusterpass.integrations.setup import set_up  # noqa: PLC0415 - loaded on demand
+    from clusterpass.integrations.settings import set_up  # noqa: PLC0415 - loaded on demand
     from clusterpass.testing.clients import LoginAs  # noqa: PLC0415
 
     return LoginAs(cp_sessions, set_up(cp_settings, {}).web)

@@ -1,4 +1,4 @@
-"""The processes of the campaign: some with threads, some with tasks; each has one manager.
+"""The client processes of the campaign: each has one manager, under load from threads or tasks.
 
 Run in a process of its own by :class:`tests.staleness.workers.Worker`, which calls its methods.
 """
@@ -68,8 +68,8 @@ class Start:
     mix: Mix
     broken: str = ""
     soaks: bool = False
-    """Whether it lives for long: then it records nothing, is slow, and what is bounded is full
-    soon, so that what is not bounded is seen to grow."""
+    """Whether this is a soak: nothing is recorded, the load is light, bounded caches fill early: so
+    unbounded growth shows."""
 
 
 class _Process:
@@ -158,14 +158,14 @@ class Threads(_Process):
     """A synchronous manager and some threads."""
 
     def begin(self, url: str) -> None:
-        """Begin to live."""
+        """Start the load."""
         self._manager = SessionManager(SyncStore(self._location(url)), self.config)
         self._threads = [threading.Thread(target=self._live, daemon=True) for _ in range(_THREADS)]
         for thread in self._threads:
             thread.start()
 
     def end(self, wait: bool = True) -> dict[str, Any]:
-        """Live no more; what was counted. Without ``wait`` revocations may be pending still."""
+        """Stop the load, return what was counted; without ``wait`` revocations may be pending."""
         self.is_ending = True
         for thread in self._threads:
             thread.join(30)
@@ -225,12 +225,12 @@ class Tasks(_Process):
     """An asynchronous manager and many tasks."""
 
     def begin(self, url: str) -> None:
-        """Begin to live."""
+        """Start the load."""
         self._thread = LoopThread(asyncio.new_event_loop)
         self._thread.run(self._begin(url))
 
     def end(self, wait: bool = True) -> dict[str, Any]:
-        """Live no more; what was counted. Without ``wait`` revocations may be pending still."""
+        """Stop the load, return what was counted; without ``wait`` revocations may be pending."""
         self.is_ending = True
         return dict(self._thread.run(self._end(wait)))
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.apps.candidates import FLASK_JWT_EXTENDED, find
 from benchmarks.apps.check_runner import carry_out
 from benchmarks.apps.measure import CHECKS, measure
-from benchmarks.apps.page import page
+from benchmarks.apps.report_page import page
 from benchmarks.apps.serving import Served
 
 from clusterpass import EmbeddedCluster

@@ -31,9 +31,8 @@ def draw(
 
 
 def is_code(tree: Path, mutant: Mutant) -> bool:
-    """Whether the change leaves a module that Python takes, and one that does something else.
-
-    A script is tried when it runs.
+    """Whether the changed module compiles, and is no reviewed equivalent; a script is tried when it
+    runs.
     """
     source = (tree / mutant.path).read_bytes()
     if is_reviewed(mutant, source):

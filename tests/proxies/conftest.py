@@ -1,4 +1,4 @@
-"""An application behind real proxies, the auth service twice, and somebody who is logged in."""
+"""Fixtures: real proxies before an application, two auth services, and a logged-in client."""
 
 import json
 import subprocess

@@ -29,7 +29,7 @@ from clusterpass.integrations.quart import (
     current_session as quart_session,
     session_required as quart_session_required,
 )
-from clusterpass.integrations.setup import set_up
+from clusterpass.integrations.settings import set_up
 from clusterpass.testing import LoginAs, SimulatedClock
 from clusterpass.testing.clients import settings_of
 from tests.cluster.stored import eventually

@@ -12,8 +12,8 @@ from benchmarks.http_paths.candidates import Candidate
 from benchmarks.http_paths.figures import Found
 from benchmarks.http_paths.floor import ASGI
 from benchmarks.http_paths.half_rate import Latency, answer_of
-from benchmarks.http_paths.page import tried
-from benchmarks.http_paths.requests import Requests, verifies
+from benchmarks.http_paths.load_requests import Requests, verifies
+from benchmarks.http_paths.report_section import tried
 from benchmarks.http_paths.wrk import (
     Answered,
     Load,

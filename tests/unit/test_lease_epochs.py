@@ -1,4 +1,4 @@
-"""Epochs that replace nobody, slots that move, and what goes on being served meanwhile."""
+"""Leases when the config epoch rises without a failover, and when slots move: which remain."""
 
 from math import inf
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clusterpass import ConfigurationError, StoreUnavailable
-from clusterpass.migrate import FastAPIUsersRedis, OldToken, OldUser, redis_tokens
+from clusterpass.migrate import FastAPIUsersRedis, OldToken, OldUser, fastapi_users_redis
 
 NOW = 1_800_000_000
 
@@ -36,7 +36,7 @@ def look_up(client: Client, token: Any = "t", **options: Any) -> OldToken | None
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_tokens, "time", SimpleNamespace(time=lambda: NOW + 0.9))
+    monkeypatch.setattr(fastapi_users_redis, "time", SimpleNamespace(time=lambda: NOW + 0.9))
 
 
 @pytest.mark.parametrize("user", ["7", b"7"])

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from clusterpass.embedded.cluster import EmbeddedCluster
 from clusterpass.embedded.options import TlsFiles
-from clusterpass.embedded.process import FolderInUse
 from clusterpass.embedded.state import ClusterState, is_locked, read_record, read_state, resolve
+from clusterpass.embedded.supervisor_process import FolderInUse
 from clusterpass.model.errors import EmbeddedClusterError
 
 

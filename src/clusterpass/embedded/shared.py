@@ -18,8 +18,8 @@ from typing import Final
 
 from clusterpass.embedded.cluster import EmbeddedCluster
 from clusterpass.embedded.detached import stop_detached
-from clusterpass.embedded.process import FolderInUse
 from clusterpass.embedded.state import ClusterState, is_locked, read_record, read_state, resolve
+from clusterpass.embedded.supervisor_process import FolderInUse
 from clusterpass.model.errors import ConfigurationError, EmbeddedClusterError
 
 _DEFAULT_NODES: Final = 6

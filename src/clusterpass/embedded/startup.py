@@ -18,8 +18,8 @@ from typing import Final
 from clusterpass.embedded.conf import free_ports, log_tail, port_is_free, write_configuration
 from clusterpass.embedded.formation import await_healthy, form_cluster
 from clusterpass.embedded.options import HOST, Node, Options
-from clusterpass.embedded.process import SupervisorProcess
 from clusterpass.embedded.state import make_record, nodes_of, read_record, resolve
+from clusterpass.embedded.supervisor_process import SupervisorProcess
 from clusterpass.embedded.topology import Client, complaint, connect, process_id
 from clusterpass.model.errors import ConfigurationError, EmbeddedClusterError
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, cast
 from clusterpass.integrations.attached import Attached, InOutage, attached
 from clusterpass.integrations.login_options import login_options
 from clusterpass.integrations.server_sent_events import ServerSentEvent, event_bytes
-from clusterpass.integrations.setup import Setup, set_up
+from clusterpass.integrations.settings import Setup, set_up
 from clusterpass.integrations.streams import Event, StreamEnd, while_live
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.model.authentication_errors import AuthenticationError

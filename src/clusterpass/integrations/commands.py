@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import click
 
-from clusterpass.integrations.setup import Setup
+from clusterpass.integrations.settings import Setup
 from clusterpass.managers.sync.manager import SessionManager
 
 Group = TypeVar("Group", bound=click.Group)

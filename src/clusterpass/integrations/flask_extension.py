@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from flask import Flask, current_app
 from werkzeug.local import LocalProxy
 
-from clusterpass.integrations.setup import set_up
+from clusterpass.integrations.settings import set_up
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Session

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from clusterpass.integrations.setup import set_up
+from clusterpass.integrations.settings import set_up
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.authentication_errors import InvalidRefreshToken, TokenMissing
 from clusterpass.model.clock import clock_in_use

@@ -36,11 +36,11 @@ from clusterpass.service.calls.proxy_cookie import ProxyCookies
 from clusterpass.service.calls.requests import address_by
 from clusterpass.service.calls.service import Service
 from clusterpass.service.change_notes import ChangeNotes
+from clusterpass.service.followed_keys import FollowedKeys
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.key_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.mail import make_sender
-from clusterpass.service.managed_keys import FollowedKeys
 from clusterpass.service.monitoring.setup import Monitoring
 from clusterpass.service.settings.service import Settings
 from clusterpass.service.store_outages import StoreOutageLog

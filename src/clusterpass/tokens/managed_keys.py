@@ -1,4 +1,4 @@
-"""Signing keys that the store holds: what is stored of one, and which is used for what at a time.
+"""Signing keys that the store holds: the stored form, and which key signs or verifies when.
 
 A key is published before it signs, signs until the next one does, and verifies until its last token
 has expired. Its private half is wrapped by a key from outside (``key_encryption_keys``).

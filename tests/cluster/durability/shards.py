@@ -1,4 +1,4 @@
-"""Shards without their replicas or primaries, and what is asked of them."""
+"""Pauses the replicas or the primary of a shard; and the ways to end sessions meanwhile."""
 
 import contextlib
 import time

@@ -1,6 +1,6 @@
 """The settings, and what is made of them once for each process: the gate and the session manager.
 
-``settings.CLUSTERPASS`` knows the settings of :mod:`clusterpass.integrations.setup` and three of
+``settings.CLUSTERPASS`` knows the settings of :mod:`clusterpass.integrations.settings` and three of
 its own: ``CLAIMS``, a function (or its dotted path) that returns the claims of a user's new
 session; ``SUBJECT_FIELD``, the unique field of the user model that is the subject (``pk`` unless
 given); and ``OPEN_SESSIONS``, a function (or its dotted path) that returns the session manager for
@@ -26,7 +26,7 @@ from django.shortcuts import resolve_url
 from django.utils.module_loading import import_string
 
 from clusterpass.config import Config
-from clusterpass.integrations.setup import set_up
+from clusterpass.integrations.settings import set_up
 from clusterpass.managers.aio.manager import AsyncSessionManager
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ConfigurationError

@@ -16,7 +16,7 @@ bytes of the name are; always, in place of another."""
 def read_secrets(
     keyspace: Keyspace, copy: int, *, deadline: float | None = None
 ) -> ScriptCall[dict[str, bytes]]:
-    """Read the copy of a number: the values by name. The script is ``scripts/read_secrets.lua``.
+    """Read copy number ``copy``: the values by name. The script is ``scripts/read_secrets.lua``.
 
     ``deadline``: seconds after which the call is given up; None: the store's own deadline.
     """
@@ -39,7 +39,7 @@ def add_secrets(
     tells: bool = False,
     deadline: float | None = None,
 ) -> ScriptCall[dict[str, bytes]]:
-    """Add values to the copy of a number; the reply is all of its values by name.
+    """Add values to copy number ``copy``; the reply is all of its values by name.
 
     ``tells``: whether all processes that watch the store are told to ask again. ``deadline``: as
     for :func:`read_secrets`. The script is ``scripts/add_secrets.lua``.
@@ -64,8 +64,8 @@ def prune_secrets(
     marker: str,
     deadline: float | None = None,
 ) -> ScriptCall[list[str]]:
-    """Remove values from the copy of a number, at most once a day; the reply is the names of those
-    that were.
+    """Remove stale values from copy number ``copy``, at most once a day; the reply is the names of
+    those removed.
 
     ``stale``: by name the value as it was read, and the second from which on it may go. ``marker``:
     the name under which the copy keeps when that was done. ``deadline``: as for

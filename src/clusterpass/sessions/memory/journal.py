@@ -1,4 +1,4 @@
-"""The journaled endings that this process knows: who asks about their subjects carries them out.
+"""The entries of journals that this process knows; a call about a subject first applies its own.
 
 - An entry is carried out in front of every call about its subject, on the same connection: so the
   owner of the subject, whichever node that is, has ended what the entry ends before it answers.

@@ -1,9 +1,10 @@
-"""Writes endings that their own shard cannot confirm into the journals of three primaries.
+"""Records endings that their own shard cannot confirm in the journals of other shards.
 
 - An ending is acknowledged once two journals hold it, and every server had to ask them again: the
   evidence by which servers believe an answer is never older than a bound, so waiting for that bound
   is enough.
-- Two journals suffice, as every server reads two. The third is written when the ending is retried.
+- There are three journals. Two suffice, as every server reads two; the third is written when the
+  ending is retried.
 - An entry is trimmed when its own shard has confirmed the ending with all replicas.
 """
 

@@ -1,4 +1,4 @@
-"""What a revocation of one subject is, and what all kinds of them share.
+"""The interface of a revocation, and the base class of those of one subject.
 
 - A revocation keeps one operation id for all its attempts, so the store recognises a retry. An id
   that belongs to another request is refused, and what this process enforced for it is released.
@@ -86,7 +86,7 @@ class SubjectRevocation:
     event: EventKind
     note: str = ""
     actor: str | None = None
-    """Who asked for it; None: nobody is known."""
+    """Who asked for it; None: unknown."""
     address: str | None = None
     packed_address: bytes = b""
     milliseconds: int | None = None

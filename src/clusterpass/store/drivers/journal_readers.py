@@ -1,4 +1,4 @@
-"""The tasks of a watch that read the journals of nodes, and fill those that may have gaps."""
+"""Tasks of a watch, in asyncio: they read the journals of nodes, and fill those with gaps."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The accounts of a user directory: who has one, the links that set a password, and their end."""
+"""The accounts of a user directory: added, invited, listed, disabled and deleted."""
 
 import builtins
 import secrets

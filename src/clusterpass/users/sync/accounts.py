@@ -1,5 +1,5 @@
 # Generated from users/aio/accounts.py by scripts/generate_sync.py; do not edit.
-"""The accounts of a user directory: who has one, the links that set a password, and their end."""
+"""The accounts of a user directory: added, invited, listed, disabled and deleted."""
 
 import builtins
 import secrets

@@ -1,4 +1,4 @@
-"""The section of docs/benchmarks.md."""
+"""Composes the section of docs/benchmarks.md about the front door behind proxies."""
 
 import re
 import subprocess

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from clusterpass import ConfigurationError, PasswordHasher, SessionManager, UserDirectory
 from clusterpass.service.app import create_app
-from clusterpass.service.managed_keys import FollowedKeys
+from clusterpass.service.followed_keys import FollowedKeys
 from clusterpass.service.settings.loading import load_settings
 from clusterpass.tokens.key_encryption import new_encryption_key
 

@@ -35,7 +35,7 @@ class FastAPIUsersRedis:
     def __init__(
         self, client: RedisClient, *, lifetime: int, key_prefix: str = "fastapi_users_token:"
     ) -> None:
-        """``client``: where the strategy keeps its tokens; who makes it closes it.
+        """``client``: of the Redis that holds the strategy's tokens; the caller closes it.
 
         ``lifetime``, ``key_prefix``: the strategy's ``lifetime_seconds`` and ``key_prefix``. A
         token that does not expire within ``lifetime`` is refused, as it does not tell when it was

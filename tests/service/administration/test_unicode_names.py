@@ -1,4 +1,4 @@
-"""A name that an administrator spells otherwise than a keyboard did means the same user."""
+"""Names that differ in Unicode normalization alone mean the same user to administrators."""
 
 import unicodedata
 

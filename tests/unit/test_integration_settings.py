@@ -6,7 +6,7 @@ import pytest
 
 from clusterpass import Config, ConfigurationError, KeyRing
 from clusterpass.integrations.login_options import login_options
-from clusterpass.integrations.setup import set_up
+from clusterpass.integrations.settings import set_up
 from clusterpass.web.gate import Gate
 from clusterpass.web.settings import WebSettings
 

@@ -1,4 +1,4 @@
-"""What is asked of a server, as lines that take turns."""
+"""The requests of a load: one path, with headers, bodies or refresh tokens that take turns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

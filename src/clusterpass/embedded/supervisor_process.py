@@ -1,6 +1,5 @@
-"""Launch the supervisor process and send requests to it.
+"""Launches the supervisor process, which is the parent of the servers, and sends it requests.
 
-Rules of this module
 - Requests are sent one at a time, from any thread, and each is answered within ``ANSWER_SECONDS``.
 - Only the process that launched the supervisor may use it. In a forked child, requests are refused
   and nothing is closed or stopped.

@@ -1,4 +1,4 @@
-"""The signing keys that the store holds, as the service follows them.
+"""Follows the signing keys that the store holds, for what the service makes of them.
 
 The calls of the service notice by themselves when the keys change. What is made of the keys beside
 them (the published set, assertions, proxy cookies) follows within a second, also in a worker that

@@ -1,4 +1,4 @@
-"""The section of docs/benchmarks.md: the table, the verdicts, and what each check is worth."""
+"""Composes the section of docs/benchmarks.md about HTTP: table, verdicts, what checks cover."""
 
 import time
 from collections.abc import Sequence
