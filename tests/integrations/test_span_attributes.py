@@ -24,6 +24,7 @@ TRACER = PROVIDER.get_tracer("what instruments the framework")
 
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    monkeypatch.setattr(Gate, "on_begun", None)
     monkeypatch.setattr(Gate, "on_admitted", None)
     exporter = InMemorySpanExporter()
     PROVIDER.add_span_processor(SimpleSpanProcessor(exporter))
@@ -71,7 +72,8 @@ def test_flask(cluster_url: str, pair: Any, exported: InMemorySpanExporter) -> N
 
 async def test_fastapi(cluster_url: str, pair: Any, exported: InMemorySpanExporter) -> None:
     async with AsyncSessionManager.from_url(cluster_url, CONFIG) as sessions:
-        shop, app = for_fastapi.ClusterPass(sessions), FastAPI()
+        # Another test may have set a provider for the process, by which FastAPI makes spans.
+        shop, app = for_fastapi.ClusterPass(sessions), FastAPI(telemetry={"tracing": False})
         shop.install(app)
 
         @app.get("/orders")
@@ -89,3 +91,31 @@ async def test_fastapi(cluster_url: str, pair: Any, exported: InMemorySpanExport
                 while token == pair.access_token and sessions.recall(token) is None:
                     await sessions.verify(token)
     check(exported, pair.session_id)
+
+
+async def test_fastapi_with_spans_of_its_own(
+    cluster_url: str, pair: Any, exported: InMemorySpanExporter
+) -> None:
+    """FastAPI resolves dependencies in a span of their own, which is current meanwhile."""
+    async with AsyncSessionManager.from_url(cluster_url, CONFIG) as sessions:
+        shop = for_fastapi.ClusterPass(sessions)
+        app = FastAPI(telemetry={"tracer_provider": PROVIDER})
+        shop.install(app)
+
+        @app.get("/orders")
+        async def orders(session: Annotated[Session, Security(shop.session)]) -> dict[str, str]:
+            return {"of": session.subject}
+
+        instrument(sessions, tracer_provider=PROVIDER)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://shop") as client:
+            for token in (pair.access_token, pair.access_token, "no"):
+                headers = {"Authorization": f"Bearer {token}"}
+                await client.get("/orders", headers=headers)
+                while token == pair.access_token and sessions.recall(token) is None:
+                    await sessions.verify(token)
+    of_requests = [each.get("session.id") for each in attributes(exported)]
+    assert of_requests == [pair.session_id, pair.session_id, None]
+    within = [span for span in exported.get_finished_spans() if span.name.startswith("fastapi.")]
+    assert within
+    assert not any("session.id" in (span.attributes or {}) for span in within)

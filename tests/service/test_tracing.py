@@ -40,6 +40,7 @@ CONFIG = Config(keys=KeyRing.generate(), issuer="https://auth.example", verifica
 
 @pytest.fixture(autouse=True)
 def _own_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gate, "on_begun", None)
     monkeypatch.setattr(Gate, "on_admitted", None)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator
+from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +30,7 @@ from clusterpass.protocol.script import Answer
 from clusterpass.store.address import Address
 from clusterpass.tracing import instrument, note_session
 from clusterpass.tracing.managers import trace_manager
-from clusterpass.tracing.spans import describe, span_of_verb
+from clusterpass.tracing.spans import describe, note_admitted, note_request, span_of_verb
 from clusterpass.web.gate import Gate
 
 CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate())
@@ -154,6 +155,7 @@ def test_a_pair_of_tokens_tells_its_session_and_nothing_else() -> None:
 def test_managers_that_are_instrumented_make_spans_and_requests_tell_whose_they_are(
     is_async: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Gate, "on_begun", None)
     monkeypatch.setattr(Gate, "on_admitted", None)
     provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -168,7 +170,7 @@ def test_managers_that_are_instrumented_make_spans_and_requests_tell_whose_they_
 
     asyncio.run(run())
     assert manager.store.around is not None
-    assert Gate.on_admitted is note_session
+    assert (Gate.on_begun, Gate.on_admitted) == (note_request, note_admitted)
     (span,) = exporter.get_finished_spans()
     assert span.instrumentation_scope.name == "clusterpass"
     assert span.instrumentation_scope.version == __version__
@@ -250,6 +252,29 @@ def test_the_span_of_a_call_that_fails_says_no_more_than_the_kind(
     assert span.attributes == ABOUT_A_CALL | {"error.type": kind}
     assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, None)
     assert span.events == ()
+
+
+def test_a_session_is_attached_to_the_request_and_not_to_a_span_within() -> None:
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+
+    def request(name: str) -> None:
+        with tracer.start_as_current_span(name):
+            note_request()
+            with tracer.start_as_current_span("dependencies"):
+                note_admitted(SESSION)
+
+    def both() -> None:
+        request("first")
+        request("second")
+        with tracer.start_as_current_span("a job"):
+            note_admitted(SESSION)  # the requests are over
+        note_admitted(SESSION)  # of nothing
+
+    copy_context().run(both)
+    told = {span.name: bool(span.attributes) for span in exporter.get_finished_spans()}
+    assert told == {"dependencies": False, "first": True, "second": True, "a job": True}
 
 
 def test_the_span_of_a_request_is_told_whose_session_it_is() -> None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.values import Session
 from clusterpass.web.caching import protect, varying
-from clusterpass.web.gate import Visit
+from clusterpass.web.gate import Gate, Visit
 from clusterpass.web.messages import SOCKET, WebAnswer
 
 _VISIT: Final = "clusterpass.visit"
@@ -87,6 +87,8 @@ class SessionHeaders:
             await self.app(scope, receive, send)
             return
         scope[_IS_WRAPPED] = True
+        if Gate.on_begun is not None:
+            Gate.on_begun()
         answer = _Answer(scope, send)
         try:
             await self.app(scope, receive, answer.send)

@@ -30,14 +30,16 @@ def instrument(
 
     ``tracer_provider``: makes the spans; None: the global one. A verify from memory is no span: it
     takes less time than one. Sessions that the web integrations admit become attributes of the span
-    of the request, as by :func:`note_session`. Raises ImportError without opentelemetry-api.
+    of the request: those that :func:`note_session` attaches. Raises ImportError without
+    opentelemetry-api.
     """
     from clusterpass.tracing.managers import trace_manager  # noqa: PLC0415 - on demand
+    from clusterpass.tracing.spans import note_admitted, note_request  # noqa: PLC0415
     from clusterpass.web.gate import Gate  # noqa: PLC0415
 
     for manager in managers:
         trace_manager(manager, tracer_provider)
-    Gate.on_admitted = staticmethod(note_session)
+    Gate.on_begun, Gate.on_admitted = staticmethod(note_request), staticmethod(note_admitted)
 
 
 def note_session(session: "Session") -> None:
@@ -46,8 +48,6 @@ def note_session(session: "Session") -> None:
     Also ``clusterpass.acr``, and ``clusterpass.actor`` for an impersonation. Does nothing where no
     span is being recorded. Raises ImportError without opentelemetry-api.
     """
-    from clusterpass.tracing.spans import describe, trace  # noqa: PLC0415 - on demand
+    from clusterpass.tracing.spans import attach_session, trace  # noqa: PLC0415 - on demand
 
-    span = trace.get_current_span()
-    if span.is_recording():
-        span.set_attributes(describe(session))
+    attach_session(trace.get_current_span(), session)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -12,7 +13,15 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.values import Session, TokenPair
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 
-__all__ = ["describe", "span_of_call", "span_of_verb", "trace"]
+__all__ = [
+    "attach_session",
+    "describe",
+    "note_admitted",
+    "note_request",
+    "span_of_call",
+    "span_of_verb",
+    "trace",
+]
 _SYSTEM: Final = "redis"
 _NAMES: Final = {
     "_open": "login",
@@ -27,6 +36,33 @@ _NAMES: Final = {
     "prune": "online.prune",
 }
 """The verbs whose flow is called otherwise."""
+
+
+_REQUEST: Final[ContextVar[Span | None]] = ContextVar("clusterpass_span_of_request", default=None)
+"""The span that was current when the request entered the application."""
+
+
+def note_request() -> None:
+    """Take the current span for that of the request, which has just entered the application."""
+    _REQUEST.set(trace.get_current_span())
+
+
+def note_admitted(session: Session) -> None:
+    """Attach ``session`` to the span of the request, where that is known and goes on, or else to
+    the current span.
+
+    FastAPI resolves dependencies in a span within that of the request.
+    """
+    span = _REQUEST.get()
+    if span is None or not span.is_recording():
+        span = trace.get_current_span()
+    attach_session(span, session)
+
+
+def attach_session(span: Span, session: Session) -> None:
+    """Make ``session`` attributes of ``span``, if that is being recorded."""
+    if span.is_recording():
+        span.set_attributes(describe(session))
 
 
 def describe(session: Session) -> dict[str, str]:
