@@ -209,8 +209,9 @@ def test_a_refresh_by_body_looks_at_no_cookie() -> None:
 
 
 def test_a_refresh_by_cookie() -> None:
-    visit = Visit(browser("POST", X_CSRF_Token=CSRF))
-    answer = run(Manager(refresh=PAIR), endpoints.refresh(GATE, visit))
+    visit, manager = Visit(browser("POST", X_CSRF_Token=CSRF)), Manager(refresh=PAIR)
+    answer = run(manager, endpoints.refresh(GATE, visit))
+    assert manager.asked == [("refresh", REFRESH, {"address": "192.0.2.7"})]
     assert b"new refresh" not in answer.body()
     assert set_cookies(visit)[COOKIES.refresh.name] == "new refresh"
     with pytest.raises(RequestRefused):
