@@ -6,6 +6,7 @@ import re
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
+from clusterpass.protocol.authorship import join_author, split_author
 from clusterpass.protocol.records import (
     LONGEST_NOTE,
     LONGEST_SHORT_DEVICE,
@@ -163,3 +164,20 @@ def test_text_is_cut_between_two_characters(text: str) -> None:
     assert text.encode().startswith(cut)
     assert LONGEST_NOTE - 4 < len(cut) <= LONGEST_NOTE or cut == text.encode()
     cut.decode()
+
+
+@pytest.mark.parametrize(
+    ("actor", "shown"),
+    [
+        ("alice", ""),
+        (None, None),
+        ("root", "root"),
+        ("r" * 20, "r" * 20),
+        ("r" * 21, "r" * 17 + "…"),
+        ("é" * 10, "é" * 10),
+        ("é" * 11, "é" * 8 + "…"),
+        ("a\x1fb", "a\ufffdb"),
+    ],
+)
+def test_who_gave_a_reason_is_read_beside_it(actor: str | None, shown: str | None) -> None:
+    assert split_author(join_author(actor, "alice", "spam")) == (shown, "spam")
