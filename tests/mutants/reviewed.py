@@ -577,7 +577,72 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         'expires_at, not_before = _seconds(members.get("exp")), _seconds(members.get("nbf", 0))',
         Kind.NUMBER,
     ): _FIRST,
+    (
+        "src/clusterpass/tokens/keys.py",
+        "return compare_digest("
+        "*(json.dumps(key._whole(), sort_keys=True) for key in (self, other)))",
+        Kind.KEYWORD,
+    ): "the members of a key come in the order of its type",
+    (
+        "src/clusterpass/protocol/records.py",
+        "active_at: int = field(init=False, repr=False, compare=False)",
+        Kind.FLAG,
+    ): "it follows from what is compared",
+    (
+        "src/clusterpass/protocol/records.py",
+        "ends_at: int = field(init=False, repr=False, compare=False)",
+        Kind.FLAG,
+    ): "it follows from what is compared",
+    (
+        "src/clusterpass/sessions/memory/clocks.py",
+        "return most if agreed is None or agreed - most <= _BEHIND else agreed",
+        Kind.BOUNDARY,
+    ): "what is measured is never exactly a limit",
+    (
+        "src/clusterpass/sessions/memory/beliefs.py",
+        "self.uses += 1",
+        Kind.NUMBER,
+    ): "only whether it grows counts",
+    (
+        "src/clusterpass/protocol/keyspace.py",
+        "_activity: bytes = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from the namespace, which is compared",
+    (
+        "src/clusterpass/protocol/keyspace.py",
+        "_online: bytes = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from the namespace, which is compared",
+    (
+        "src/clusterpass/protocol/calls/journal.py",
+        "began_at: int = 0",
+        Kind.NUMBER,
+    ): "it counts after the first reply only, which sets it",
+    (
+        "src/clusterpass/tokens/key_strength.py",
+        "return math.prod(number for number in range(2, _MOST_SMALL_FACTOR) if is_prime[number])",
+        Kind.NUMBER,
+    ): "an even modulus is refused before",
+    (
+        "src/clusterpass/tokens/key_file.py",
+        'flags = 0 if waits else getattr(os, "O_NONBLOCK", 0)',
+        Kind.NUMBER,
+    ): "every system that is supported has the flag",
+    (
+        "src/clusterpass/model/environment.py",
+        "meant = get_close_matches(variable.removeprefix(prefix), names, 1, _ALIKE)",
+        Kind.NUMBER,
+    ): "only the first is told",
 }
+for _line in (
+    'tag: "HMAC" = field(repr=False)',
+    'chain: "HMAC" = field(repr=False)',
+    'exchange: "HMAC" = field(repr=False)',
+):
+    for _kind in (Kind.FLAG, Kind.KEYWORD):
+        REVIEWED["src/clusterpass/tokens/refresh_secrets.py", _line, _kind] = (
+            "an HMAC shows nothing of its key"
+        )
 _SIGNALS = (
     "setting_changed.connect(forget, ",
     "user_logged_in.connect(_logged_in, ",

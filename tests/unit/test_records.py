@@ -8,6 +8,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from clusterpass.protocol.authorship import join_author, split_author
 from clusterpass.protocol.records import (
+    IMPERSONATED,
     LONGEST_NOTE,
     LONGEST_SHORT_DEVICE,
     REASON_NUMBERS,
@@ -156,6 +157,7 @@ def test_scripts_know_the_same_layout() -> None:
     assert found[1] == ">BBI6I4I4I4I4c16BI2"
     assert int(found[2]) == len(LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "").pack())
     assert f"LIVE_BYTES_1 = '>BBI6I4I4I4I4c16', {int(found[2]) - 3}" in text
+    assert f"local IMPERSONATED = {IMPERSONATED}\n" in text
 
 
 @pytest.mark.parametrize("text", ["", "plain", "é" * 40, "😀" * 40])
