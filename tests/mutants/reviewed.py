@@ -629,6 +629,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "every system that is supported has the flag",
     (
+        "src/clusterpass/tokens/secret_strength.py",
+        "if length < least:",
+        Kind.BOUNDARY,
+    ): "one byte more is kept of what is repeated",
+    (
         "src/clusterpass/model/environment.py",
         "meant = get_close_matches(variable.removeprefix(prefix), names, 1, _ALIKE)",
         Kind.NUMBER,
@@ -701,6 +706,7 @@ _PORTION = "how much of the upkeep is done at a time, chosen by measuring"
 # path:name -> why another number is as correct.
 PACES: dict[str, str] = {
     f"{_INDEX}:_OBJECT_BYTES": _ESTIMATE,
+    f"{_INDEX}:MOST_OBJECTS": _BOUND,
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
