@@ -605,6 +605,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "only whether it grows counts",
     (
         "src/clusterpass/protocol/keyspace.py",
+        "_sessions: bytes = field(init=False, repr=False, compare=False)",
+        Kind.FLAG,
+    ): "it follows from the namespace, which is compared",
+    (
+        "src/clusterpass/protocol/keyspace.py",
         "_activity: bytes = field(init=False, repr=False, compare=False)",
         Kind.KEYWORD,
     ): "it follows from the namespace, which is compared",
@@ -628,6 +633,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         'flags = 0 if waits else getattr(os, "O_NONBLOCK", 0)',
         Kind.NUMBER,
     ): "every system that is supported has the flag",
+    (
+        "src/clusterpass/sessions/memory/generations.py",
+        "self.events = 0",
+        Kind.NUMBER,
+    ): "only the order of the numbers counts",
+    (
+        "src/clusterpass/tokens/managed_keys.py",
+        "self._now < each.signs_from <= usual + how.rotate_after",
+        Kind.BOUNDARY,
+    ): "a clock that is years ahead, roughly",
     (
         "src/clusterpass/tokens/secret_strength.py",
         "if length < least:",
@@ -706,6 +721,7 @@ _PORTION = "how much of the upkeep is done at a time, chosen by measuring"
 # path:name -> why another number is as correct.
 PACES: dict[str, str] = {
     f"{_INDEX}:_OBJECT_BYTES": _ESTIMATE,
+    "src/clusterpass/sessions/memory/followers.py:_FEW": _BOUND,
     f"{_INDEX}:MOST_OBJECTS": _BOUND,
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,

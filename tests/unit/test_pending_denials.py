@@ -9,15 +9,26 @@ import pytest
 
 from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.clock import Clock
-from clusterpass.model.errors import RevocationPending
+from clusterpass.model.errors import RevocationPending, StoreUnavailable
 from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory import denials as denials_module, pending
 from clusterpass.sessions.memory.clocks import Clocks
 from clusterpass.sessions.memory.denial import Denial, Sweep
 from clusterpass.sessions.memory.denials import Denials
+from clusterpass.tokens.identifiers import encode_session_id
 
-from .driven_flows import NOW, SESSION_ID, access_token, drive, first_call, life, live, stored
+from .driven_flows import (
+    NOW,
+    SESSION_ID,
+    access_token,
+    drive,
+    end_of_one,
+    first_call,
+    life,
+    live,
+    stored,
+)
 from .test_denials import AHEAD, KEY, KNOWN, NOW as MILLISECONDS, ONE, REVOKED, shown
 
 BEFORE = live(created_milliseconds=NOW * 1000 + 123)
@@ -84,6 +95,20 @@ def test_what_nobody_retries_is_released_with_the_sessions_that_it_ended(monkeyp
     assert own.flows.memory.denials.of_session(SESSION_ID) is None
     session, _ = drive(own.verify(access_token()), stored(BEFORE))
     assert session.subject == "alice"
+
+
+@pytest.mark.parametrize("status", [b"ALREADY", b"UNKNOWN"])
+def test_a_session_that_had_ended_before_is_not_denied_for_what_came_later(status):
+    """The store tells what it ended by."""
+    own = life()
+    flow = own.revoke("alice", encode_session_id(SESSION_ID))
+    first_call(flow)
+    with pytest.raises(RevocationPending):
+        flow.throw(StoreUnavailable(reason="timeout"))
+    assert own.flows.memory.denials.of_session(SESSION_ID) is not None
+    (waiting,) = own.flows.memory.pending.all()
+    assert drive(waiting.attempt(), end_of_one(status))[0]
+    assert own.flows.memory.denials.of_session(SESSION_ID) is None
 
 
 def test_a_retry_that_finds_fewer_sessions_after_a_rollback_settles_all():

@@ -336,6 +336,7 @@ def test_a_page_is_led_to_where_one_authenticates_again() -> None:
 def test_other_refusals_lead_nowhere(error: Any, status: int) -> None:
     answer = endpoints.error_answer(LED, FakeRequest(headers=PAGE), error)
     assert answer.status == status
+    assert json.loads(answer.body())["status"] == status
     if status == 503:
         assert "Retry-After" in dict(answer.headers)
 
