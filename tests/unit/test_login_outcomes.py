@@ -10,14 +10,12 @@ from clusterpass import (
     ImpersonationRefused,
     InvalidInput,
     LoginOvertaken,
-    RevocationPending,
     SessionEvent,
     SessionExpired,
     SessionNotFound,
     SessionPolicy,
     SessionRevoked,
     SessionUnknown,
-    StoreUnavailable,
     SubjectBanned,
     TooManySessions,
 )
@@ -159,31 +157,6 @@ def test_a_ban_refuses_a_login_and_is_shown() -> None:
     with pytest.raises(SubjectBanned) as caught:
         drive(own.login("alice", device="Sofa", address="::1"), [b"BANNED", raw, [], [], []])
     assert caught.value.ban == Ban("", 2, None, "spam", 5)
-    assert own.told == [
-        SessionEvent("refused", "alice", NOW, device="Sofa", address="::1", reason="banned")
-    ]
-
-
-@pytest.mark.parametrize("scope", ["", "chat"])
-def test_a_ban_from_everything_that_is_pending_refuses_a_login_before_the_store_is_asked(
-    scope: str,
-) -> None:
-    own = life()
-    banning = own.flows.subject.ban(
-        "alice", scope=scope, reason="spam", for_seconds=None, level=2, operation_id=None
-    )
-    next(banning)
-    with pytest.raises(RevocationPending):
-        banning.throw(StoreUnavailable(reason="timeout"))
-    own.told.clear()
-    login = own.login("alice", device="Sofa", address="::1")
-    if scope:
-        assert next(login), "the store is asked"
-        assert own.told == []
-        return
-    with pytest.raises(SubjectBanned) as caught:
-        next(login)
-    assert (caught.value.ban.level, caught.value.ban.reason) == (2, "spam")
     assert own.told == [
         SessionEvent("refused", "alice", NOW, device="Sofa", address="::1", reason="banned")
     ]
