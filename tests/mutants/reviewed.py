@@ -590,8 +590,18 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "it follows from what is compared",
     (
         "src/clusterpass/protocol/records.py",
+        "active_at: int = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from what is compared",
+    (
+        "src/clusterpass/protocol/records.py",
         "ends_at: int = field(init=False, repr=False, compare=False)",
         Kind.FLAG,
+    ): "it follows from what is compared",
+    (
+        "src/clusterpass/protocol/records.py",
+        "ends_at: int = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
     ): "it follows from what is compared",
     (
         "src/clusterpass/sessions/memory/clocks.py",
@@ -643,6 +653,21 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "self._now < each.signs_from <= usual + how.rotate_after",
         Kind.BOUNDARY,
     ): "a clock that is years ahead, roughly",
+    (
+        "src/clusterpass/sessions/audit_check.py",
+        "if len(self._faults) < MOST_FAULTS:",
+        Kind.BOUNDARY,
+    ): "the report has no more than that",
+    (
+        "src/clusterpass/model/old_tokens.py",
+        "if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LATEST:",
+        Kind.BOUNDARY,
+    ): "later than any clock tells",
+    (
+        "src/clusterpass/sessions/heard.py",
+        "self._since = max(self._since or 0.0, forgotten.touched_at)",
+        Kind.NUMBER,
+    ): "no subject was touched before the first listener",
     (
         "src/clusterpass/tokens/secret_strength.py",
         "if length < least:",

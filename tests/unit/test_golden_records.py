@@ -61,7 +61,8 @@ def test_a_step_up_says_what_becomes_of_the_tokens_of_before(
 
 
 def test_without_a_history_there_is_no_last_line() -> None:
-    assert read_listed([1_750_000_100_000, [], []]).newest_line == -1
+    nothing = read_listed([1_750_000_100_000, [], []])
+    assert (nothing.history, nothing.newest_line) == ([], -1)
     assert read_listed([1_750_000_100_000, golden.FIELDS, []]).newest_line >= 0
 
 

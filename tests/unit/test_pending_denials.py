@@ -74,6 +74,21 @@ def test_what_nobody_retries_as_the_manager_is_being_closed_is_not_in_force():
     assert session.subject == "alice"
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+def test_what_was_confirmed_stays_ended_where_the_store_has_lost_it(is_named):
+    own = life()
+    if is_named:
+        drive(own.revoke("alice", encode_session_id(SESSION_ID)), end_of_one(b"ENDED"))
+    else:
+        drive(own.revoke_all("alice"), [b"OK", NOW * 1000 + 999, [SESSION_ID]])
+    found = own.flows.memory.denials.of_session(SESSION_ID)
+    assert found is not None
+    assert not found.is_pending
+    with pytest.raises(SessionRevoked):
+        drive(own.verify(access_token()), stored(BEFORE))
+    assert own.flows.memory.denials.rollbacks == 1
+
+
 def test_other_ends_never_evict_what_is_pending(monkeypatch):
     monkeypatch.setattr(denials_module, "MOST_SESSIONS", 5)
     own = life()

@@ -201,7 +201,8 @@ def test_a_login_leads_back_without_the_token(target: str, kept: str) -> None:
 
 
 def test_a_refresh_by_body_looks_at_no_cookie() -> None:
-    visit, manager = Visit(browser("POST")), Manager(refresh=PAIR)
+    visit = Visit(browser("POST", Sec_Fetch_Site="same-origin"))
+    manager = Manager(refresh=PAIR)
     answer = run(manager, endpoints.refresh(GATE, visit, "mine"))
     assert manager.asked == [("refresh", "mine", {"address": "192.0.2.7"})]
     assert (answer.members or {})["refresh_token"] == "new refresh"  # type: ignore[call-overload]
