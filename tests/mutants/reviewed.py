@@ -577,7 +577,117 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         'expires_at, not_before = _seconds(members.get("exp")), _seconds(members.get("nbf", 0))',
         Kind.NUMBER,
     ): _FIRST,
+    (
+        "src/clusterpass/tokens/keys.py",
+        "return compare_digest("
+        "*(json.dumps(key._whole(), sort_keys=True) for key in (self, other)))",
+        Kind.KEYWORD,
+    ): "the members of a key come in the order of its type",
+    (
+        "src/clusterpass/protocol/records.py",
+        "active_at: int = field(init=False, repr=False, compare=False)",
+        Kind.FLAG,
+    ): "it follows from what is compared",
+    (
+        "src/clusterpass/protocol/records.py",
+        "active_at: int = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from what is compared",
+    (
+        "src/clusterpass/protocol/records.py",
+        "ends_at: int = field(init=False, repr=False, compare=False)",
+        Kind.FLAG,
+    ): "it follows from what is compared",
+    (
+        "src/clusterpass/protocol/records.py",
+        "ends_at: int = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from what is compared",
+    (
+        "src/clusterpass/sessions/memory/clocks.py",
+        "return most if agreed is None or agreed - most <= _BEHIND else agreed",
+        Kind.BOUNDARY,
+    ): "what is measured is never exactly a limit",
+    (
+        "src/clusterpass/sessions/memory/beliefs.py",
+        "self.uses += 1",
+        Kind.NUMBER,
+    ): "only whether it grows counts",
+    (
+        "src/clusterpass/protocol/keyspace.py",
+        "_sessions: bytes = field(init=False, repr=False, compare=False)",
+        Kind.FLAG,
+    ): "it follows from the namespace, which is compared",
+    (
+        "src/clusterpass/protocol/keyspace.py",
+        "_activity: bytes = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from the namespace, which is compared",
+    (
+        "src/clusterpass/protocol/keyspace.py",
+        "_online: bytes = field(init=False, repr=False, compare=False)",
+        Kind.KEYWORD,
+    ): "it follows from the namespace, which is compared",
+    (
+        "src/clusterpass/protocol/calls/journal.py",
+        "began_at: int = 0",
+        Kind.NUMBER,
+    ): "it counts after the first reply only, which sets it",
+    (
+        "src/clusterpass/tokens/key_strength.py",
+        "return math.prod(number for number in range(2, _MOST_SMALL_FACTOR) if is_prime[number])",
+        Kind.NUMBER,
+    ): "an even modulus is refused before",
+    (
+        "src/clusterpass/tokens/key_file.py",
+        'flags = 0 if waits else getattr(os, "O_NONBLOCK", 0)',
+        Kind.NUMBER,
+    ): "every system that is supported has the flag",
+    (
+        "src/clusterpass/sessions/memory/generations.py",
+        "self.events = 0",
+        Kind.NUMBER,
+    ): "only the order of the numbers counts",
+    (
+        "src/clusterpass/tokens/managed_keys.py",
+        "self._now < each.signs_from <= usual + how.rotate_after",
+        Kind.BOUNDARY,
+    ): "a clock that is years ahead, roughly",
+    (
+        "src/clusterpass/sessions/audit_check.py",
+        "if len(self._faults) < MOST_FAULTS:",
+        Kind.BOUNDARY,
+    ): "the report has no more than that",
+    (
+        "src/clusterpass/model/old_tokens.py",
+        "if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LATEST:",
+        Kind.BOUNDARY,
+    ): "later than any clock tells",
+    (
+        "src/clusterpass/sessions/heard.py",
+        "self._since = max(self._since or 0.0, forgotten.touched_at)",
+        Kind.NUMBER,
+    ): "no subject was touched before the first listener",
+    (
+        "src/clusterpass/tokens/secret_strength.py",
+        "if length < least:",
+        Kind.BOUNDARY,
+    ): "one byte more is kept of what is repeated",
+    (
+        "src/clusterpass/model/environment.py",
+        "meant = get_close_matches(variable.removeprefix(prefix), names, 1, _ALIKE)",
+        Kind.NUMBER,
+    ): "only the first is told",
 }
+for _line in (
+    'tag: "HMAC" = field(repr=False)',
+    'chain: "HMAC" = field(repr=False)',
+    'exchange: "HMAC" = field(repr=False)',
+):
+    for _kind in (Kind.FLAG, Kind.KEYWORD):
+        REVIEWED["src/clusterpass/tokens/refresh_secrets.py", _line, _kind] = (
+            "an HMAC shows nothing of its key"
+        )
 _SIGNALS = (
     "setting_changed.connect(forget, ",
     "user_logged_in.connect(_logged_in, ",
@@ -636,6 +746,8 @@ _PORTION = "how much of the upkeep is done at a time, chosen by measuring"
 # path:name -> why another number is as correct.
 PACES: dict[str, str] = {
     f"{_INDEX}:_OBJECT_BYTES": _ESTIMATE,
+    "src/clusterpass/sessions/memory/followers.py:_FEW": _BOUND,
+    f"{_INDEX}:MOST_OBJECTS": _BOUND,
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,

@@ -287,6 +287,14 @@ def test_random_secrets_are_taken_however_they_are_written(make: Any) -> None:
         assert secret_fault(secret) is None, secret
 
 
+def test_a_secret_has_twelve_different_bytes() -> None:
+    """One of 32 random hex digits hardly ever has fewer."""
+    secret = b"a2b4c6d8e0f1b2a0d6c0e4f8a1d2b1e6"
+    KeyRing.from_jwks({"keys": [secret_jwk(secret)]})
+    fewer = secret.replace(b"f", b"c")
+    assert "too few distinct bytes" in refused(secret_jwk(fewer))
+
+
 def test_a_weak_public_key_is_left_out_of_a_set_and_a_private_one_refuses_it() -> None:
     ours = key_of("EdDSA").jwk(private=True)
     ring = KeyRing.from_jwks({"keys": [ours, ed25519_jwk(encoded(1, 0))]})

@@ -14,12 +14,13 @@ from clusterpass.protocol.calls import (
     links,
     namespace,
     old_tokens,
+    secrets,
     session,
     subject,
 )
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.protocol.calls.housekeeping import Housekeeping
-from clusterpass.protocol.keyspace import Keyspace, slot_of
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace, slot_of
 from clusterpass.protocol.records import HAS_DETAILS, LONGEST_NOTE, REASON_NUMBERS
 from clusterpass.protocol.replies import NO_DETAILS, Details
 from clusterpass.protocol.script import ScriptCall
@@ -95,6 +96,7 @@ BAN_ALL = fingerprints.of_ban("alice", scope="", level=1, seconds=0, reason="spa
 UNBAN = fingerprints.of_unban("alice", scope="chat")
 CLAIMS = fingerprints.of_set_claims("alice", claims=b'{"a":1}')
 JOURNAL = (KEYSPACE.journal(7),)
+SECRETS = [(KEYSPACE.secrets(slot),) for slot in SLOTS_WITH_CUTOFF]
 SEEN = journal.JournalRead(3, b"m", b"run:4", 0, b"", {})
 NAMES = (b"cp:online:{", b"}", KEYSPACE.online(5)[11:15] + KEYSPACE.online(9)[11:15])
 SENT: dict[str, Sent] = {
@@ -497,5 +499,34 @@ SENT: dict[str, Sent] = {
     ),
     "return_attempt": Sent(
         lambda: directory.return_attempt(b"key"), "return_attempt", (b"key",), ()
+    ),
+    "read_secrets": Sent(
+        lambda: secrets.read_secrets(KEYSPACE, 1, deadline=0.3),
+        *("read_secrets", SECRETS[1], ()),
+        deadline=0.3,
+    ),
+    "read_secrets of the first copy": Sent(
+        lambda: secrets.read_secrets(KEYSPACE, secrets.COPIES), "read_secrets", SECRETS[0], ()
+    ),
+    "add_secrets": Sent(
+        lambda: secrets.add_secrets(KEYSPACE, 2, {"a": b"1", "b": b"2"}, deadline=0.3),
+        *("add_secrets", SECRETS[2], (b"", b"", b"a", b"1", b"b", b"2")),
+        deadline=0.3,
+    ),
+    "add_secrets and tell": Sent(
+        lambda: secrets.add_secrets(KEYSPACE, 0, {"a": b"1"}, when="always", tells=True),
+        *("add_secrets", SECRETS[0], (b"always", KEYSPACE.channel(), b"a", b"1")),
+    ),
+    "prune_secrets": Sent(
+        lambda: secrets.prune_secrets(
+            KEYSPACE, 0, {"a": (b"1", 5), "b": (b"2", 6)}, marker="m", deadline=0.3
+        ),
+        *("prune_secrets", SECRETS[0], (b"m", b"a", b"1", 5, b"b", b"2", 6)),
+        deadline=0.3,
+    ),
+    "take_lease": Sent(
+        lambda: secrets.take_lease(KEYSPACE, owner=b"me", seconds=9),
+        *("take_lease", (KEYSPACE.key_lease(SLOTS_WITH_CUTOFF[0]),), (b"me", 9)),
+        confirm=False,
     ),
 }

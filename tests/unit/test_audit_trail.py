@@ -25,6 +25,7 @@ from clusterpass import (
 )
 from clusterpass.managers.aio.audit import AsyncAudit
 from clusterpass.managers.aio.auditing import AsyncAuditing
+from clusterpass.model.acting import Acting, who_acts
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.values import Actor
@@ -98,6 +99,17 @@ def raises(error: BaseException) -> Any:
 
 def waiting(trail: AuditTrail) -> list[dict[str, Any]]:
     return [json.loads(text) for text, _ in trail.queue._waiting]
+
+
+@pytest.mark.parametrize("name", ["actor", "via", "address", "request_id"])
+def test_who_acts_has_names_of_255_characters_at_most(name):
+    for value in ("a", "a" * 255):
+        with acting(**{name: value}):
+            assert getattr(who_acts(), name) == value
+    for value in ("", "a" * 256, b"a"):
+        with pytest.raises(InvalidInput, match=f"{name} must be 1 to 255 characters of text"):
+            acting(**{name: value}).__enter__()
+    assert who_acts() == Acting()
 
 
 def test_what_a_verb_returns_is_returned_and_noted(trail, stream):

@@ -104,6 +104,11 @@ REPLIES: list[tuple[str, Any, Any]] = [
     ("count_attempt", b"30", 30),
     ("forget_attempts", b"1", 1),
     ("return_attempt", b"0", 0),
+    ("read_secrets", [b"a", b"1", b"b", b"2"], {"a": b"1", "b": b"2"}),
+    ("add_secrets", [], {}),
+    ("prune_secrets", [b"a", b"b"], ["a", "b"]),
+    ("take_lease", 1, True),
+    ("take_lease", 0, False),
 ]
 
 

@@ -11,8 +11,11 @@ from clusterpass.limits import CLOCK_TOLERANCE, MOST_CLOCKS_APART
 from clusterpass.model.clock import Clock, clock_in_use
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls.call_time import CallTime
+from clusterpass.protocol.replies import read_listed
 from clusterpass.sessions.memory.clocks import Clocks, Told
 from clusterpass.testing import simulated_clock
+
+from .driven_flows import NOW, SESSION_ID, live
 
 TRUE = 1_800_000_000
 HOURS = 3 * 3600
@@ -212,6 +215,15 @@ def test_a_reply_is_read_with_the_judged_time(ahead: int) -> None:
     judged = world.clocks.judge_reply(reply, world.steady)
     assert judged == [world.clocks.judge(reply[0], world.steady), b"record"]
     assert (judged is reply) == (ahead == 0)
+
+
+def test_sessions_are_listed_at_the_judged_time() -> None:
+    record = live().pack()
+    listed = read_listed([NOW * 1000, [SESSION_ID, record], []])
+    assert listed.at(NOW * 1000) is listed
+    later = listed.at((NOW + 9) * 1000)
+    assert [each.now for each in later.sessions.values()] == [NOW + 9]
+    assert later.now_milliseconds == (NOW + 9) * 1000
 
 
 @pytest.mark.parametrize(

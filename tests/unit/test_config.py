@@ -41,6 +41,7 @@ LIMITS = {
     "activity_interval": (0, DAY),
     "history_entries": (0, 100),
     "history_lifetime": (0, LONGEST),
+    "generation_lifetime": (3600, LONGEST),
     "clock_leeway": (0, 300),
     "expiry_leeway": (0, 5),
     "cache_entries": (1, 100_000_000),

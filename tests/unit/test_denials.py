@@ -113,7 +113,8 @@ def test_a_generation_is_learnt_from_any_answer(denials):
     for key, generation in ((KEY, NOW), (KEY, NOW), (KEY, NOW - 1), (OTHER, 0)):
         denials.learn_generation(key, generation)
     assert raised == [KEY]
-    assert denials.judge(KEY, ONE, shown(NOW - 5000, generation=0), 6.0).reason == "revoked"
+    denial = denials.judge(KEY, ONE, shown(NOW - 5000, generation=0), 6.0)
+    assert (denial.reason, denial.ended_at) == ("revoked", NOW // 1000)
     assert denials.judge(KEY, ONE, shown(NOW + 1, generation=0), 6.0) is None
     assert denials.judge(OTHER, ONE, shown(NOW + 1, generation=NOW), 6.0) is None
     assert raised == [KEY, OTHER]

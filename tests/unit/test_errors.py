@@ -177,6 +177,28 @@ def test_faults_of_the_store_are_never_faults_of_the_token() -> None:
     assert clusterpass.TooManyAttempts(retry_after=3).retry_after == 3
 
 
+@pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        ({}, "the store: store_unavailable"),
+        ({"reason": "timeout"}, "the store: timeout"),
+        ({"cause": "refused"}, "the store: the connection was refused"),
+        ({"node": "a:1", "address": "a:1", "cause": "refused"}, "a:1: the connection was refused"),
+        (
+            {"node": "a:1", "address": "b:2", "cause": "refused"},
+            "a:1 (reached at b:2): the connection was refused",
+        ),
+        ({"message": "no right to GET", "node": "a:1", "cause": "rights"}, "a:1: no right to GET"),
+        (
+            {"node": "a:1", "reason": "timeout", "tried": ("b:2", "c:3")},
+            "a:1: timeout; asked in vain who owns the slots: b:2, c:3",
+        ),
+    ],
+)
+def test_an_operator_is_told_what_has_happened_where(details: dict[str, Any], told: str) -> None:
+    assert clusterpass.StoreUnavailable(**details).describe() == told
+
+
 def test_mistakes_of_the_caller_are_value_errors() -> None:
     for kind in (clusterpass.ConfigurationError, clusterpass.KeyRejected, clusterpass.InvalidInput):
         assert issubclass(kind, ValueError)

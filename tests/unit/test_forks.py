@@ -12,11 +12,13 @@ from clusterpass.managers.sync.listeners import Listeners
 from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker
 from clusterpass.managers.workers.sync import Jobs, Worker
 from clusterpass.model import forks
+from clusterpass.model.counters import Counters
 from clusterpass.model.errors import RevocationPending, StoreUnavailable
 
 from .driven_flows import life
 
 HOLDERS: list[Callable[[], Any]] = [
+    Counters,
     SingleFlight,
     AsyncSingleFlight,
     Listeners,

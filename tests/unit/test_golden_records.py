@@ -47,6 +47,25 @@ def test_values_beside_a_record_are_read_and_written() -> None:
     assert read_object(golden.CLAIMS) == {"plan": "gold"}
 
 
+@pytest.mark.parametrize(
+    ("flags", "older_rotation", "ends_older"),
+    [(0, None, False), (1, 3, False), (2, None, True), (3, 3, True)],
+)
+def test_a_step_up_says_what_becomes_of_the_tokens_of_before(
+    flags: int, older_rotation: int | None, ends_older: bool
+) -> None:
+    value = bytearray(golden.ELEVATION_BOUND)
+    value[9] = flags
+    step_up = read_elevation(bytes(value))
+    assert (step_up.older_rotation, step_up.ends_older) == (older_rotation, ends_older)
+
+
+def test_without_a_history_there_is_no_last_line() -> None:
+    nothing = read_listed([1_750_000_100_000, [], []])
+    assert (nothing.history, nothing.newest_line) == ([], -1)
+    assert read_listed([1_750_000_100_000, golden.FIELDS, []]).newest_line >= 0
+
+
 def test_a_note_that_was_cut_within_a_character_is_read() -> None:
     head = bytes.fromhex("04 684ee196 0002") + bytes(16) + b"\x00"
     fields = [b"h", b"0", b"h\x00", head + "Café".encode()[:-1]]

@@ -249,6 +249,17 @@ def test_a_repeated_call_does_not_take_the_time_out_of_the_entry(verb):
     assert known.make().arguments[-1] == TIME
 
 
+@pytest.mark.parametrize("verb", ["end_all", "ban"])
+def test_a_repeated_call_has_the_time_of_the_first_one_when_no_journal_holds_it_any_more(verb):
+    own, store = with_journals(), Store()
+    store.run(end(own, verb))
+    (entry,) = set(store.entries())
+    own.flows.memory.journal.forget([entry.id])  # it was settled, and trimmed
+    again = Store(is_away=True)
+    again.run(end(own, verb))
+    assert {entry.milliseconds for entry in again.entries()} == {TIME}
+
+
 def test_which_journals_lack_an_entry_is_forgotten_with_the_entry():
     own, store = with_journals(), Store()
     store.run(end(own))

@@ -6,8 +6,15 @@ from typing import Any
 import pytest
 
 from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnavailable
+from clusterpass.tokens.key_encryption import KeyEncryptionKeys, new_encryption_key
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.managed_keys import KeySchedule, ManagedKeys, StoredKey
+from clusterpass.tokens.managed_keys import (
+    KeySchedule,
+    ManagedKeys,
+    OpenedKeys,
+    StoredKey,
+    make_key,
+)
 
 NOW, LIFE = 1_800_000_000, 900
 HOW = ManagedKeys(rotate_after=100_000, publish_before=10_000)
@@ -141,3 +148,17 @@ def test_before_the_store_was_read_nothing_is_signed():
     with pytest.raises(StoreUnavailable) as failure:
         ring.signing_key.sign(b"message")
     assert failure.value.reason == "secrets"
+
+
+def test_where_the_key_that_signs_does_not_open_one_that_has_signed_does():
+    """One that never signed may not be known to all verifiers yet."""
+    ours, lost = (KeyEncryptionKeys([new_encryption_key()]) for _ in range(2))
+    older, active, following = (
+        make_key(HOW, wrapping, b"", now=signs_from, signs_from=signs_from)
+        for wrapping, signs_from in ((ours, NOW - 500), (lost, NOW - 10), (ours, NOW + 50))
+    )
+    for keys, signs in (((older, active, following), older), ((active, following), following)):
+        ring, failure = OpenedKeys(ours, b"", HOW).ring(schedule(*keys).usable())
+        assert ring.signing_key.kid == signs.kid
+        assert {each["kid"] for each in ring.public_jwks()["keys"]} == {each.kid for each in keys}
+        assert "not among the key_encryption_keys" in str(failure)

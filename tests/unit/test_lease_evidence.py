@@ -1,5 +1,7 @@
 """How old evidence about a primary and the journals may be, for answers and for leases."""
 
+from math import inf
+
 import pytest
 
 from clusterpass.sessions.memory.evidence import EVIDENCE_SECONDS
@@ -232,6 +234,14 @@ def test_a_durable_write_of_a_node_of_an_older_epoch_is_believed_too(leases):
     assert doubted(leases, 0.1) == {"a"}
     assert doubted(leases, 0.1, is_durable=True) == set()
     assert not leases.doubts("who has joined", 0.1, is_durable=True)
+
+
+def test_what_nodes_told_over_an_earlier_connection_counts_no_more(leases):
+    assert doubted(leases, 0.1) == set()
+    for node in ("a", "b"):
+        leases.connected(node)
+    assert doubted(leases, 0.1) == ALL, "of two journals nobody knows what they hold"
+    assert {leases.state(node).lease.until for node in NODES} == {-inf}
 
 
 def test_a_node_that_cannot_be_judged_is_never_doubted(leases):

@@ -99,6 +99,7 @@ def test_a_browser_is_known_by_its_cookie() -> None:
     visit = Visit(FakeRequest("POST", headers=BROWSER))
     name, value = left(visit)
     assert name == "Set-Cookie" and value.startswith(f"{COOKIE}=") and "SameSite=Strict" in value
+    assert f"; Max-Age={90 * 86_400};" in value
     token = value.partition(";")[0].partition("=")[2]
     known = KnownDevices(KEYS, secure=True).known(token, "alice")
     back = {COOKIE: token}

@@ -311,6 +311,7 @@ def test_endings_that_are_never_pushed_do_not_pile_up() -> None:
     for index in range(2000):
         counters.ending_sent(b"%d" % index, 0.0)
     counters.pushed([b"0"], 0.0)
+    assert sum(counters.sights.counts) == 0, "the first ones were forgotten"
     counters.pushed([b"1999"], 0.0)
     assert sum(counters.sights.counts) == 1
     assert len(counters._endings) < 2000

@@ -110,6 +110,12 @@ def test_without_journals_there_is_nothing_to_know(scene: Scene) -> None:
     assert not scene.cache.has_gaps()
 
 
+def test_a_node_that_refuses_what_a_judgement_needs_is_believed() -> None:
+    scene, _ = cluster()
+    scene.cache.unjudged("a")
+    assert [scene.cache.leases.doubts(node, 99.0) for node in "abc"] == [False, True, True]
+
+
 def cluster() -> tuple[Scene, JournalScene]:
     """What is believed of three primaries, each with a journal of which all is known."""
     scene, journals = Scene(), JournalScene()

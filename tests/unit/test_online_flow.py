@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from clusterpass import InvalidInput, OnlineCount, OnlinePage
+from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.tokens.identifiers import encode_session_id
 
 from .driven_flows import NOW, SESSION_ID, drive, life, live, refuse_at_once
@@ -26,6 +27,12 @@ def test_everybody_is_counted_over_all_slots() -> None:
     count, calls = drive(online().count(), *answers)
     assert count == OnlineCount(8, 11)
     assert [slots_of(call) for call in calls] == [*[1024] * 16, 24]
+
+
+def test_who_is_online_is_judged_by_the_time_of_the_call() -> None:
+    """The clock of the server may be wrong."""
+    for flow in (online().count(), online().page(None, limit=1)):
+        assert next(flow).arguments[-1] == CallTime(NOW * 1000, is_agreed=False).pack()
 
 
 def test_a_page_goes_on_where_a_slot_was_left() -> None:

@@ -41,7 +41,11 @@ RICH = Session(
 
 
 @pytest.mark.parametrize("session", [RICH, Session("alice", "s", None, 0, 0, 0), None])
-@pytest.mark.parametrize("lease", [NEVER, ALWAYS, Lease("a", 7)], ids=["never", "always", "7"])
+@pytest.mark.parametrize(
+    "lease",
+    [NEVER, ALWAYS, Lease("a", 1), Lease("a", 7)],
+    ids=["never", "always", "the first", "7"],
+)
 def test_what_is_packed_comes_back_as_it_was(scene, session, lease):
     entry = CachedToken(
         "secret",
@@ -60,7 +64,7 @@ def test_what_is_packed_comes_back_as_it_was(scene, session, lease):
     entry.response, entry.rotation = b"rendered", 7
     packed = pack_entry(entry)
     assert b"secret" not in packed.contents
-    back = unpack_entry("secret", entry.key, packed, {7: lease}.get)
+    back = unpack_entry("secret", entry.key, packed, {lease.began: lease}.get)
     same = set(CachedToken.__slots__) - {"looked_at", "place", "size", "call", "era"}
     fresh = CachedToken("", "", SubjectKeys(b"", b"", 0), b"", 0)
     left_out = {name for name in same if getattr(entry, name) == getattr(fresh, name)}

@@ -226,5 +226,6 @@ def test_a_key_is_the_same_in_both_spellings(tmp_path: Path) -> None:
     ring = load(tmp_path, private(RSA, "PKCS8"))
     key = ring.signing_key
     assert KeyRing.from_jwks(ring.private_jwks_text()) == ring
+    assert f'\n      "kid": "{key.kid}",\n' in ring.private_jwks_text(), "people can read it"
     assert SigningKey.from_jwk(key.jwk(private=True)) == key
     assert key.derive_secret("a purpose") == ring.all()[0].derive_secret("a purpose")

@@ -9,15 +9,26 @@ import pytest
 
 from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.clock import Clock
-from clusterpass.model.errors import RevocationPending
+from clusterpass.model.errors import RevocationPending, StoreUnavailable
 from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.memory import denials as denials_module, pending
 from clusterpass.sessions.memory.clocks import Clocks
 from clusterpass.sessions.memory.denial import Denial, Sweep
 from clusterpass.sessions.memory.denials import Denials
+from clusterpass.tokens.identifiers import encode_session_id
 
-from .driven_flows import NOW, SESSION_ID, access_token, drive, first_call, life, live, stored
+from .driven_flows import (
+    NOW,
+    SESSION_ID,
+    access_token,
+    drive,
+    end_of_one,
+    first_call,
+    life,
+    live,
+    stored,
+)
 from .test_denials import AHEAD, KEY, KNOWN, NOW as MILLISECONDS, ONE, REVOKED, shown
 
 BEFORE = live(created_milliseconds=NOW * 1000 + 123)
@@ -63,6 +74,21 @@ def test_what_nobody_retries_as_the_manager_is_being_closed_is_not_in_force():
     assert session.subject == "alice"
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+def test_what_was_confirmed_stays_ended_where_the_store_has_lost_it(is_named):
+    own = life()
+    if is_named:
+        drive(own.revoke("alice", encode_session_id(SESSION_ID)), end_of_one(b"ENDED"))
+    else:
+        drive(own.revoke_all("alice"), [b"OK", NOW * 1000 + 999, [SESSION_ID]])
+    found = own.flows.memory.denials.of_session(SESSION_ID)
+    assert found is not None
+    assert not found.is_pending
+    with pytest.raises(SessionRevoked):
+        drive(own.verify(access_token()), stored(BEFORE))
+    assert own.flows.memory.denials.rollbacks == 1
+
+
 def test_other_ends_never_evict_what_is_pending(monkeypatch):
     monkeypatch.setattr(denials_module, "MOST_SESSIONS", 5)
     own = life()
@@ -84,6 +110,20 @@ def test_what_nobody_retries_is_released_with_the_sessions_that_it_ended(monkeyp
     assert own.flows.memory.denials.of_session(SESSION_ID) is None
     session, _ = drive(own.verify(access_token()), stored(BEFORE))
     assert session.subject == "alice"
+
+
+@pytest.mark.parametrize("status", [b"ALREADY", b"UNKNOWN"])
+def test_a_session_that_had_ended_before_is_not_denied_for_what_came_later(status):
+    """The store tells what it ended by."""
+    own = life()
+    flow = own.revoke("alice", encode_session_id(SESSION_ID))
+    first_call(flow)
+    with pytest.raises(RevocationPending):
+        flow.throw(StoreUnavailable(reason="timeout"))
+    assert own.flows.memory.denials.of_session(SESSION_ID) is not None
+    (waiting,) = own.flows.memory.pending.all()
+    assert drive(waiting.attempt(), end_of_one(status))[0]
+    assert own.flows.memory.denials.of_session(SESSION_ID) is None
 
 
 def test_a_retry_that_finds_fewer_sessions_after_a_rollback_settles_all():

@@ -85,6 +85,8 @@ def test_who_is_banned_from_everything_cannot_log_in_while_the_ban_is_pending() 
     with pytest.raises(SubjectBanned):
         drive(own.flows.subject.check_ban("alice", "", 1), [NOW * 1000, b""])
     drive(own.login("bob"), opened(BEFORE))
+    pending(own.flows.subject.ban("carol", reason="", for_seconds=None, scope="chat", level=1))
+    drive(own.login("carol"), opened(BEFORE))
 
 
 def test_a_ban_that_the_store_has_carried_out_is_left_to_it() -> None:

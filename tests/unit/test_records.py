@@ -6,7 +6,9 @@ import re
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
+from clusterpass.protocol.authorship import join_author, split_author
 from clusterpass.protocol.records import (
+    IMPERSONATED,
     LONGEST_NOTE,
     LONGEST_SHORT_DEVICE,
     REASON_NUMBERS,
@@ -155,6 +157,7 @@ def test_scripts_know_the_same_layout() -> None:
     assert found[1] == ">BBI6I4I4I4I4c16BI2"
     assert int(found[2]) == len(LiveRecord(1, 2, 3, 4, 5, b"d" * 16, "").pack())
     assert f"LIVE_BYTES_1 = '>BBI6I4I4I4I4c16', {int(found[2]) - 3}" in text
+    assert f"local IMPERSONATED = {IMPERSONATED}\n" in text
 
 
 @pytest.mark.parametrize("text", ["", "plain", "é" * 40, "😀" * 40])
@@ -163,3 +166,20 @@ def test_text_is_cut_between_two_characters(text: str) -> None:
     assert text.encode().startswith(cut)
     assert LONGEST_NOTE - 4 < len(cut) <= LONGEST_NOTE or cut == text.encode()
     cut.decode()
+
+
+@pytest.mark.parametrize(
+    ("actor", "shown"),
+    [
+        ("alice", ""),
+        (None, None),
+        ("root", "root"),
+        ("r" * 20, "r" * 20),
+        ("r" * 21, "r" * 17 + "…"),
+        ("é" * 10, "é" * 10),
+        ("é" * 11, "é" * 8 + "…"),
+        ("a\x1fb", "a\ufffdb"),
+    ],
+)
+def test_who_gave_a_reason_is_read_beside_it(actor: str | None, shown: str | None) -> None:
+    assert split_author(join_author(actor, "alice", "spam")) == (shown, "spam")

@@ -2,8 +2,12 @@
 
 import pytest
 
+from clusterpass.web.credentials import Credentials, find_credentials
 from clusterpass.web.messages import SOCKET, method_of
 from clusterpass.web.sent_cookies import read_cookies, sent_cookies
+from clusterpass.web.settings import WebSettings
+
+from .web_request import FakeRequest
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,24 @@ def test_it_is_told_which_names_were_repeated() -> None:
     read = read_cookies(["a=1; b=2; \u00a0b=3", "a=1; c=4"])
     assert (read.values, read.repeated) == ({"b": "2", "\u00a0b": "3", "c": "4"}, {"a"})
     assert "4" not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ("a=x.y; r=z", Credentials("cookie", "x.y", "z", is_old=True)),
+        ('a="x.y="; r=""', Credentials("cookie", "x.y=", None, is_old=True)),
+        ('r="', Credentials("cookie", None, '"', is_old=True)),
+        ("a=x.y; __Host-clusterpass-refresh=ours", Credentials("cookie", None, "ours")),
+        ('a=; r=""', Credentials()),
+        ("A=x.y; a.r=z", Credentials()),
+    ],
+)
+def test_cookies_of_another_library_count_where_there_are_none_of_ours(
+    sent: str, found: Credentials
+) -> None:
+    settings = WebSettings(old_access_cookie="a", old_refresh_cookie="r")
+    assert find_credentials(FakeRequest(headers={"Cookie": sent}), settings) == found
 
 
 @pytest.mark.parametrize(

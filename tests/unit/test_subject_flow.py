@@ -213,3 +213,18 @@ def test_lines_of_one_second_keep_their_order() -> None:
     fields = {b"h": b"2", b"h\x00": line + b"a", b"h\x01": line + b"b", b"h\x02": line + b"c"}
     lines, _ = drive(life().flows.subject.history("alice"), [NOW * 1000, fields, {}])
     assert [each.text for each in lines] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("note", "by", "text"),
+    [
+        ("\x1f\x1fstolen", "alice", "stolen"),
+        ("\x1froot\x1fstolen", "root", "stolen"),
+        ("stolen", None, "stolen"),
+    ],
+)
+def test_history_names_who_ended_a_session(note: str, by: str | None, text: str) -> None:
+    line = bytes.fromhex("05 684ee180 0001") + bytes(17) + note.encode()
+    raw = [NOW * 1000, {b"h": b"0", b"h\x00": line}, {}]
+    ((entry,), _) = drive(life().flows.subject.history("alice"), raw)
+    assert (entry.by, entry.text) == (by, text)

@@ -171,6 +171,12 @@ def test_copies_are_equal(kind: type[Any]) -> None:
         assert repr(twin) == repr(value)
 
 
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_values_are_members_of_sets(kind: type[Any]) -> None:
+    value = VALUES[kind]
+    assert {value, copy.deepcopy(value)} == {value}
+
+
 def plain(value: Any) -> bool:
     """Whether there is nothing but the types that JSON has."""
     if type(value) is dict:

@@ -201,7 +201,8 @@ def test_a_login_leads_back_without_the_token(target: str, kept: str) -> None:
 
 
 def test_a_refresh_by_body_looks_at_no_cookie() -> None:
-    visit, manager = Visit(browser("POST")), Manager(refresh=PAIR)
+    visit = Visit(browser("POST", Sec_Fetch_Site="same-origin"))
+    manager = Manager(refresh=PAIR)
     answer = run(manager, endpoints.refresh(GATE, visit, "mine"))
     assert manager.asked == [("refresh", "mine", {"address": "192.0.2.7"})]
     assert (answer.members or {})["refresh_token"] == "new refresh"  # type: ignore[call-overload]
@@ -209,8 +210,9 @@ def test_a_refresh_by_body_looks_at_no_cookie() -> None:
 
 
 def test_a_refresh_by_cookie() -> None:
-    visit = Visit(browser("POST", X_CSRF_Token=CSRF))
-    answer = run(Manager(refresh=PAIR), endpoints.refresh(GATE, visit))
+    visit, manager = Visit(browser("POST", X_CSRF_Token=CSRF)), Manager(refresh=PAIR)
+    answer = run(manager, endpoints.refresh(GATE, visit))
+    assert manager.asked == [("refresh", REFRESH, {"address": "192.0.2.7"})]
     assert b"new refresh" not in answer.body()
     assert set_cookies(visit)[COOKIES.refresh.name] == "new refresh"
     with pytest.raises(RequestRefused):
@@ -335,6 +337,7 @@ def test_a_page_is_led_to_where_one_authenticates_again() -> None:
 def test_other_refusals_lead_nowhere(error: Any, status: int) -> None:
     answer = endpoints.error_answer(LED, FakeRequest(headers=PAGE), error)
     assert answer.status == status
+    assert json.loads(answer.body())["status"] == status
     if status == 503:
         assert "Retry-After" in dict(answer.headers)
 
