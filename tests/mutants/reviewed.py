@@ -609,7 +609,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "what is measured is never exactly a limit",
     (
-        "src/clusterpass/sessions/memory/beliefs.py",
+        "src/clusterpass/sessions/memory/node_trust.py",
         "self.uses += 1",
         Kind.NUMBER,
     ): "only whether it grows counts",

@@ -46,11 +46,11 @@ class Shop:
 
         monkeypatch.setattr(Task, "apply_async", apply_async)
 
-        @self.app.task(base=session_required(scope="orders:read"), name="report")
+        @self.app.task(shared=False, base=session_required(scope="orders:read"), name="report")
         def report(month: str = "") -> str:
             return f"{current_session().subject} {month}"
 
-        @self.app.task(base=session_required(scope="billing"), name="bill")
+        @self.app.task(shared=False, base=session_required(scope="billing"), name="bill")
         def bill() -> str:
             raise AssertionError("it was not admitted")
 
