@@ -59,6 +59,16 @@ def test_connections_that_wait_for_a_worker_go_to_its_replacement(serve, is_kill
     assert server.stop() == 0
 
 
+def test_a_signal_to_stop_while_workers_are_forked_is_not_lost(serve):
+    """The process that forks them hands the signal on to the one that waits for signals."""
+    server = serve("--workers", "2")
+    before = children(server)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    await_that(lambda: children(server) - before)
+    assert server.stop() == 0
+
+
 class Clients:
     """Threads that ask without a pause, each in its way, and count what happens."""
 

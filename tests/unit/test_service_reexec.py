@@ -65,14 +65,14 @@ def test_what_a_successor_gets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Started:
-    """A worker that granian starts."""
+    """A worker of granian, whose process is started, and not the thread that waits for its end."""
 
     pids = iter(range(100, 200))
 
     def __init__(self) -> None:
-        self.inner = SimpleNamespace(pid=0)
+        self.inner = SimpleNamespace(pid=0, start=self._start)
 
-    def start(self) -> None:
+    def _start(self) -> None:
         self.inner.pid = next(self.pids)
 
 

@@ -137,7 +137,9 @@ class SucceededServer(MPServer):
                     target=spawn_target,
                     callback_loader=target_loader,
                 )
-                process.start()  # type: ignore[no-untyped-call]
+                # Without granian's thread that waits for its end: it would get the signals that this
+                # one blocks, and they would be lost with this program.
+                process.inner.start()
                 succession.workers[index] = Worker(process.inner.pid, now)
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> NoReturn:

@@ -55,7 +55,7 @@ class Worker:
         """Whether the process has ended; it then leaves the table of processes."""
         try:
             return os.waitpid(self.pid, os.WNOHANG)[0] != 0
-        except ChildProcessError:  # seen already, by the thread that started it
+        except ChildProcessError:  # its end was seen already
             return True
 
 
