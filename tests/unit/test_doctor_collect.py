@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusterpass.doctor.collect import DoctorOptions, _query_node
+from clusterpass.doctor.collect import DoctorOptions, _is_open, _query_node
 from clusterpass.doctor.snapshot import NodeSnapshot
 from clusterpass.store.located import located
 from clusterpass.store.store_url import parse_store_url
@@ -75,3 +75,20 @@ def test_a_node_that_cannot_be_queried_says_why(
     found = seen(server)
     assert (found.answered, found.info) == (False, None)
     assert found.refusal == "the node is loading its data"
+
+
+@pytest.mark.parametrize("user", ["", "app"])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_whether_a_node_is_open_is_asked_without_the_password_of_the_url(
+    server: Server, monkeypatch: pytest.MonkeyPatch, user: str, is_open: bool
+) -> None:
+    def answer(command: list[bytes]) -> bytes:
+        greets = command[0] == b"HELLO"
+        if not is_open and not (greets and b"AUTH" in command):
+            return b"-NOAUTH Authentication required.\r\n"
+        return GREETED if greets else b"+PONG\r\n"
+
+    monkeypatch.setattr(server, "answer", answer)
+    url = f"redis://{user}:secret@127.0.0.1:{server.address.port}?timeout=5&deadline=5"
+    assert _is_open(located(parse_store_url(url)), None, server.address) is is_open
+    assert b"secret" not in [word for command in server.asked for word in command]

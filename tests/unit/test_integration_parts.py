@@ -21,6 +21,7 @@ from clusterpass import (
 from clusterpass.integrations import commands
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.channels_connection import Connection, refuse
+from clusterpass.integrations.django import urls
 from clusterpass.integrations.flask import ClusterPass
 from clusterpass.integrations.grants import ask_application
 from clusterpass.integrations.litestar_requests import visit_of
@@ -363,3 +364,14 @@ async def test_a_device_is_known_by_a_cookie_or_by_a_header_as_the_application_s
     await base._log_in(visit, "alice", {"to_browser": to_browser})
     device, *_ = visit.headers
     assert device[0] == name
+
+
+def test_the_urls_of_django_have_names() -> None:
+    named = {f"{urls.app_name}:{each.name}": str(each.pattern) for each in urls.urlpatterns}
+    assert named == {
+        "clusterpass:refresh": "refresh",
+        "clusterpass:logout": "logout",
+        "clusterpass:logout-all": "logout-all",
+        "clusterpass:devices": "devices",
+        "clusterpass:device": "devices/<str:session_id>",
+    }
