@@ -7,10 +7,13 @@ import pytest
 
 from clusterpass.doctor.collect import DoctorOptions, _is_open, _query_node
 from clusterpass.doctor.snapshot import NodeSnapshot
+from clusterpass.doctor.stored_secrets import SecretSettings
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
+from clusterpass.sessions.memory.known_keys import KIND
 from clusterpass.store.located import located
 from clusterpass.store.store_url import parse_store_url
 
-from .test_doctor_connection import GREETED, Node
+from .test_doctor_connection import GREETED, NO_HELLO, Node
 
 MEMBERS = (
     b"0123456789012345678901234567890123456789 10.0.0.1:7000@17000 myself,master - 0 0 1"
@@ -92,3 +95,23 @@ def test_whether_a_node_is_open_is_asked_without_the_password_of_the_url(
     url = f"redis://{user}:secret@127.0.0.1:{server.address.port}?timeout=5&deadline=5"
     assert _is_open(located(parse_store_url(url)), None, server.address) is is_open
     assert b"secret" not in [word for command in server.asked for word in command]
+
+
+@pytest.mark.parametrize("pushes", [True, False])
+def test_the_keys_and_secrets_of_a_node_are_read_in_either_protocol(
+    server: Server, monkeypatch: pytest.MonkeyPatch, pushes: bool
+) -> None:
+    names = [f"{KIND}{kid}".encode() for kid in ("one", "two")]
+    held = b"".join(b"$%d\r\n%b\r\n$3\r\n???\r\n" % (len(name), name) for name in names)
+    found = (b"%2\r\n" if pushes else b"*4\r\n") + held
+
+    def answer(command: list[bytes]) -> bytes:
+        if command[0] == b"HELLO":
+            return GREETED if pushes else NO_HELLO
+        return found if command[0] == b"HGETALL" else b"-NOPERM this user may not\r\n"
+
+    monkeypatch.setattr(server, "answer", answer)
+    secrets = seen(server, secrets=SecretSettings(token_seconds=900)).secrets
+    assert secrets is not None
+    told = [(each.name, each.is_key) for each in secrets]
+    assert told == [("one", True), ("two", True)] * len(SLOTS_WITH_CUTOFF)

@@ -70,6 +70,23 @@ async def test_the_history_is_told_the_address_of_the_client(
     assert told == [{"address": "127.0.0.1"}]
 
 
+@EVERY
+async def test_a_guard_that_says_no_more_needs_a_live_session_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    async with running(name) as app:
+        plain = app.sessions.verify
+
+        def verify(token: str, **needs: Any) -> Session:
+            told.append(needs)
+            return plain(token)
+
+        monkeypatch.setattr(app.sessions, "verify", verify)
+        assert (await app("GET", "/page", cookies())).status == 200
+    assert told == [{}]
+
+
 @ROUTED
 async def test_a_request_that_changes_something_exchanges_it_once(name: str) -> None:
     path = f"/auth/devices/{SESSION_TEXT}"
