@@ -577,6 +577,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         'expires_at, not_before = _seconds(members.get("exp")), _seconds(members.get("nbf", 0))',
         Kind.NUMBER,
     ): _FIRST,
+    (
+        "src/clusterpass/integrations/celery.py",
+        "longest = min(_LONGEST_PAUSE, 2.0 ** min(retries, 10))",
+        Kind.NUMBER,
+    ): "two to the tenth is longer than the longest pause already",
 }
 _SIGNALS = (
     "setting_changed.connect(forget, ",

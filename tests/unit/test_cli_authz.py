@@ -133,6 +133,19 @@ def test_what_cannot_be_explained(arguments: tuple[str, ...], advice: str) -> No
         CliRunner().invoke(authz, arguments, catch_exceptions=False)
 
 
+def test_the_levels_of_rules_are_those_of_the_settings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "policy.toml").write_text(POLICY.replace('level = "2"', 'level = "gold"'))
+    with pytest.raises(ConfigurationError, match="none of the levels"):
+        CliRunner().invoke(
+            authz, ("explain", "--policy", "policy.toml", "--url", SITE), catch_exceptions=False
+        )
+    monkeypatch.setenv("CLUSTERPASS_LEVELS", "plain,gold")
+    told = json.loads(explain(f"{SITE}/admin/users", "--json").stdout)
+    assert told["requires"][1] == "level gold"
+
+
 CASES = """
 policy_file = "policy.toml"
 [[cases]]

@@ -10,6 +10,7 @@ from clusterpass.doctor.snapshot import NodeSnapshot
 from clusterpass.doctor.stored_secrets import SecretSettings
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.sessions.memory.known_keys import KIND
+from clusterpass.store.acl import ALWAYS
 from clusterpass.store.located import located
 from clusterpass.store.store_url import parse_store_url
 
@@ -115,3 +116,29 @@ def test_the_keys_and_secrets_of_a_node_are_read_in_either_protocol(
     assert secrets is not None
     told = [(each.name, each.is_key) for each in secrets]
     assert told == [("one", True), ("two", True)] * len(SLOTS_WITH_CUTOFF)
+
+
+@pytest.mark.parametrize("user", [None, "app"])
+@pytest.mark.parametrize(("allowed", "beyond"), [(b"", ()), (b"keys *", ("keys",))])
+def test_what_a_user_may_do_beyond_what_is_needed(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    user: str | None,
+    allowed: bytes,
+    beyond: tuple[str, ...],
+) -> None:
+    def answer(command: list[bytes]) -> bytes:
+        if command[0] == b"HELLO":
+            return GREETED
+        if command[0] == b"ACL":
+            return b"+OK\r\n" if b" ".join(command[3:]) == allowed else b"$2\r\nno\r\n"
+        if command[0] == b"EVAL":
+            told = [b":%d\r\n" % (call == allowed) for call in command[3:]]
+            return b"*%d\r\n" % len(told) + b"".join(told)
+        return b"-NOPERM this user may not\r\n"
+
+    monkeypatch.setattr(server, "answer", answer)
+    found = seen(server, user=user)
+    assert found.allowed_beyond == beyond
+    assert found.denied is not None
+    assert set(ALWAYS) <= set(found.denied)

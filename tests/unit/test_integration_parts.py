@@ -21,7 +21,7 @@ from clusterpass import (
 from clusterpass.integrations import commands
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.channels_connection import Connection, refuse
-from clusterpass.integrations.django import urls
+from clusterpass.integrations.django import checks, urls
 from clusterpass.integrations.flask import ClusterPass
 from clusterpass.integrations.grants import ask_application
 from clusterpass.integrations.litestar_requests import visit_of
@@ -375,3 +375,26 @@ def test_the_urls_of_django_have_names() -> None:
         "clusterpass:devices": "devices",
         "clusterpass:device": "devices/<str:session_id>",
     }
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        (["sessions", "auth", "ours"], []),
+        (["sessions", "auth"], ["clusterpass.E002"]),
+        (["sessions", "ours", "auth"], ["clusterpass.E003"]),
+        (["ours"], []),
+    ],
+)
+def test_what_django_s_check_finds_can_be_silenced_by_its_id(
+    monkeypatch: pytest.MonkeyPatch, order: list[str], found: list[str]
+) -> None:
+    names = {
+        "sessions": "django.contrib.sessions.middleware.SessionMiddleware",
+        "auth": "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "ours": "clusterpass.integrations.django.middleware.ClusterPassMiddleware",
+    }
+    middleware = [names[each] for each in order]
+    monkeypatch.setattr(checks, "settings", SimpleNamespace(MIDDLEWARE=middleware))
+    monkeypatch.setattr(checks, "_", str)
+    assert [each.id for each in checks.check_middleware()] == found

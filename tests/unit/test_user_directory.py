@@ -376,6 +376,17 @@ def test_a_throttle_alone_counts_as_the_directory_does(face: Any) -> None:
     assert scene.asked[4:] == [TOTAL, ("attempt", account, (10, 300))]
 
 
+def test_refusals_are_counted_with_the_manager_s_other_numbers(face: Any) -> None:
+    scene = Scene(attempt=[0, 17])
+    sessions = face.sessions(scene)
+    with pytest.raises(TooManyAttempts):
+        face.run(face.throttle(sessions).admit("alice"))
+    assert sessions.counters.throttled == {"account": 1}
+    with pytest.raises(TooManyAttempts):
+        face.run(face.directory(sessions, hasher=LIGHT).authenticate("alice", PASSWORD))
+    assert sessions.counters.throttled == {"account": 1, "total": 1}
+
+
 def test_who_is_known_is_counted_and_forgotten_there(face: Any) -> None:
     scene = Scene()
     throttle = face.throttle(face.sessions(scene))
