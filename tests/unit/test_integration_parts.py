@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from argparse import ArgumentParser
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from clusterpass.integrations import commands
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.channels_connection import Connection, refuse
 from clusterpass.integrations.django import checks, urls
+from clusterpass.integrations.django.management.commands import clusterpass as of_django
 from clusterpass.integrations.flask import ClusterPass
 from clusterpass.integrations.grants import ask_application
 from clusterpass.integrations.litestar_requests import visit_of
@@ -398,3 +400,13 @@ def test_what_django_s_check_finds_can_be_silenced_by_its_id(
     monkeypatch.setattr(checks, "settings", SimpleNamespace(MIDDLEWARE=middleware))
     monkeypatch.setattr(checks, "_", str)
     assert [each.id for each in checks.check_middleware()] == found
+
+
+def test_the_help_of_django_s_command_says_what_a_name_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_django, "_", str)
+    parser = ArgumentParser()
+    of_django.Command().add_arguments(parser)
+    shown = " ".join(parser.format_help().split())
+    assert "List or end the sessions of a user, on every server." in shown
+    assert "name what the user logs in with" in shown
+    assert "--subject NAME is the subject itself" in shown

@@ -727,6 +727,9 @@ class Trail:
         self.noted.append((action, error.code, about))
         yield from ()
 
+    def note_end(self, action: str, about: Any) -> None:
+        self.noted.append((action, "unknown", about))
+
 
 OF_ALICE = {"subject": "alice"}
 BY_ALICE = {"subject": "alice", "actor": "alice"}
@@ -797,3 +800,16 @@ def test_what_is_done_and_what_fails_is_in_the_trail(
     first = (done or ["authenticate"])[0]
     assert trail.noted == ([] if error is None else [(first, error, about)])
     assert error in {None, refused.value.code}
+
+
+class Gone(BaseException):
+    """Whoever asked does not wait for the answer."""
+
+
+def test_a_change_that_nobody_waits_for_is_in_the_trail_at_once(face: Any) -> None:
+    sessions, trail = face.sessions(Scene(user_change=[Gone()])), Trail()
+    sessions.audit.trail = trail
+    with pytest.raises(Gone) as gone:
+        face.run(face.directory(sessions, hasher=LIGHT).enable("alice"))
+    assert trail.noted == [("enable_user", "unknown", OF_ALICE)]
+    assert gone.traceback, "with which what was begun is not collected yet"
