@@ -194,3 +194,15 @@ def test_a_table_of_requests(folder: Path, expect: str, rule: str, said: list[st
         "reason": "token_missing",
         "passed": not said,
     }
+
+
+@pytest.mark.parametrize(("level", "decision"), [("1", "step_up"), ("2", "allow"), ("3", "allow")])
+def test_a_level_that_is_as_high_or_higher_is_enough(
+    folder: Path, level: str, decision: str
+) -> None:
+    (folder / "cases.toml").write_text(
+        'policy_file = "policy.toml"\n[[cases]]\nname = "an administrator"\nexpect = "allow"\n'
+        f'url = "{SITE}/admin/users"\nsession = {{level = "{level}"}}\n'
+    )
+    (told,) = json.loads(run("test", "cases.toml", "--json").stdout)
+    assert told["decision"] == decision

@@ -481,6 +481,16 @@ def test_claims_from_standard_input_and_what_are_none(terminal: Terminal) -> Non
     assert len(terminal.asked) == 1
 
 
+def test_what_is_asked_before_a_user_is_deleted_is_no_output(terminal: Terminal) -> None:
+    terminal.answers["delete"] = ENDED
+    refused = terminal.run("users", "delete", "al\nice", typed="n\n")
+    assert (refused.exit_code, refused.stdout, terminal.asked) == (1, "", [])
+    assert "Delete al\\nice?" in refused.stderr
+    said = terminal.says("users", "delete", "alice", typed="y\n")
+    assert said == "deleted alice, ended 2 sessions\n"
+    assert terminal.asked == [("delete", ("alice",), {"erase": False})]
+
+
 @pytest.mark.parametrize(
     ("typed", "password"),
     [

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from clusterpass.doctor import collect
 from clusterpass.doctor.collect import DoctorOptions, _is_open, _query_node
 from clusterpass.doctor.snapshot import NodeSnapshot
 from clusterpass.doctor.stored_secrets import SecretSettings
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.sessions.memory.known_keys import KIND
 from clusterpass.store.acl import ALWAYS
+from clusterpass.store.address import Address
 from clusterpass.store.located import located
 from clusterpass.store.store_url import parse_store_url
 
@@ -142,3 +144,16 @@ def test_what_a_user_may_do_beyond_what_is_needed(
     assert found.allowed_beyond == beyond
     assert found.denied is not None
     assert set(ALWAYS) <= set(found.denied)
+
+
+@pytest.mark.parametrize(("scheme", "is_cluster"), [("redis", False), ("redis+cluster", True)])
+def test_what_the_url_asks_for_is_compared_with_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, is_cluster: bool
+) -> None:
+    here = Address("127.0.0.1", 7000)
+    monkeypatch.setattr(collect, "_first_answer", lambda *_: (here, (), {}))
+    monkeypatch.setattr(collect, "_query_node", lambda *_: NodeSnapshot(address=here))
+    location = located(parse_store_url(f"{scheme}://127.0.0.1:7000"))
+    found = collect.collect_snapshot(location, DoctorOptions())
+    assert (found.asked_for_cluster, found.is_cluster) == (is_cluster, False)
+    assert [node.address for node in found.nodes] == [here]

@@ -248,6 +248,7 @@ async def test_the_pages_of_administrators(service: Served) -> None:
     export = await service.page("GET", "/page/subject/export?name=c", token="root")
     assert service.asked() == [NAMED, ("users.export", "carol", {})]
     assert export.json() == {"subject": "carol"}
+    assert export.headers["content-type"] == "application/json"
     assert export.headers["content-disposition"] == "attachment; filename*=UTF-8''carol.json"
     for path in ("/page/online", "/page/subject?name=c", "/page/subject/export?name=c"):
         assert (await service.page("GET", path, token="alice")).status_code == 404

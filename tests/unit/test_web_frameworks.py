@@ -19,7 +19,7 @@ from clusterpass import ConfigurationError, InvalidCredentials, Session, TokenMi
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
 from clusterpass.integrations.grants import ask_application
 
-from .test_web_gate import CSRF, REFRESH, SESSION_TEXT
+from .test_web_gate import CONFIG, CSRF, REFRESH, SESSION_TEXT
 from .web_apps import (
     FORM,
     JSON,
@@ -133,6 +133,24 @@ async def test_an_application_without_the_extension_is_told_what_to_call(framewo
         else:
             async with Quart("shop").test_request_context("/"):
                 bool(quart.current_session)
+
+
+@pytest.mark.parametrize("framework", ["flask", "quart"])
+async def test_an_application_that_the_extension_is_given_at_once_is_initialised(
+    framework: str,
+) -> None:
+    settings: Any = {"store_url": "redis://x", "issuer": "https://a.example", "keys": CONFIG.keys}
+    if framework == "flask":
+        app = Flask("shop")
+        flask.ClusterPass(app, **settings)
+        with app.test_request_context():
+            assert not flask.current_session
+        return
+    shop = Quart("shop")
+    quart.ClusterPass(shop, **settings)
+    async with shop.test_request_context("/"):
+        await shop.preprocess_request()
+        assert not quart.current_session
 
 
 def decorated_by_flask(view: Any) -> Any:
