@@ -639,11 +639,6 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "an even modulus is refused before",
     (
-        "src/clusterpass/tokens/key_file.py",
-        'flags = 0 if waits else getattr(os, "O_NONBLOCK", 0)',
-        Kind.NUMBER,
-    ): "every system that is supported has the flag",
-    (
         "src/clusterpass/sessions/memory/generations.py",
         "self.events = 0",
         Kind.NUMBER,
@@ -678,6 +673,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "meant = get_close_matches(variable.removeprefix(prefix), names, 1, _ALIKE)",
         Kind.NUMBER,
     ): "only the first is told",
+    (
+        "src/clusterpass/integrations/celery.py",
+        "longest = min(_LONGEST_PAUSE, 2.0 ** min(retries, 10))",
+        Kind.NUMBER,
+    ): "two to the tenth is longer than the longest pause already",
 }
 for _line in (
     'tag: "HMAC" = field(repr=False)',

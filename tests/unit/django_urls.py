@@ -50,7 +50,7 @@ def sso(request: HttpRequest) -> HttpResponse:
 
 
 def callback(request: HttpRequest) -> HttpResponse:
-    return log_in(request, User("alice"), target="/")
+    return log_in(request, User("alice"), target="/orders")
 
 
 urlpatterns = [

@@ -1,10 +1,14 @@
 """Envoy's messages: what they say of a request, and how an answer is put into one."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from google.protobuf.json_format import MessageToDict
 
 from clusterpass import Actor, Session
+from clusterpass.service.authz import grpc_server
 from clusterpass.service.authz.grpc_messages import (
     asked_in,
     headers_in,
@@ -137,3 +141,40 @@ def test_what_other_filters_learn_of_who_calls():
 def test_of_nobody_and_of_a_denial_nothing_is_told():
     for answer in (Answer(200, Identity(()).encoded(None)), answer_problem(of_status(403))):
         assert not response_of(answer, b"id").HasField("dynamic_metadata")
+
+
+class Listening:
+    """Stands for the server of gRPC; notes what it is told."""
+
+    def __init__(self) -> None:
+        self.did: list[Any] = []
+
+    def __call__(self, *, options: Any) -> "Listening":
+        self.options = dict(options)
+        return self
+
+    def add_registered_method_handlers(self, *_: Any) -> None:
+        """Which calls there are."""
+
+    add_generic_rpc_handlers = add_registered_method_handlers
+
+    def add_insecure_port(self, address: str) -> None:
+        self.did.append(address)
+
+    async def start(self) -> None:
+        self.did.append("start")
+
+    async def stop(self, seconds: float) -> None:
+        self.did.append(seconds)
+
+
+async def test_connections_move_to_other_workers_and_calls_at_the_end_are_finished(monkeypatch):
+    server = Listening()
+    monkeypatch.setattr(grpc_server.grpc.aio, "server", server)
+    async with grpc_server.serving(SimpleNamespace(Check=None), "127.0.0.1:9000"):
+        assert server.did == ["127.0.0.1:9000", "start"]
+    assert server.did[2:] == [5.0]
+    assert server.options["grpc.so_reuseport"] == 1
+    assert server.options["grpc.max_connection_age_ms"] == 60_000
+    assert server.options["grpc.keepalive_permit_without_calls"] == 1
+    assert server.options["grpc.http2.min_ping_interval_without_data_ms"] == 1000

@@ -28,6 +28,13 @@ from .test_jobs import CARRIED, ID, REFRESH, Sessions, session
 FOUND = session(claims={"scope": "orders:read"})
 
 
+class Noting(Task):
+    """A class of tasks of the application's own."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return [current_session().subject, super().__call__(*args, **kwargs)]
+
+
 class Shop:
     """An application with a task, and what its broker is sent."""
 
@@ -54,7 +61,11 @@ class Shop:
         def bill() -> str:
             raise AssertionError("it was not admitted")
 
-        self.report, self.bill = report, bill
+        @self.app.task(base=session_required(base=Noting), name="noted")
+        def noted() -> str:
+            return current_session().subject
+
+        self.report, self.bill, self.noted = report, bill, noted
 
 
 @pytest.fixture
@@ -115,6 +126,12 @@ def test_a_message_is_of_the_session_in_its_headers(shop: Shop) -> None:
     other = session(subject="bob")
     with acting_for(other), pytest.raises(TokenMissing):
         message(shop, shop.report, headers={})
+
+
+def test_a_base_of_the_application_s_own_runs_around_the_task(shop: Shop) -> None:
+    assert message(shop, shop.noted, headers=CARRIED) == ["alice", "alice"]
+    with acting_for(FOUND):
+        assert shop.noted() == ["alice", "alice"]
 
 
 def test_an_outage_is_retried_after_a_pause(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,19 @@ def test_what_cannot_be_explained(arguments: tuple[str, ...], advice: str) -> No
         CliRunner().invoke(authz, arguments, catch_exceptions=False)
 
 
+def test_the_levels_of_rules_are_those_of_the_settings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "policy.toml").write_text(POLICY.replace('level = "2"', 'level = "gold"'))
+    with pytest.raises(ConfigurationError, match="none of the levels"):
+        CliRunner().invoke(
+            authz, ("explain", "--policy", "policy.toml", "--url", SITE), catch_exceptions=False
+        )
+    monkeypatch.setenv("CLUSTERPASS_LEVELS", "plain,gold")
+    told = json.loads(explain(f"{SITE}/admin/users", "--json").stdout)
+    assert told["requires"][1] == "level gold"
+
+
 CASES = """
 policy_file = "policy.toml"
 [[cases]]
@@ -181,3 +194,15 @@ def test_a_table_of_requests(folder: Path, expect: str, rule: str, said: list[st
         "reason": "token_missing",
         "passed": not said,
     }
+
+
+@pytest.mark.parametrize(("level", "decision"), [("1", "step_up"), ("2", "allow"), ("3", "allow")])
+def test_a_level_that_is_as_high_or_higher_is_enough(
+    folder: Path, level: str, decision: str
+) -> None:
+    (folder / "cases.toml").write_text(
+        'policy_file = "policy.toml"\n[[cases]]\nname = "an administrator"\nexpect = "allow"\n'
+        f'url = "{SITE}/admin/users"\nsession = {{level = "{level}"}}\n'
+    )
+    (told,) = json.loads(run("test", "cases.toml", "--json").stdout)
+    assert told["decision"] == decision

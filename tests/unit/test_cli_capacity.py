@@ -112,3 +112,25 @@ def test_rates_are_told_to_a_tenth_and_shares_to_a_thousandth() -> None:
     assert found["store"]["share_of_a_core_per_primary"] == 0.021
     assert found["servers"]["cores"] == 0.216
     assert found["servers"]["share_of_a_core_per_process"] == 0.108
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("users", 1, 10**12),
+        ("sessions", 1, 10**6),
+        ("active", 0, 1),
+        ("access-lifetime", 10, 86_400),
+        ("name-length", 1, 255),
+        ("claims", 0, 10**6),
+        ("servers", 1, 10**6),
+        ("primaries", 1, 16_384),
+        ("replicas", 0, 100),
+    ],
+)
+def test_the_least_and_the_most_of_each_option(name: str, least: int, most: int) -> None:
+    for value in (least, most):
+        assert reckoned(**{name: str(value)})
+    for value in (least - 1, most + 1):
+        outcome = CliRunner().invoke(capacity, ["--users", "1", f"--{name}", str(value)])
+        assert (outcome.exit_code, f"'--{name}'" in outcome.stderr) == (2, True)

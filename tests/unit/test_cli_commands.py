@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -439,6 +440,18 @@ def test_a_ban_of_nobody_who_is_known_is_noted(
     assert told["known"] is (None if ended.journaled else is_known)
 
 
+@pytest.mark.parametrize(("given", "scope"), [((), ""), (("--scope", "s:*"), "s:*")])
+def test_what_became_of_a_ban_as_json(
+    terminal: Terminal, given: tuple[str, ...], scope: str
+) -> None:
+    terminal.answers |= {"bans.add": LATE, "bans.lift": Applied(1, durable=True)}
+    about = {"subject": "alice", "scope": scope}
+    added = json.loads(terminal.says("bans", "add", "alice", *given, "--json"))
+    assert added == {**about, "known": None, "ended": 1, "durable": False}
+    lifted = json.loads(terminal.says("bans", "lift", "alice", *given, "--json"))
+    assert lifted == {**about, "lifted": True, "durable": True}
+
+
 def test_bans_in_a_table_and_as_json(terminal: Terminal) -> None:
     terminal.answers["bans.list"] = (BAN, FOREVER)
     lines = terminal.says("bans", "list", "alice").splitlines()
@@ -466,6 +479,16 @@ def test_claims_from_standard_input_and_what_are_none(terminal: Terminal) -> Non
         assert isinstance(outcome.exception, InvalidInput)
         assert why in outcome.exception.message
     assert len(terminal.asked) == 1
+
+
+def test_what_is_asked_before_a_user_is_deleted_is_no_output(terminal: Terminal) -> None:
+    terminal.answers["delete"] = ENDED
+    refused = terminal.run("users", "delete", "al\nice", typed="n\n")
+    assert (refused.exit_code, refused.stdout, terminal.asked) == (1, "", [])
+    assert "Delete al\\nice?" in refused.stderr
+    said = terminal.says("users", "delete", "alice", typed="y\n")
+    assert said == "deleted alice, ended 2 sessions\n"
+    assert terminal.asked == [("delete", ("alice",), {"erase": False})]
 
 
 @pytest.mark.parametrize(
@@ -550,3 +573,23 @@ def test_a_link_alone_is_on_standard_output(
     assert terminal.asked[-1] == (verb, ("al ice",), {"for_seconds": seconds})
     told = {"name": "al ice", "link": link, "sent_to": None, "expires_at": AT}
     assert json.loads(terminal.says("users", command, "al ice", "--json")) == told
+
+
+@pytest.mark.parametrize(
+    ("command", "verb", "kind"),
+    [("reset-link", "make_link", "reset"), ("invite", "invite", "invitation")],
+)
+def test_a_link_that_is_mailed_is_shown_to_nobody(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, command: str, verb: str, kind: str
+) -> None:
+    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://auth.example")
+    sent: list[Any] = []
+    monkeypatch.setitem(sys.modules, "our_mails", SimpleNamespace(send=sent.append))  # type: ignore[arg-type]
+    monkeypatch.setenv("CLUSTERPASS_MAIL_SENDER", "our_mails:send")
+    terminal.answers[verb] = OneTimeLink("alice", "cpl_x", AT)
+    address = "alice@example.org"
+    assert terminal.says("users", command, "alice", "--send-to", address) == f"sent to {address}\n"
+    told = json.loads(terminal.says("users", command, "alice", "--send-to", address, "--json"))
+    assert told == {"name": "alice", "link": None, "sent_to": address, "expires_at": AT}
+    assert [(mail.kind, mail.to, mail.username) for mail in sent] == [(kind, address, "alice")] * 2
+    assert {mail.link for mail in sent} == {"https://auth.example/page/link?token=cpl_x"}

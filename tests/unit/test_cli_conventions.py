@@ -316,3 +316,13 @@ def test_which_keys_were_written_is_told_as_json_and_no_secret_is(tmp_path: Path
     arguments = ["keys", "import", str(made), "--json", "--output", str(copy)]
     again = json.loads(CliRunner().invoke(group, arguments).stdout)
     assert again == {"file": str(copy), "keys": told["keys"]}
+
+
+@pytest.mark.parametrize(
+    ("command", "heading"), [("invite", "Example:"), ("reset-link", "Examples:")]
+)
+def test_the_help_ends_with_examples(command: str, heading: str) -> None:
+    group = make_group(COMMANDS, version="1")
+    shown = CliRunner().invoke(group, ["users", command, "--help"]).stdout
+    _, _, end = shown.partition(f"\n  {heading}\n")
+    assert end.startswith(f"    clusterpass users {command} alice\n")

@@ -5,12 +5,18 @@ from typing import Any
 
 import pytest
 
-from clusterpass.doctor.collect import DoctorOptions, _query_node
+from clusterpass.doctor import collect
+from clusterpass.doctor.collect import DoctorOptions, _is_open, _query_node
 from clusterpass.doctor.snapshot import NodeSnapshot
+from clusterpass.doctor.stored_secrets import SecretSettings
+from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
+from clusterpass.sessions.memory.known_keys import KIND
+from clusterpass.store.acl import ALWAYS
+from clusterpass.store.address import Address
 from clusterpass.store.located import located
 from clusterpass.store.store_url import parse_store_url
 
-from .test_doctor_connection import GREETED, Node
+from .test_doctor_connection import GREETED, NO_HELLO, Node
 
 MEMBERS = (
     b"0123456789012345678901234567890123456789 10.0.0.1:7000@17000 myself,master - 0 0 1"
@@ -75,3 +81,79 @@ def test_a_node_that_cannot_be_queried_says_why(
     found = seen(server)
     assert (found.answered, found.info) == (False, None)
     assert found.refusal == "the node is loading its data"
+
+
+@pytest.mark.parametrize("user", ["", "app"])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_whether_a_node_is_open_is_asked_without_the_password_of_the_url(
+    server: Server, monkeypatch: pytest.MonkeyPatch, user: str, is_open: bool
+) -> None:
+    def answer(command: list[bytes]) -> bytes:
+        greets = command[0] == b"HELLO"
+        if not is_open and not (greets and b"AUTH" in command):
+            return b"-NOAUTH Authentication required.\r\n"
+        return GREETED if greets else b"+PONG\r\n"
+
+    monkeypatch.setattr(server, "answer", answer)
+    url = f"redis://{user}:secret@127.0.0.1:{server.address.port}?timeout=5&deadline=5"
+    assert _is_open(located(parse_store_url(url)), None, server.address) is is_open
+    assert b"secret" not in [word for command in server.asked for word in command]
+
+
+@pytest.mark.parametrize("pushes", [True, False])
+def test_the_keys_and_secrets_of_a_node_are_read_in_either_protocol(
+    server: Server, monkeypatch: pytest.MonkeyPatch, pushes: bool
+) -> None:
+    names = [f"{KIND}{kid}".encode() for kid in ("one", "two")]
+    held = b"".join(b"$%d\r\n%b\r\n$3\r\n???\r\n" % (len(name), name) for name in names)
+    found = (b"%2\r\n" if pushes else b"*4\r\n") + held
+
+    def answer(command: list[bytes]) -> bytes:
+        if command[0] == b"HELLO":
+            return GREETED if pushes else NO_HELLO
+        return found if command[0] == b"HGETALL" else b"-NOPERM this user may not\r\n"
+
+    monkeypatch.setattr(server, "answer", answer)
+    secrets = seen(server, secrets=SecretSettings(token_seconds=900)).secrets
+    assert secrets is not None
+    told = [(each.name, each.is_key) for each in secrets]
+    assert told == [("one", True), ("two", True)] * len(SLOTS_WITH_CUTOFF)
+
+
+@pytest.mark.parametrize("user", [None, "app"])
+@pytest.mark.parametrize(("allowed", "beyond"), [(b"", ()), (b"keys *", ("keys",))])
+def test_what_a_user_may_do_beyond_what_is_needed(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    user: str | None,
+    allowed: bytes,
+    beyond: tuple[str, ...],
+) -> None:
+    def answer(command: list[bytes]) -> bytes:
+        if command[0] == b"HELLO":
+            return GREETED
+        if command[0] == b"ACL":
+            return b"+OK\r\n" if b" ".join(command[3:]) == allowed else b"$2\r\nno\r\n"
+        if command[0] == b"EVAL":
+            told = [b":%d\r\n" % (call == allowed) for call in command[3:]]
+            return b"*%d\r\n" % len(told) + b"".join(told)
+        return b"-NOPERM this user may not\r\n"
+
+    monkeypatch.setattr(server, "answer", answer)
+    found = seen(server, user=user)
+    assert found.allowed_beyond == beyond
+    assert found.denied is not None
+    assert set(ALWAYS) <= set(found.denied)
+
+
+@pytest.mark.parametrize(("scheme", "is_cluster"), [("redis", False), ("redis+cluster", True)])
+def test_what_the_url_asks_for_is_compared_with_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, is_cluster: bool
+) -> None:
+    here = Address("127.0.0.1", 7000)
+    monkeypatch.setattr(collect, "_first_answer", lambda *_: (here, (), {}))
+    monkeypatch.setattr(collect, "_query_node", lambda *_: NodeSnapshot(address=here))
+    location = located(parse_store_url(f"{scheme}://127.0.0.1:7000"))
+    found = collect.collect_snapshot(location, DoctorOptions())
+    assert (found.asked_for_cluster, found.is_cluster) == (is_cluster, False)
+    assert [node.address for node in found.nodes] == [here]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from clusterpass import AsyncSessionManager
-from clusterpass.integrations import aiohttp, litestar, quart, starlette
+from clusterpass.integrations import aiohttp, litestar, quart, starlette, streams
 from clusterpass.integrations.quart_requests import current_visit
 
 from .test_manager_calls import CONFIG
@@ -240,3 +241,38 @@ async def test_an_error_of_the_source_is_not_taken_for_the_clients_leaving(sessi
     async with served(sessions, failing()) as server:
         await server.ask("GET")
         assert repr(await server.failure()) == repr(kind("of the application"))
+
+
+async def test_a_source_whose_session_has_ended_may_clean_up(monkeypatch):
+    did, is_read = [], asyncio.Event()
+
+    async def news() -> AsyncIterator[str]:
+        try:
+            yield "news"
+            is_read.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            did.append("cleaned up")
+
+    @asynccontextmanager
+    async def attached(_: Any, __: Any, end: Any, **___: Any) -> AsyncIterator[Any]:
+        reading, found = asyncio.current_task(), SimpleNamespace(closed_with=None)
+
+        async def revoke() -> None:
+            await is_read.wait()
+            found.closed_with = 4401
+            await end(4401, "revoked")
+            reading.cancel()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(revoke())
+            yield found
+
+    monkeypatch.setattr(streams, "attached", attached)
+    live = streams.while_live(None, SESSION, news(), last=lambda end: end.reason)
+    async with asyncio.timeout(HANGING):
+        async for event in live:
+            did.append(event)
+            await asyncio.sleep(0.01)  # sending takes a while
+    assert did == ["news", "revoked", "cleaned up"]

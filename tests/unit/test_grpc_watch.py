@@ -137,6 +137,20 @@ def test_a_stream_that_is_over_or_left_ends_its_function(manager) -> None:
         assert len(context.callbacks) == 1
 
 
+def test_a_stream_that_is_over_is_watched_by_no_thread(manager) -> None:
+    def watching() -> set[threading.Thread]:
+        return {each for each in threading.enumerate() if each.name == "clusterpass-grpc-watch"}
+
+    before = watching()
+    handler = served(manager, grpc.unary_stream_rpc_method_handler(Orders()))
+    responses = handler.unary_stream("order", Context())
+    next(responses)
+    (thread,) = watching() - before
+    assert len(list(responses)) == 2
+    thread.join(5)
+    assert not thread.is_alive()
+
+
 def test_a_client_that_has_gone_ends_the_function_without_the_pool(manager) -> None:
     orders, context = Orders(), Context()
     handler = served(manager, grpc.unary_stream_rpc_method_handler(orders))

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from argparse import ArgumentParser
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,8 @@ from clusterpass import (
 from clusterpass.integrations import commands
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.channels_connection import Connection, refuse
+from clusterpass.integrations.django import checks, urls
+from clusterpass.integrations.django.management.commands import clusterpass as of_django
 from clusterpass.integrations.flask import ClusterPass
 from clusterpass.integrations.grants import ask_application
 from clusterpass.integrations.litestar_requests import visit_of
@@ -363,3 +366,47 @@ async def test_a_device_is_known_by_a_cookie_or_by_a_header_as_the_application_s
     await base._log_in(visit, "alice", {"to_browser": to_browser})
     device, *_ = visit.headers
     assert device[0] == name
+
+
+def test_the_urls_of_django_have_names() -> None:
+    named = {f"{urls.app_name}:{each.name}": str(each.pattern) for each in urls.urlpatterns}
+    assert named == {
+        "clusterpass:refresh": "refresh",
+        "clusterpass:logout": "logout",
+        "clusterpass:logout-all": "logout-all",
+        "clusterpass:devices": "devices",
+        "clusterpass:device": "devices/<str:session_id>",
+    }
+
+
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        (["sessions", "auth", "ours"], []),
+        (["sessions", "auth"], ["clusterpass.E002"]),
+        (["sessions", "ours", "auth"], ["clusterpass.E003"]),
+        (["ours"], []),
+    ],
+)
+def test_what_django_s_check_finds_can_be_silenced_by_its_id(
+    monkeypatch: pytest.MonkeyPatch, order: list[str], found: list[str]
+) -> None:
+    names = {
+        "sessions": "django.contrib.sessions.middleware.SessionMiddleware",
+        "auth": "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "ours": "clusterpass.integrations.django.middleware.ClusterPassMiddleware",
+    }
+    middleware = [names[each] for each in order]
+    monkeypatch.setattr(checks, "settings", SimpleNamespace(MIDDLEWARE=middleware))
+    monkeypatch.setattr(checks, "_", str)
+    assert [each.id for each in checks.check_middleware()] == found
+
+
+def test_the_help_of_django_s_command_says_what_a_name_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_django, "_", str)
+    parser = ArgumentParser()
+    of_django.Command().add_arguments(parser)
+    shown = " ".join(parser.format_help().split())
+    assert "List or end the sessions of a user, on every server." in shown
+    assert "name what the user logs in with" in shown
+    assert "--subject NAME is the subject itself" in shown

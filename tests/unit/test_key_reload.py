@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 
 from clusterpass import (
@@ -17,9 +18,11 @@ from clusterpass import (
 )
 from clusterpass.model.clock import Clock
 from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.service.app import create_app
 from clusterpass.service.authz.assertion import Assertions
 from clusterpass.service.key_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
+from clusterpass.service.settings.loading import make_settings
 from clusterpass.sessions.flows import Flows
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.known_devices import KnownDevices
@@ -164,6 +167,32 @@ def test_assertions_are_signed_by_the_new_key() -> None:
     with pytest.raises(ConfigurationError, match="HS256"):
         assertions.replace_keys(KeyRing.generate("HS256"))
     assert assertions.of(SESSION, "app.example") == second, "nothing has changed then"
+
+
+async def test_a_worker_signs_assertions_with_keys_that_have_changed_while_it_started(
+    path: Path,
+) -> None:
+    settings = make_settings(
+        {
+            "store_url": "redis+cluster://127.0.0.1:1",
+            "keys_file": str(path),
+            "issuer": "https://auth.example",
+            "authz_assertion": True,
+            "audit": False,
+        }
+    )
+    app = create_app(settings, logger=Log())
+    assertions = app._authorizing.assertions
+    assert assertions is not None
+
+    def signer() -> str:
+        found = jwt.get_unverified_header(assertions.of(SESSION, "app.example"))["kid"]
+        return str(found)
+
+    assert signer() == OLD.signing_key.kid
+    put(path, BOTH)
+    async with app.running():
+        assert signer() == app.service.sessions.config.keys.signing_key.kid == NEW.signing_key.kid
 
 
 def test_what_a_removed_key_signed_is_no_longer_remembered() -> None:

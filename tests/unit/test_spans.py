@@ -27,6 +27,8 @@ from clusterpass import (
 from clusterpass.protocol.calls.subject import read_generation
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer
+from clusterpass.service.asgi.request_counts import RequestCounts
+from clusterpass.service.monitoring import tracing as monitoring
 from clusterpass.store.address import Address
 from clusterpass.tracing import instrument, note_session
 from clusterpass.tracing.managers import trace_manager
@@ -285,3 +287,48 @@ def test_the_span_of_a_request_is_told_whose_session_it_is() -> None:
         note_session(SESSION)
     (span,) = exporter.get_finished_spans()
     assert span.attributes == describe(SESSION)
+
+
+async def test_a_request_to_the_service_is_a_span_that_its_answer_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exporter = InMemorySpanExporter()
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    monkeypatch.setattr(Gate, "on_admitted", None)
+    monkeypatch.setattr(monitoring, "ConsoleSpanExporter", lambda: exporter)
+    monkeypatch.setattr(monitoring.trace, "set_tracer_provider", lambda _: None)
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 503, "headers": [(b"x", b"1")]})
+        await send({"type": "http.response.body", "body": b"away"})
+
+    async def receive() -> Any:
+        raise AssertionError("the body is not read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    trace_id, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    headers = [(b"traceparent", f"00-{trace_id}-{parent}-01".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/verify", "headers": headers}
+    manager = AsyncSessionManager.from_url("redis+cluster://127.0.0.1:1", CONFIG)
+    tracing = monitoring.Tracing(manager, RequestCounts())
+    await tracing.serve(app, scope, receive, send)
+    await tracing.close()
+    await manager.close()
+    (span,) = exporter.get_finished_spans()
+    assert (span.name, span.kind) == ("GET /verify", SpanKind.SERVER)
+    assert span.attributes == {
+        "http.request.method": "GET",
+        "http.route": "/verify",
+        "http.response.status_code": 503,
+    }
+    assert span.status.status_code == StatusCode.ERROR
+    assert span.parent is not None
+    assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == (trace_id, parent)
+    assert span.resource.attributes["service.name"] == "clusterpass"
+    assert span.context is not None
+    named = f"00-{trace_id}-{span.context.span_id:016x}-01".encode()
+    assert sent[0]["headers"] == [(b"x", b"1"), (b"traceresponse", named)]
+    assert sent[1]["body"] == b"away"

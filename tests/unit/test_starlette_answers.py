@@ -1,5 +1,6 @@
 """What the middleware for Starlette makes of responses, and what is read of a form."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 
 from clusterpass import ClusterPassError, TokenMissing
+from clusterpass.integrations.starlette import ClusterPass
 from clusterpass.integrations.starlette_requests import (
     SessionHeaders,
     form_field,
@@ -15,6 +17,7 @@ from clusterpass.integrations.starlette_requests import (
 )
 
 from .test_web_gate import SESSION
+from .web_apps import AsyncSessions, Sessions
 
 OWN = (b"x-own", b"kept")
 REFUSED = b"refused: token_missing"
@@ -139,6 +142,21 @@ async def test_a_failure_that_is_a_refusal_is_answered_as_one() -> None:
     first, second = await sent(failing)
     assert (first["status"], second["body"]) == (401, REFUSED)
     assert OWN not in first["headers"]
+
+
+async def test_a_refusal_is_known_also_where_another_task_answers_it_with_a_failure() -> None:
+    """As behind BaseHTTPMiddleware of Starlette: the error is not being handled there."""
+    cp = ClusterPass(AsyncSessions(Sessions()), cookie_secure=False)  # type: ignore[arg-type]
+
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        (refusal,) = await asyncio.gather(cp.admit(HTTPConnection(scope)), return_exceptions=True)
+        await send(start(500))
+        await send(body(b"failed"))
+        assert isinstance(refusal, TokenMissing)
+        raise refusal
+
+    first, second = await sent(app)
+    assert (first["status"], second["body"]) == (401, REFUSED)
 
 
 @pytest.mark.parametrize(("size", "is_refusal"), [(65_536, True), (65_537, False)])

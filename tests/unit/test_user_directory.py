@@ -376,6 +376,17 @@ def test_a_throttle_alone_counts_as_the_directory_does(face: Any) -> None:
     assert scene.asked[4:] == [TOTAL, ("attempt", account, (10, 300))]
 
 
+def test_refusals_are_counted_with_the_manager_s_other_numbers(face: Any) -> None:
+    scene = Scene(attempt=[0, 17])
+    sessions = face.sessions(scene)
+    with pytest.raises(TooManyAttempts):
+        face.run(face.throttle(sessions).admit("alice"))
+    assert sessions.counters.throttled == {"account": 1}
+    with pytest.raises(TooManyAttempts):
+        face.run(face.directory(sessions, hasher=LIGHT).authenticate("alice", PASSWORD))
+    assert sessions.counters.throttled == {"account": 1, "total": 1}
+
+
 def test_who_is_known_is_counted_and_forgotten_there(face: Any) -> None:
     scene = Scene()
     throttle = face.throttle(face.sessions(scene))
@@ -716,6 +727,9 @@ class Trail:
         self.noted.append((action, error.code, about))
         yield from ()
 
+    def note_end(self, action: str, about: Any) -> None:
+        self.noted.append((action, "unknown", about))
+
 
 OF_ALICE = {"subject": "alice"}
 BY_ALICE = {"subject": "alice", "actor": "alice"}
@@ -786,3 +800,16 @@ def test_what_is_done_and_what_fails_is_in_the_trail(
     first = (done or ["authenticate"])[0]
     assert trail.noted == ([] if error is None else [(first, error, about)])
     assert error in {None, refused.value.code}
+
+
+class Gone(BaseException):
+    """Whoever asked does not wait for the answer."""
+
+
+def test_a_change_that_nobody_waits_for_is_in_the_trail_at_once(face: Any) -> None:
+    sessions, trail = face.sessions(Scene(user_change=[Gone()])), Trail()
+    sessions.audit.trail = trail
+    with pytest.raises(Gone) as gone:
+        face.run(face.directory(sessions, hasher=LIGHT).enable("alice"))
+    assert trail.noted == [("enable_user", "unknown", OF_ALICE)]
+    assert gone.traceback, "with which what was begun is not collected yet"

@@ -5,7 +5,9 @@ import errno
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -159,3 +161,25 @@ async def test_without_room_for_files_the_log_says_so_once_and_it_is_tried_again
     await asyncio.wait([task])
     assert log.lines == [("metrics_unavailable", {"detail": "No space left on device"})]
     assert not list(base.iterdir())
+
+
+async def test_who_listens_makes_way_for_the_next_worker(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did: list[Any] = []
+    is_up = asyncio.Event()
+
+    def listen(port: int, host: str, registry: CollectorRegistry) -> Any:
+        did.append((host, port, registry.get_sample_value("clusterpass_processes")))
+        is_up.set()
+        verbs = ("shutdown", "server_close")
+        return SimpleNamespace(**{verb: partial(did.append, verb) for verb in verbs}), None
+
+    monkeypatch.setattr(address, "start_http_server", listen)
+    samples = [Sample(of.PROCESSES, (), 1)]
+    metrics = WorkerMetrics("127.0.0.1", 9464, os.getpid(), lambda: samples, Log())
+    task = asyncio.create_task(metrics.run())
+    await asyncio.wait_for(is_up.wait(), 20)
+    task.cancel()
+    await asyncio.wait([task])
+    assert did == [("127.0.0.1", 9464, 1), "shutdown", "server_close"]

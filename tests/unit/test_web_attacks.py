@@ -167,9 +167,9 @@ def test_an_app_that_gets_no_cookies_may_log_in_from_anywhere(site: Site) -> Non
 
 
 def test_a_single_sign_on_comes_from_another_site(site: Site) -> None:
-    for method, path in (("GET", "/callback"), ("POST", "/sso")):
+    for method, path, target in (("GET", "/callback", "/orders"), ("POST", "/sso", "/")):
         answer = site.answer(method, path, FORM, CROSS_SITE, ("Origin", "https://id.example"))
-        assert (answer.status, answer.all("location")) == (303, ["/"])
+        assert (answer.status, answer.all("location")) == (303, [target])
         assert any(each.startswith(f"{ACCESS}=new") for each in answer.all("set-cookie"))
     assert site.sessions.opened == ["alice", "alice"]
 

@@ -19,7 +19,7 @@ from clusterpass import ConfigurationError, InvalidCredentials, Session, TokenMi
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
 from clusterpass.integrations.grants import ask_application
 
-from .test_web_gate import CSRF, REFRESH, SESSION_TEXT
+from .test_web_gate import CONFIG, CSRF, REFRESH, SESSION_TEXT
 from .web_apps import (
     FORM,
     JSON,
@@ -70,6 +70,23 @@ async def test_the_history_is_told_the_address_of_the_client(
     assert told == [{"address": "127.0.0.1"}]
 
 
+@EVERY
+async def test_a_guard_that_says_no_more_needs_a_live_session_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    async with running(name) as app:
+        plain = app.sessions.verify
+
+        def verify(token: str, **needs: Any) -> Session:
+            told.append(needs)
+            return plain(token)
+
+        monkeypatch.setattr(app.sessions, "verify", verify)
+        assert (await app("GET", "/page", cookies())).status == 200
+    assert told == [{}]
+
+
 @ROUTED
 async def test_a_request_that_changes_something_exchanges_it_once(name: str) -> None:
     path = f"/auth/devices/{SESSION_TEXT}"
@@ -116,6 +133,24 @@ async def test_an_application_without_the_extension_is_told_what_to_call(framewo
         else:
             async with Quart("shop").test_request_context("/"):
                 bool(quart.current_session)
+
+
+@pytest.mark.parametrize("framework", ["flask", "quart"])
+async def test_an_application_that_the_extension_is_given_at_once_is_initialised(
+    framework: str,
+) -> None:
+    settings: Any = {"store_url": "redis://x", "issuer": "https://a.example", "keys": CONFIG.keys}
+    if framework == "flask":
+        app = Flask("shop")
+        flask.ClusterPass(app, **settings)
+        with app.test_request_context():
+            assert not flask.current_session
+        return
+    shop = Quart("shop")
+    quart.ClusterPass(shop, **settings)
+    async with shop.test_request_context("/"):
+        await shop.preprocess_request()
+        assert not quart.current_session
 
 
 def decorated_by_flask(view: Any) -> Any:

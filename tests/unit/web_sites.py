@@ -70,7 +70,7 @@ def in_flask(sessions: Any, settings: dict[str, Any]) -> Ask:
     app.add_url_rule("/again", "again", lambda: cp.respond(PAIR), methods=["POST"])
     sso: Any = lambda: cp.log_in("alice", target="/", allow_cross_site=True)  # noqa: E731
     app.add_url_rule("/sso", "sso", sso, methods=["POST"])
-    app.add_url_rule("/callback", "callback", lambda: cp.log_in("alice", target="/"))
+    app.add_url_rule("/callback", "callback", lambda: cp.log_in("alice", target="/orders"))
     return asked_by_wsgi(app)
 
 
@@ -93,7 +93,7 @@ def in_quart(sessions: Any, settings: dict[str, Any]) -> Ask:
         return await cp.log_in("alice", target="/", allow_cross_site=True)
 
     async def callback() -> Any:
-        return await cp.log_in("alice", target="/")
+        return await cp.log_in("alice", target="/orders")
 
     app.add_url_rule("/page", "page", who)
     app.add_url_rule("/change", "change", who, methods=["POST"])
@@ -114,7 +114,7 @@ def logins_of_starlette(cp: starlette.ClusterPass) -> list[Route]:
         return await cp.log_in(request, "alice", target="/", allow_cross_site=True)
 
     async def callback(request: Request) -> Response:
-        return await cp.log_in(request, "alice", target="/")
+        return await cp.log_in(request, "alice", target="/orders")
 
     return [
         Route("/login", login, methods=["POST"]),
@@ -179,7 +179,7 @@ def in_litestar(sessions: Any, settings: dict[str, Any]) -> Ask:
 
     @get("/callback")
     async def callback(request: Visitor) -> LitestarResponse[Any]:
-        return await cp.log_in(request, "alice", target="/")
+        return await cp.log_in(request, "alice", target="/orders")
 
     routes = [page, change, login, again, sso, callback]
     ours = cp.router("/auth", authenticate=lambda name, _: name, throttle=False)
@@ -205,7 +205,7 @@ def in_aiohttp(sessions: Any, settings: dict[str, Any]) -> Ask:
             return await cp.log_in(request, "alice", target="/", allow_cross_site=True)
 
         async def callback(request: web.Request) -> web.Response:
-            return await cp.log_in(request, "alice", target="/")
+            return await cp.log_in(request, "alice", target="/orders")
 
         app.add_routes([web.get("/page", who), web.post("/change", who), web.get("/socket", who)])
         app.add_routes([web.post("/login", login), web.post("/again", again)])

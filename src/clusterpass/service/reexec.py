@@ -137,8 +137,8 @@ class SucceededServer(MPServer):
                     target=spawn_target,
                     callback_loader=target_loader,
                 )
-                # Without granian's thread that waits for its end: it would get the signals that this
-                # one blocks, and they would be lost with this program.
+                # Without granian's thread that waits for its end: that would get the signals that
+                # this one blocks, and they would be lost with this program.
                 process.inner.start()
                 succession.workers[index] = Worker(process.inner.pid, now)
 
