@@ -9,8 +9,10 @@ from .mutant import Kind
 _BATCH = "a bound of a batch"
 _RACE = "only another thread could have taken it meanwhile"
 _AT_LEAST = "how long somebody waits at least"
+_PART_OF_A_CLOSING = "how long those are waited for that another event loop runs, at most"
 _CLOCK = "two readings of a clock in nanoseconds are never equal"
 _ANY_VERSION = "a version only has to differ from the one before"
+_YES = "any number but 0 says yes"
 _FIRST = "nothing happened in the first millisecond of the epoch, or its first second"
 # (path, line of code, kind) -> why the changed line does the same.
 REVIEWED: dict[tuple[str, str, Kind], str] = {
@@ -29,6 +31,26 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "while time.monotonic() < until:",
         Kind.BOUNDARY,
     ): _CLOCK,
+    (
+        "src/clusterpass/managers/aio/confirming.py",
+        "await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)",
+        Kind.NUMBER,
+    ): _PART_OF_A_CLOSING,
+    (
+        "src/clusterpass/managers/aio/hearing.py",
+        "await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)",
+        Kind.NUMBER,
+    ): _PART_OF_A_CLOSING,
+    (
+        "src/clusterpass/managers/aio/recording.py",
+        "await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)",
+        Kind.NUMBER,
+    ): _PART_OF_A_CLOSING,
+    (
+        "src/clusterpass/managers/aio/recording.py",
+        "self._has_recorded = False",
+        Kind.FLAG,
+    ): "it counts after a failure only, which sets it",
     (
         "src/clusterpass/managers/workers/aio.py",
         "while any(map(_is_running, others.values())) and time.monotonic() < until:"
@@ -154,7 +176,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "src/clusterpass/store/exchanges/durability.py",
         "on_disk, replicas = 1, confirmed",
         Kind.NUMBER,
-    ): "any number but 0 says yes",
+    ): _YES,
     (
         "src/clusterpass/store/topology/attached.py",
         "and latest[1] is shard",
@@ -165,6 +187,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "and latest[2] == attached",
         Kind.NUMBER,
     ): "the answer is computed anew, and the same",
+    (
+        "src/clusterpass/store/wire/dial.py",
+        "connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)",
+        Kind.NUMBER,
+    ): _YES,
+    (
+        "src/clusterpass/store/wire/dial.py",
+        "made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)",
+        Kind.NUMBER,
+    ): _YES,
     (
         "src/clusterpass/store/wire/backoff.py",
         "pause = chance.uniform(self._pause / 2, self._pause)",
@@ -657,6 +689,7 @@ PACES: dict[str, str] = {
     "src/clusterpass/doctor/node_connection.py:_CHUNK": _BOUND,
     f"{_RECORDING}:_TURN_SECONDS": _PORTION,
     f"{_RECORDING}:_LINGERING_SECONDS": _PORTION,
+    f"{_RECORDING}:_QUIET_SECONDS": "how long nothing has failed before that is told",
     "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,

@@ -297,6 +297,14 @@ async def test_connections_are_kept_from_call_to_call(scene: Any) -> None:
     assert node.connections == 1
 
 
+async def test_the_child_of_a_fork_opens_connections_of_its_own(scene: Any) -> None:
+    _, node, driver = scene
+    await driver.run(asking(TOUCH))
+    driver.store.begin_anew()
+    await driver.run(asking(TOUCH))
+    assert node.connections == 2
+
+
 async def test_a_node_without_a_connection_may_be_dropped(kind: Any) -> None:
     """As where a redirection names one that was never asked."""
 

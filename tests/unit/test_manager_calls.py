@@ -193,6 +193,33 @@ def test_an_entry_of_the_audit_trail_has_what_its_verb_was_given(manager: Any) -
     assert {"revoke", "revoke_all", "ban", "impersonate", "logout"} <= {each for each, _ in noted}
 
 
+def test_the_audit_trail_tells_of_each_ban_and_of_each_key_what_was_done(manager: Any) -> None:
+    noted: dict[str, Any] = {}
+
+    def around(action: str, flow: Any, **about: Any) -> Any:
+        noted[action] = about["details"]
+        return flow
+
+    def flow_of(*_: Any, **__: Any) -> Flow:
+        return Flow("any", {})
+
+    manager._running.trail = SimpleNamespace(around=around)
+    flows = manager._flows.subject
+    flows.ban = flows.unban = flow_of
+    manager.keys._signing = SimpleNamespace(revoke=flow_of)
+    manager.keys._secrets = SimpleNamespace(rotate=flow_of)
+    ran(manager.bans.add("alice", scope="comments", level=7, for_seconds=60))
+    ran(manager.bans.lift("alice", scope="comments"))
+    ran(manager.keys.revoke("leaked"))
+    ran(manager.keys.rotate_refresh_secret(retire_others=True))
+    assert noted == {
+        "ban": {"scope": "comments", "level": 7, "for_seconds": 60},
+        "lift_ban": {"scope": "comments"},
+        "revoke_key": {"kid": "leaked"},
+        "rotate_refresh_secret": {"retire_others": True},
+    }
+
+
 def test_every_verb_that_runs_a_flow_is_listed() -> None:
     named = {verb for verb, _ in VERBS} | {
         "login",
