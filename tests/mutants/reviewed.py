@@ -47,6 +47,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): _PART_OF_A_CLOSING,
     (
+        "src/clusterpass/managers/aio/session_watch.py",
+        "self._is_begun = True",
+        Kind.FLAG,
+    ): "who is followed already is followed again",
+    (
         "src/clusterpass/managers/aio/recording.py",
         "self._has_recorded = False",
         Kind.FLAG,
@@ -127,6 +132,26 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         'digits = rest.split(b"\\r", 1)[0]',
         Kind.ARGUMENT,
     ): "the first part is the same",
+    (
+        "src/clusterpass/store/drivers/broadcast_rule.py",
+        'digits = rest.split(b"\\r", 1)[0]',
+        Kind.NUMBER,
+    ): "the first part is the same",
+    (
+        "src/clusterpass/store/drivers/watch.py",
+        "self._version = 0",
+        Kind.NUMBER,
+    ): "each run begins with 0",
+    (
+        "src/clusterpass/store/exchanges/carry_out.py",
+        "if clock() >= tries.give_up_at and tries.unconfirmed is not None:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/store/exchanges/carry_out.py",
+        'if fault.kind == "closed" or clock() >= tries.give_up_at:',
+        Kind.BOUNDARY,
+    ): _CLOCK,
     (
         "src/clusterpass/store/drivers/heartbeat.py",
         "break",

@@ -150,6 +150,21 @@ def test_a_configuration_for_development_warns_once() -> None:
     assert config.keys.signing_key.kid != other.keys.signing_key.kid, "keys for one manager"
 
 
+@pytest.mark.parametrize("kind", [SessionManager, AsyncSessionManager])
+def test_the_warning_names_the_line_that_opens_the_manager(
+    monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise LookupError
+
+    monkeypatch.setattr(development, "_given", set())
+    monkeypatch.setattr(sys.modules[kind.__module__], "open_store", refuse)
+    with pytest.warns(UserWarning, match="No Config was given") as caught:
+        with pytest.raises(LookupError):
+            kind.from_url("embedded://")
+    assert [each.filename for each in caught] == [__file__]
+
+
 @pytest.mark.filterwarnings("ignore:No Config was given")
 def test_the_keys_of_a_folder_stay_and_are_for_their_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"

@@ -12,7 +12,7 @@ from clusterpass.store.address import Address, SentinelAddress
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.look_up_service import look_up_service
 from clusterpass.store.exchanges.sentinels import Sentinels
-from clusterpass.store.exchanges.steps import Drop, LookUp, Send
+from clusterpass.store.exchanges.steps import Agree, Drop, LookUp, Send
 from clusterpass.store.exchanges.unavailable import SENTINEL_DENIED, refused_by_sentinel
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.store_url import parse_store_url
@@ -375,4 +375,19 @@ def test_a_store_goes_on_with_whom_they_name_and_tells_of_the_epoch():
     nodes[NEW] = attached()
     run(store.search(LookUp(0, None, math.inf)), nodes)
     assert store.slots.primaries() == [NEW]
+    assert observer.agreed_on == [(NEW, 7)]
+
+
+def test_who_is_in_doubt_is_not_believed_where_they_name_another_one():
+    """As a primary that does not know yet that it was replaced."""
+    store = StoreBase(parse_store_url("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/shop"))
+    observer: Any = Agreements()
+    store.observe(observer, 0.5)
+    nodes: dict[Address, Any] = {each: Sentinel(each.host, NEW, epoch=7) for each in SEEDS}
+    nodes |= dict.fromkeys((OLD, NEW), Replies([[b"master", 0, []]]))
+    now = store._steady()
+    assert run(store.agree(Agree(OLD, now, math.inf)), nodes)[0] is False
+    assert run(store.agree(Agree(OLD, now, math.inf)), nodes) == (False, []), "they have said so"
+    assert observer.agreed_on == []
+    assert run(store.agree(Agree(NEW, now, math.inf)), nodes)[0] is True
     assert observer.agreed_on == [(NEW, 7)]
