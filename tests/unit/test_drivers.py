@@ -169,6 +169,18 @@ def test_an_rsa_key_is_work() -> None:
     assert b'"RS256"' in next(iter(step.compute().values()))
 
 
+async def test_each_call_adds_its_share_to_the_retries_of_its_node_once(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _, driver = scene
+    server.replicas = 1
+    node, noted = driver.store.location.seeds[0], []
+    monkeypatch.setattr(driver.store.breakers, "note_call", noted.append)
+    for number, call in enumerate((TOUCH, TOUCH, COUNT, COUNT), 1):
+        await driver.run(asking(call))
+        assert noted == [node] * number
+
+
 async def test_a_write_waits_for_every_replica(scene: Any) -> None:
     server, node, driver = scene
     server.replicas = server.confirms = 2
