@@ -9,6 +9,7 @@ from .mutant import Kind
 _BATCH = "a bound of a batch"
 _RACE = "only another thread could have taken it meanwhile"
 _AT_LEAST = "how long somebody waits at least"
+_AT_MOST = "how long is waited at most for what was cancelled"
 _PART_OF_A_CLOSING = "how long those are waited for that another event loop runs, at most"
 _CLOCK = "two readings of a clock in nanoseconds are never equal"
 _ANY_VERSION = "a version only has to differ from the one before"
@@ -150,6 +151,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     (
         "src/clusterpass/store/exchanges/carry_out.py",
         'if fault.kind == "closed" or clock() >= tries.give_up_at:',
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/store/drivers/heartbeat.py",
+        "has_journal: bool = False",
+        Kind.FLAG,
+    ): "every heartbeat says it",
+    (
+        "src/clusterpass/store/exchanges/tries.py",
+        "if terms.clock() - slots.taken_at > age:",
         Kind.BOUNDARY,
     ): _CLOCK,
     (
@@ -715,7 +726,9 @@ PACES: dict[str, str] = {
     f"{_RECORDING}:_TURN_SECONDS": _PORTION,
     f"{_RECORDING}:_LINGERING_SECONDS": _PORTION,
     f"{_RECORDING}:_QUIET_SECONDS": "how long nothing has failed before that is told",
+    "src/clusterpass/managers/aio/auditing.py:_GATHERING_SECONDS": _PORTION,
     "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,
+    "src/clusterpass/managers/workers/aio.py:_CANCELLING_SECONDS": _AT_MOST,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

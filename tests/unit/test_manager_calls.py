@@ -258,6 +258,17 @@ def test_a_rotated_refresh_secret_leaves_the_others_unless_that_is_asked_for(man
     assert asked == [False, True]
 
 
+def test_a_refused_login_is_noted_with_all_that_was_given(manager: Any) -> None:
+    asked: list[tuple[Any, ...]] = []
+    manager._flows.subject.login_failed = lambda subject, **given: asked.append((subject, given))
+    ran(manager.login_failed("alice", error="too_many_attempts", address="192.0.2.1"))
+    ran(manager.login_failed("bob"))
+    assert asked == [
+        ("alice", {"error": "too_many_attempts", "address": "192.0.2.1", "trail": None}),
+        ("bob", {"error": "invalid_credentials", "address": None, "trail": None}),
+    ]
+
+
 def test_login_passes_its_options_on(manager: Any) -> None:
     record(manager, "login.login")
     answer, made = ran(manager.login("alice", device="phone", generation=3))
