@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import math
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from clusterpass import (
     ConfigurationError,
     InvalidInput,
     KeyRing,
+    SessionEvent,
     SessionManager,
     StoreUnavailable,
 )
@@ -355,6 +357,48 @@ def test_after_its_close_a_manager_refuses_every_call(manager: Any) -> None:
         assert caught.value.reason == "closed", verb
     assert manager.store.told == told
     assert manager.recall("token") is None
+
+
+EVENT = SessionEvent("login", "alice", 1)
+
+
+def test_a_listener_may_close_a_manager_of_threads_whose_closing_waits_for_it() -> None:
+    manager = SessionManager(Store(), CONFIG)
+    has_begun, ended = threading.Event(), list[float]()
+
+    @manager.on()
+    def close(_: SessionEvent) -> None:
+        has_begun.set()
+        while not manager._listeners._worker.is_stopping:
+            time.sleep(0.001)
+        manager.close()
+        ended.append(time.monotonic())
+
+    manager._listeners.tell(EVENT)
+    assert has_begun.wait(10)
+    began = time.monotonic()
+    manager.close()
+    assert ended and ended[0] - began < 4, "otherwise each waits for the other one"
+
+
+async def test_a_listener_may_close_a_manager_of_tasks_whose_closing_waits_for_it() -> None:
+    manager = AsyncSessionManager(AwaitableStore(), CONFIG)
+    has_begun, ended = asyncio.Event(), list[float]()
+
+    @manager.on()
+    async def close(_: SessionEvent) -> None:
+        has_begun.set()
+        while not manager._listeners._worker.is_stopping:
+            await asyncio.sleep(0.001)
+        await manager.close()
+        ended.append(time.monotonic())
+
+    manager._listeners.tell(EVENT)
+    async with asyncio.timeout(10):
+        await has_begun.wait()
+    began = time.monotonic()
+    await manager.close()
+    assert ended and ended[0] - began < 4, "otherwise each waits for the other one"
 
 
 @pytest.mark.parametrize(("kind", "store"), FACES)
