@@ -13,6 +13,7 @@ _AT_MOST = "how long is waited at most for what was cancelled"
 _PART_OF_A_CLOSING = "how long those are waited for that another event loop runs, at most"
 _CLOCK = "two readings of a clock in nanoseconds are never equal"
 _ANY_VERSION = "a version only has to differ from the one before"
+_LATER = "the clock is past its first second"
 _YES = "any number but 0 says yes"
 _FIRST = "nothing happened in the first millisecond of the epoch, or its first second"
 # (path, line of code, kind) -> why the changed line does the same.
@@ -47,6 +48,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)",
         Kind.NUMBER,
     ): _PART_OF_A_CLOSING,
+    (
+        "src/clusterpass/managers/workers/aio.py",
+        "self._next_at = 0.0",
+        Kind.NUMBER,
+    ): _LATER,
+    (
+        "src/clusterpass/managers/workers/sync.py",
+        "self._next_at = 0.0",
+        Kind.NUMBER,
+    ): _LATER,
     (
         "src/clusterpass/managers/aio/session_watch.py",
         "self._is_begun = True",
@@ -187,7 +198,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "src/clusterpass/store/exchanges/circuit_breaker.py",
         "trying_until: float = 0.0",
         Kind.NUMBER,
-    ): "the clock is past its first second",
+    ): _LATER,
     (
         "src/clusterpass/store/exchanges/circuit_breaker.py",
         "self.silent.pop(node, None)",

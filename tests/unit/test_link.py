@@ -214,11 +214,13 @@ async def test_a_node_that_hangs_up_is_a_fault_and_told_as_lost() -> None:
         else:
             await answer(request, writer)
 
-    async with fake_node(hang_up) as (_, address):
+    async with fake_node(hang_up) as (node, address):
         listener = Listener()
         link = Link(location(address), address, None, listener)
         assert await link.ask(PING, 1) == Fault("connection")
         assert listener.told == [("connected", address, "nothing"), ("lost", address)]
+        assert await link.ask(pack(((b"PING", b"y"),)), 1) == Replies([b"y"])
+        assert node.connections == 2, "the next request has opened another one"
         link.close("closed")
 
 
