@@ -170,6 +170,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.FLAG,
     ): "every heartbeat says it",
     (
+        "src/clusterpass/store/exchanges/probe.py",
+        "breakers.failed(node, fault.kind, fault=fault)",
+        Kind.KEYWORD,
+    ): "all that is told of such a fault follows from its kind",
+    (
         "src/clusterpass/store/exchanges/tries.py",
         "if terms.clock() - slots.taken_at > age:",
         Kind.BOUNDARY,

@@ -374,6 +374,26 @@ def test_a_probe_tells_who_serves_from_who_answers(breakers, clock, outcome, is_
     assert (breakers.seconds_silent(A) is not None) == is_silent
 
 
+@pytest.mark.parametrize(
+    ("outcome", "cause"),
+    [
+        (Fault("connection", cause="refused"), "refused"),
+        (Replies([ServerError("CLUSTERDOWN", "x")]), "no_quorum"),
+    ],
+)
+def test_who_is_refused_after_a_probe_is_told_what_came_of_it(breakers, clock, outcome, cause):
+    breakers.failed(A, "timeout")
+    clock.now += 60
+    steps = probe(Probe(A, 7, 0.05), lambda: owned_by(A), breakers, Keyspace(), 3.0)
+    next(steps)
+    steps.send(None)
+    ending_of(steps, outcome)
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    with pytest.raises(StoreUnavailable) as refusal:
+        next(carry_out(call_of(READ), terms))
+    assert (refusal.value.reason, refusal.value.cause) == ("circuit_open", cause)
+
+
 def test_a_probe_asks_nobody_whose_slot_has_a_new_owner(breakers):
     steps = probe(Probe(A, 7, 0.05), lambda: owned_by(B), breakers, Keyspace(), 3.0)
     next(steps)
