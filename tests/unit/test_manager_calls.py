@@ -1,6 +1,7 @@
 """Every argument of every verb reaches its flow, and what the store answers reaches the caller."""
 
 import asyncio
+import dataclasses
 import inspect
 import math
 import threading
@@ -258,6 +259,13 @@ def test_a_rotated_refresh_secret_leaves_the_others_unless_that_is_asked_for(man
     ran(manager.keys.rotate_refresh_secret())
     ran(manager.keys.rotate_refresh_secret(retire_others=True))
     assert asked == [False, True]
+
+
+def test_keys_that_replace_others_are_those_of_the_configuration_from_then_on(manager: Any) -> None:
+    keys = KeyRing.generate()
+    manager.replace_keys(keys)
+    assert manager.config == dataclasses.replace(CONFIG, keys=keys)
+    assert manager.config.keys is keys
 
 
 def test_a_refused_login_is_noted_with_all_that_was_given(manager: Any) -> None:

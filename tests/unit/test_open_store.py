@@ -137,6 +137,8 @@ def test_a_command_line_may_have_any_bytes(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(sys, "argv", ["serve", "caf\udce9"])
     lock = development.claim_throwaway()
     assert lock is not None
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
     os.close(lock)
 
 
