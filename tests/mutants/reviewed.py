@@ -9,6 +9,7 @@ from .mutant import Kind
 _BATCH = "a bound of a batch"
 _RACE = "only another thread could have taken it meanwhile"
 _AT_LEAST = "how long somebody waits at least"
+_ASKED_AGAIN = "how often it is asked again"
 _AT_MOST = "how long is waited at most for what was cancelled"
 _PART_OF_A_CLOSING = "how long those are waited for that another event loop runs, at most"
 _CLOCK = "two readings of a clock in nanoseconds are never equal"
@@ -459,7 +460,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "src/clusterpass/cli/local_service.py",
         "condition: Callable[[], bool], *, seconds: float, failure: str, pause: float = 0.05",
         Kind.NUMBER,
-    ): "how often it is asked again",
+    ): _ASKED_AGAIN,
     (
         "src/clusterpass/cli/local_service.py",
         "if time.monotonic() > give_up_at:",
@@ -745,6 +746,8 @@ PACES: dict[str, str] = {
     "src/clusterpass/managers/aio/auditing.py:_GATHERING_SECONDS": _PORTION,
     "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,
     "src/clusterpass/managers/workers/aio.py:_CANCELLING_SECONDS": _AT_MOST,
+    "src/clusterpass/managers/workers/aio.py:_POLLING_SECONDS": _ASKED_AGAIN,
+    "src/clusterpass/managers/closing.py:_POLLING_SECONDS": _ASKED_AGAIN,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

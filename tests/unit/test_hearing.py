@@ -293,3 +293,18 @@ def test_a_history_is_read_again_whose_reading_ended_with_its_event_loop() -> No
 
     asyncio.run(begin())
     asyncio.run(go_on())
+
+
+def test_a_listener_that_came_before_its_event_loop_hears_from_the_first_own_event_on() -> None:
+    async def go_on(scene: Scene) -> None:
+        assert scene.asked == []
+        scene.listeners.tell(SessionEvent("login", "bob", int(time.time())))
+        await scene.until(lambda: scene.asked == ["read_not_before"])
+        scene.log_in()
+        await scene.until(lambda: [event.subject for event in scene.heard] == ["bob", "alice"])
+        await scene.hearing.close()
+        await scene.listeners.close()
+
+    scene = Scene()
+    scene.add()
+    asyncio.run(go_on(scene))
