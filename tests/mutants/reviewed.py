@@ -66,6 +66,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): "who is followed already is followed again",
     (
         "src/clusterpass/managers/aio/recording.py",
+        "self._at_once: Final = self._jobs.most // 8",
+        Kind.NUMBER,
+    ): "how many are recorded at once",
+    (
+        "src/clusterpass/managers/aio/recording.py",
         "self._has_recorded = False",
         Kind.FLAG,
     ): "it counts after a failure only, which sets it",

@@ -111,6 +111,21 @@ def test_one_server_is_looked_up_for_its_replicas_only(url: str, counts: bool, t
     assert searched == [wanted] * times
 
 
+def test_one_server_that_does_not_answer_is_asked_nothing_more() -> None:
+    """Who looks up the slots after a fault does not ask for replicas."""
+    searched: list[LookUp] = []
+
+    def search(each: LookUp) -> Any:
+        searched.append(each)
+        yield from ()
+
+    async def test(nodes: Nodes) -> Any:
+        return await nodes.drive(steps(LookUp(0, None, LATER)), search)
+
+    assert run(test, "redis://127.0.0.1:1") == [None]
+    assert searched == []
+
+
 def test_one_look_up_at_a_time_and_none_after_its_time() -> None:
     under_way, most = [0], [0]
 

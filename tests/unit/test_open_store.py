@@ -142,6 +142,22 @@ def test_a_command_line_may_have_any_bytes(monkeypatch: pytest.MonkeyPatch, tmp_
     os.close(lock)
 
 
+def test_who_starts_a_throwaway_cluster_beside_another_one_is_warned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "pytest")
+    monkeypatch.setattr(development, "_given", set())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        locks = [development.claim_throwaway()]
+    with pytest.warns(UserWarning, match="Another process of this program"):
+        locks.append(development.claim_throwaway())
+    for lock in locks:
+        assert lock is not None
+        os.close(lock)
+
+
 def test_a_configuration_for_development_warns_once() -> None:
     with pytest.warns(UserWarning, match="No Config was given: the issuer is http://localhost"):
         config = development.development_config("embedded://")
