@@ -9,8 +9,13 @@ from .mutant import Kind
 _BATCH = "a bound of a batch"
 _RACE = "only another thread could have taken it meanwhile"
 _AT_LEAST = "how long somebody waits at least"
+_ASKED_AGAIN = "how often it is asked again"
+_AT_MOST = "how long is waited at most for what was cancelled"
+_PART_OF_A_CLOSING = "how long those are waited for that another event loop runs, at most"
 _CLOCK = "two readings of a clock in nanoseconds are never equal"
 _ANY_VERSION = "a version only has to differ from the one before"
+_LATER = "the clock is past its first second"
+_YES = "any number but 0 says yes"
 _FIRST = "nothing happened in the first millisecond of the epoch, or its first second"
 # (path, line of code, kind) -> why the changed line does the same.
 REVIEWED: dict[tuple[str, str, Kind], str] = {
@@ -29,6 +34,46 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "while time.monotonic() < until:",
         Kind.BOUNDARY,
     ): _CLOCK,
+    (
+        "src/clusterpass/managers/aio/confirming.py",
+        "await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)",
+        Kind.NUMBER,
+    ): _PART_OF_A_CLOSING,
+    (
+        "src/clusterpass/managers/aio/hearing.py",
+        "await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)",
+        Kind.NUMBER,
+    ): _PART_OF_A_CLOSING,
+    (
+        "src/clusterpass/managers/aio/recording.py",
+        "await self._jobs.leave_other_loops(_CLOSING_SECONDS / 2)",
+        Kind.NUMBER,
+    ): _PART_OF_A_CLOSING,
+    (
+        "src/clusterpass/managers/workers/aio.py",
+        "self._next_at = 0.0",
+        Kind.NUMBER,
+    ): _LATER,
+    (
+        "src/clusterpass/managers/workers/sync.py",
+        "self._next_at = 0.0",
+        Kind.NUMBER,
+    ): _LATER,
+    (
+        "src/clusterpass/managers/aio/session_watch.py",
+        "self._is_begun = True",
+        Kind.FLAG,
+    ): "who is followed already is followed again",
+    (
+        "src/clusterpass/managers/aio/recording.py",
+        "self._at_once: Final = self._jobs.most // 8",
+        Kind.NUMBER,
+    ): "how many are recorded at once",
+    (
+        "src/clusterpass/managers/aio/recording.py",
+        "self._has_recorded = False",
+        Kind.FLAG,
+    ): "it counts after a failure only, which sets it",
     (
         "src/clusterpass/managers/workers/aio.py",
         "while any(map(_is_running, others.values())) and time.monotonic() < until:"
@@ -106,6 +151,41 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.ARGUMENT,
     ): "the first part is the same",
     (
+        "src/clusterpass/store/drivers/broadcast_rule.py",
+        'digits = rest.split(b"\\r", 1)[0]',
+        Kind.NUMBER,
+    ): "the first part is the same",
+    (
+        "src/clusterpass/store/drivers/watch.py",
+        "self._version = 0",
+        Kind.NUMBER,
+    ): "each run begins with 0",
+    (
+        "src/clusterpass/store/exchanges/carry_out.py",
+        "if clock() >= tries.give_up_at and tries.unconfirmed is not None:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/store/exchanges/carry_out.py",
+        'if fault.kind == "closed" or clock() >= tries.give_up_at:',
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
+        "src/clusterpass/store/drivers/heartbeat.py",
+        "has_journal: bool = False",
+        Kind.FLAG,
+    ): "every heartbeat says it",
+    (
+        "src/clusterpass/store/exchanges/probe.py",
+        "breakers.failed(node, fault.kind, fault=fault)",
+        Kind.KEYWORD,
+    ): "all that is told of such a fault follows from its kind",
+    (
+        "src/clusterpass/store/exchanges/tries.py",
+        "if terms.clock() - slots.taken_at > age:",
+        Kind.BOUNDARY,
+    ): _CLOCK,
+    (
         "src/clusterpass/store/drivers/heartbeat.py",
         "break",
         Kind.LOOP,
@@ -129,7 +209,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "src/clusterpass/store/exchanges/circuit_breaker.py",
         "trying_until: float = 0.0",
         Kind.NUMBER,
-    ): "the clock is past its first second",
+    ): _LATER,
     (
         "src/clusterpass/store/exchanges/circuit_breaker.py",
         "self.silent.pop(node, None)",
@@ -154,7 +234,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "src/clusterpass/store/exchanges/durability.py",
         "on_disk, replicas = 1, confirmed",
         Kind.NUMBER,
-    ): "any number but 0 says yes",
+    ): _YES,
     (
         "src/clusterpass/store/topology/attached.py",
         "and latest[1] is shard",
@@ -165,6 +245,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "and latest[2] == attached",
         Kind.NUMBER,
     ): "the answer is computed anew, and the same",
+    (
+        "src/clusterpass/store/wire/dial.py",
+        "connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)",
+        Kind.NUMBER,
+    ): _YES,
+    (
+        "src/clusterpass/store/wire/dial.py",
+        "made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)",
+        Kind.NUMBER,
+    ): _YES,
     (
         "src/clusterpass/store/wire/backoff.py",
         "pause = chance.uniform(self._pause / 2, self._pause)",
@@ -375,7 +465,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         "src/clusterpass/cli/local_service.py",
         "condition: Callable[[], bool], *, seconds: float, failure: str, pause: float = 0.05",
         Kind.NUMBER,
-    ): "how often it is asked again",
+    ): _ASKED_AGAIN,
     (
         "src/clusterpass/cli/local_service.py",
         "if time.monotonic() > give_up_at:",
@@ -769,7 +859,12 @@ PACES: dict[str, str] = {
     "src/clusterpass/doctor/node_connection.py:_CHUNK": _BOUND,
     f"{_RECORDING}:_TURN_SECONDS": _PORTION,
     f"{_RECORDING}:_LINGERING_SECONDS": _PORTION,
+    f"{_RECORDING}:_QUIET_SECONDS": "how long nothing has failed before that is told",
+    "src/clusterpass/managers/aio/auditing.py:_GATHERING_SECONDS": _PORTION,
     "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,
+    "src/clusterpass/managers/workers/aio.py:_CANCELLING_SECONDS": _AT_MOST,
+    "src/clusterpass/managers/workers/aio.py:_POLLING_SECONDS": _ASKED_AGAIN,
+    "src/clusterpass/managers/closing.py:_POLLING_SECONDS": _ASKED_AGAIN,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,
     f"{_INDEX}:_PACKED_AT_ONCE": _PORTION,

@@ -23,6 +23,7 @@ from clusterpass import (
     StoreUnavailable,
     acting,
 )
+from clusterpass.managers.aio import auditing as auditing_module
 from clusterpass.managers.aio.audit import AsyncAudit
 from clusterpass.managers.aio.auditing import AsyncAuditing
 from clusterpass.model.acting import Acting, who_acts
@@ -425,6 +426,41 @@ async def test_a_store_that_takes_nothing_is_tried_once_a_second(trail):
     await asyncio.sleep(0.1)
     assert len(tries) == 1
     await auditing.close()
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(reason="timeout"), OSError("x")])
+async def test_it_is_said_once_that_the_trail_is_not_written_and_once_that_it_is_again(
+    trail, stream, caplog, monkeypatch, error
+):
+    monkeypatch.setattr(auditing_module, "_SECONDS_BETWEEN_TRIES", 0.001)
+    failures: list[Exception] = []
+
+    class Sometimes:
+        async def run(self, flow: Any) -> Any:
+            if failures:
+                flow.close()
+                raise failures.pop()
+            return stream.run(flow)
+
+    async def note(subject: str) -> None:
+        trail.login_failed(subject, "wrong_password", None)
+        async with asyncio.timeout(10):
+            while subject not in [entry["s"] for entry in stream.entries]:
+                await asyncio.sleep(0.001)
+
+    auditing = AsyncAuditing(Sometimes(), trail)
+    with caplog.at_level(logging.WARNING, "clusterpass.audit"):
+        await note("alice")
+        assert caplog.messages == []
+        failures += [error] * 3
+        await note("bob")
+        await note("carol")
+        await auditing.close()
+    why = error.code if isinstance(error, StoreUnavailable) else "OSError"
+    assert caplog.messages == [
+        f"the audit trail cannot be written: {why}",
+        "the audit trail is written again",
+    ]
 
 
 async def test_what_waits_is_written_when_somebody_asks(trail, stream):

@@ -16,7 +16,7 @@ from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
-from .driven_call import PATIENCE, READ, WRITE, A, B, C, call_of, owned_by
+from .driven_call import PATIENCE, READ, WRITE, A, B, C, call_of, ending_of, owned_by
 
 
 class Clock:
@@ -167,6 +167,16 @@ def test_each_node_has_a_budget_of_its_own(breakers, clock):
     assert (retries_of(breakers, A), retries_of(breakers, B)) == (20, 20)
 
 
+def test_a_call_adds_its_share_to_the_budget_of_its_node(breakers, clock):
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    assert retries_of(breakers, A) == retries_of(breakers, B) == 200
+    for _ in range(52):
+        steps = carry_out(call_of(READ), terms)
+        next(steps)
+        ending_of(steps, Replies([b"value"]))
+    assert (retries_of(breakers, A), retries_of(breakers, B)) == (10, 0)
+
+
 def test_budgets_are_kept_for_the_nodes_that_exist(breakers):
     for number in range(1000):
         node = Address("a", number)
@@ -254,6 +264,20 @@ def test_a_call_that_has_waited_is_told_what_for(breakers, clock):
     steps = carry_out(call_of(READ), terms)
     assert not isinstance(next(steps), Send)
     clock.now += 1.6
+    with pytest.raises(StoreUnavailable) as refusal:
+        for _ in range(5):
+            assert not isinstance(steps.send(None), Send)
+    assert refusal.value.reason == "timeout"
+
+
+def test_a_call_that_got_no_answer_is_told_of_that_where_others_have_waited_for_longer(
+    breakers, clock
+):
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    steps = carry_out(call_of(READ), terms)
+    assert isinstance(next(steps), Send)
+    steps.send(Fault("timeout"))
+    breakers.failed_together([A], "timeout", clock.now - 60)
     with pytest.raises(StoreUnavailable) as refusal:
         for _ in range(5):
             assert not isinstance(steps.send(None), Send)
@@ -348,6 +372,26 @@ def test_a_probe_tells_who_serves_from_who_answers(breakers, clock, outcome, is_
     with pytest.raises(StopIteration):
         steps.send(outcome)
     assert (breakers.seconds_silent(A) is not None) == is_silent
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause"),
+    [
+        (Fault("connection", cause="refused"), "refused"),
+        (Replies([ServerError("CLUSTERDOWN", "x")]), "no_quorum"),
+    ],
+)
+def test_who_is_refused_after_a_probe_is_told_what_came_of_it(breakers, clock, outcome, cause):
+    breakers.failed(A, "timeout")
+    clock.now += 60
+    steps = probe(Probe(A, 7, 0.05), lambda: owned_by(A), breakers, Keyspace(), 3.0)
+    next(steps)
+    steps.send(None)
+    ending_of(steps, outcome)
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    with pytest.raises(StoreUnavailable) as refusal:
+        next(carry_out(call_of(READ), terms))
+    assert (refusal.value.reason, refusal.value.cause) == ("circuit_open", cause)
 
 
 def test_a_probe_asks_nobody_whose_slot_has_a_new_owner(breakers):

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -196,6 +197,27 @@ def test_an_exception_after_the_reply_ends_one_retry_only(start, queue, caplog):
     assert eventually(lambda: queue.stats().confirmed == 5) < 2
     assert len(queue) == 2
     assert SUBJECT not in caplog.text
+
+
+def test_those_that_fail_again_and_again_are_tried_one_at_a_time(start, queue, monkeypatch):
+    """There may be thousands, and each of them may fail for ever."""
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.05)
+    tried = []
+
+    def answer(flow):
+        tried.append((time.monotonic(), flow))
+        raise StoreFailed("x")
+
+    worker = start(answer)
+    wake, queue.wake = queue.wake, lambda: None
+    for number in range(9):
+        worker.add(str(number), slot=STUCK)
+    queue.wake = wake
+    worker.add("last", slot=STUCK)
+    eventually(lambda: len(tried) >= 13)
+    assert len({flow for _, flow in tried[:10]}) == 10, "once each, whatever becomes of the others"
+    times = [at for at, _ in tried[9:13]]
+    assert all(after - before > 0.02 for before, after in pairwise(times))
 
 
 def test_closing_tries_each_once_more_at_once(start, queue, monkeypatch, caplog):

@@ -169,6 +169,18 @@ def test_an_rsa_key_is_work() -> None:
     assert b'"RS256"' in next(iter(step.compute().values()))
 
 
+async def test_each_call_adds_its_share_to_the_retries_of_its_node_once(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _, driver = scene
+    server.replicas = 1
+    node, noted = driver.store.location.seeds[0], []
+    monkeypatch.setattr(driver.store.breakers, "note_call", noted.append)
+    for number, call in enumerate((TOUCH, TOUCH, COUNT, COUNT), 1):
+        await driver.run(asking(call))
+        assert noted == [node] * number
+
+
 async def test_a_write_waits_for_every_replica(scene: Any) -> None:
     server, node, driver = scene
     server.replicas = server.confirms = 2
@@ -295,6 +307,14 @@ async def test_connections_are_kept_from_call_to_call(scene: Any) -> None:
     for _ in range(3):
         await driver.run(asking(TOUCH))
     assert node.connections == 1
+
+
+async def test_the_child_of_a_fork_opens_connections_of_its_own(scene: Any) -> None:
+    _, node, driver = scene
+    await driver.run(asking(TOUCH))
+    driver.store.begin_anew()
+    await driver.run(asking(TOUCH))
+    assert node.connections == 2
 
 
 async def test_a_node_without_a_connection_may_be_dropped(kind: Any) -> None:

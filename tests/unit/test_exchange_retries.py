@@ -11,19 +11,19 @@ from .driven_call import READ, WAIT, WRITE, A, B, Drive, by_name, owned_by
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
+    ("code", "reason", "cause"),
     [
-        ("READONLY", "moving"),
-        ("UNBLOCKED", "moving"),
-        ("CLUSTERDOWN", "cluster_down"),
-        ("MASTERDOWN", "cluster_down"),
-        ("LOADING", "loading"),
-        ("BUSY", "busy"),
-        ("NOREPLICAS", "busy"),
-        ("MISCONF", "full"),
+        ("READONLY", "moving", "read_only"),
+        ("UNBLOCKED", "moving", "read_only"),
+        ("CLUSTERDOWN", "cluster_down", "no_quorum"),
+        ("MASTERDOWN", "cluster_down", "no_quorum"),
+        ("LOADING", "loading", "loading"),
+        ("BUSY", "busy", "busy"),
+        ("NOREPLICAS", "busy", "busy"),
+        ("MISCONF", "full", "full"),
     ],
 )
-def test_passing_errors_are_tried_again_until_the_deadline(code, reason):
+def test_passing_errors_are_tried_again_until_the_deadline(code, reason, cause):
     drive = Drive(READ, owned_by(A))
     for _ in range(3):
         assert drive.fail(ServerError(code, "for now")) == Send(A, (by_name(READ),))
@@ -34,20 +34,28 @@ def test_passing_errors_are_tried_again_until_the_deadline(code, reason):
     with pytest.raises(StoreUnavailable) as ending:
         while True:
             drive.fail(ServerError(code, "for ever"))
-    assert ending.value.reason == reason
+    assert (ending.value.reason, ending.value.cause) == (reason, cause)
     assert not isinstance(ending.value, StoreDenied)
     assert 102.5 <= drive.now < 103
 
 
-@pytest.mark.parametrize("kind", ["timeout", "connection", "loading", "busy"])
-def test_faults_are_tried_again_until_the_deadline(kind):
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        ("timeout", "timed_out"),
+        ("connection", "lost"),
+        ("loading", "loading"),
+        ("busy", "busy"),
+    ],
+)
+def test_faults_are_tried_again_until_the_deadline(kind, cause):
     drive = Drive(READ, owned_by(A))
     for _ in range(3):
         assert drive.fail(Fault(kind)).address == A
     drive.now = 102.5
     with pytest.raises(StoreUnavailable) as ending:
         drive.fail(Fault(kind))
-    assert ending.value.reason == kind
+    assert (ending.value.reason, ending.value.cause) == (kind, cause)
     assert ending.value.retry_after >= 1
 
 

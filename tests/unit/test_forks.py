@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import pytest
 
+from clusterpass import AsyncSessionManager, AuditPolicy, Config, KeyRing, SessionManager
 from clusterpass.managers.aio.listeners import AsyncListeners
 from clusterpass.managers.single_flight import AsyncSingleFlight, SingleFlight
 from clusterpass.managers.sync.listeners import Listeners
@@ -17,6 +20,18 @@ from clusterpass.model.errors import RevocationPending, StoreUnavailable
 
 from .driven_flows import life
 
+CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate())
+NOWHERE = "redis://127.0.0.1:1"
+
+
+def manager(**options: Any) -> SessionManager:
+    return SessionManager.from_url(NOWHERE, replace(CONFIG, **options))
+
+
+def async_manager(**options: Any) -> AsyncSessionManager:
+    return AsyncSessionManager.from_url(NOWHERE, replace(CONFIG, **options))
+
+
 HOLDERS: list[Callable[[], Any]] = [
     Counters,
     SingleFlight,
@@ -27,6 +42,13 @@ HOLDERS: list[Callable[[], Any]] = [
     lambda: AsyncWorker(print, name="worker"),
     lambda: Jobs(name="jobs", on_end=print),
     lambda: AsyncJobs(name="jobs", on_end=print),
+    *(
+        lambda path=path, made=made: attrgetter(path)(made())
+        for path in ("store", "_closing", "_hearing", "_hearing._changed", "_hearing._heard")
+        for made in (manager, async_manager)
+    ),
+    lambda: manager(audit=AuditPolicy())._auditing,
+    lambda: async_manager(audit=AuditPolicy())._auditing,
 ]
 
 

@@ -266,3 +266,45 @@ def test_threads_that_are_greenlets_cannot_hear(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(workers, "has_green_threads", lambda: True)
     with pytest.raises(ConfigurationError, match='scope="cluster" needs a real thread'):
         hearing.check()
+
+
+def test_a_history_is_read_again_whose_reading_ended_with_its_event_loop() -> None:
+    made: list[Scene] = []
+
+    async def begin() -> None:
+        scene = Scene()
+        made.append(scene)
+        scene.add()
+        await scene.until(lambda: bool(scene.asked))
+        scene.going_on.clear()
+        scene.log_in()
+        await scene.until(lambda: scene.asked.count("list_sessions") == 1)
+
+    async def go_on() -> None:
+        (scene,) = made
+        scene.going_on = asyncio.Event()
+        scene.going_on.set()
+        assert scene.heard == []
+        scene.hearing.resume()
+        await scene.until(lambda: bool(scene.heard))
+        assert scene.hearing.stats().reads == 1
+        await scene.hearing.close()
+        await scene.listeners.close()
+
+    asyncio.run(begin())
+    asyncio.run(go_on())
+
+
+def test_a_listener_that_came_before_its_event_loop_hears_from_the_first_own_event_on() -> None:
+    async def go_on(scene: Scene) -> None:
+        assert scene.asked == []
+        scene.listeners.tell(SessionEvent("login", "bob", int(time.time())))
+        await scene.until(lambda: scene.asked == ["read_not_before"])
+        scene.log_in()
+        await scene.until(lambda: [event.subject for event in scene.heard] == ["bob", "alice"])
+        await scene.hearing.close()
+        await scene.listeners.close()
+
+    scene = Scene()
+    scene.add()
+    asyncio.run(go_on(scene))

@@ -8,9 +8,11 @@ import pytest
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.address import Address
+from clusterpass.store.credentials import Credentials
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.patience import Patience
+from clusterpass.store.wire.background import BackgroundTasks
 from clusterpass.store.wire.handshake import (
     Pushes,
     following,
@@ -212,11 +214,13 @@ async def test_a_node_that_hangs_up_is_a_fault_and_told_as_lost() -> None:
         else:
             await answer(request, writer)
 
-    async with fake_node(hang_up) as (_, address):
+    async with fake_node(hang_up) as (node, address):
         listener = Listener()
         link = Link(location(address), address, None, listener)
         assert await link.ask(PING, 1) == Fault("connection")
         assert listener.told == [("connected", address, "nothing"), ("lost", address)]
+        assert await link.ask(pack(((b"PING", b"y"),)), 1) == Replies([b"y"])
+        assert node.connections == 2, "the next request has opened another one"
         link.close("closed")
 
 
@@ -231,3 +235,47 @@ def test_tls_needs_files_that_hold_something(tmp_path: Any) -> None:
         with pytest.raises(StoreDenied, match="hold no certificate or key") as caught:
             tls_context(location(tls_files=files))
         assert caught.value.reason == "certificate"
+
+
+class Idle:
+    """An open connection over which nothing was asked or heard since then."""
+
+    is_open = True
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+
+    def has_idled(self, since: float) -> bool:
+        return self.since <= since
+
+    def end(self) -> None:
+        self.is_open = False
+
+
+@pytest.mark.parametrize(("seconds", "is_used"), [(59.0, True), (60.5, False)])
+async def test_a_connection_that_has_idled_for_a_minute_is_not_used(
+    seconds: float, is_used: bool
+) -> None:
+    link = Link(location(), NODE, None)
+    connection: Any = Idle(asyncio.get_running_loop().time() - seconds)
+    link.connection = connection
+    assert (link.open_connection is connection) is is_used
+    assert connection.is_open is is_used
+
+
+async def test_only_the_latest_connection_of_a_link_is_kept_authenticated() -> None:
+    background = BackgroundTasks()
+    used = Credentials(password="p", expires_in=1000)
+    link = Link(location(credential_source=lambda: used), NODE, None, background=background)
+    link._login = used
+    first, second = object(), object()
+    for connection in (first, second):
+        link._keep_authenticated(connection)  # type: ignore[arg-type]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    (left,) = background._tasks
+    link._ended(first)  # type: ignore[arg-type]
+    assert not left.cancelling(), "the other one goes on"
+    link._ended(second)  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        await background.ended()

@@ -3,11 +3,16 @@
 import asyncio
 import contextlib
 import threading
+from types import SimpleNamespace
 from typing import Any, cast
 
+from clusterpass.protocol.calls import session
+from clusterpass.protocol.keyspace import Keyspace
+from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.watch import Watch
+from clusterpass.store.outcomes import Replies
 
 NOWHERE = "redis+cluster://127.0.0.1:1"
 
@@ -81,3 +86,27 @@ def test_a_watch_that_was_cancelled_leaves_the_one_of_another_loop_alone():
     for loop in (here, there):
         loop.run_until_complete(cancel_all())
         loop.close()
+
+
+async def test_what_another_loop_reads_is_announced_unless_its_node_pushes_all_changes():
+    """No node pushes what becomes of it."""
+
+    class Connection:
+        async def ask(self, packed: bytes, count: int) -> Replies:
+            return Replies([packed] * count)
+
+    store, connection, node = observed(), Connection(), Address("a", 1)
+    announced: list[bytes] = []
+    observer = SimpleNamespace(unheard=announced.append)
+    call = session.verify(Keyspace(), "alice", session_id=b"i" * 16)
+    call.packed, call.follows = b"packed", True
+
+    async def read() -> Any:
+        return await store._read_elsewhere(cast("Any", observer), connection, node, call)  # type: ignore[arg-type]
+
+    assert await read() == Replies([b"packed"])
+    assert announced == [call.keys[0]]
+    assert store.reads_elsewhere, "nodes push all changes from now on"
+    store.pushing_all.add(node)
+    await read()
+    assert announced == [call.keys[0]]

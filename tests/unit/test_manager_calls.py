@@ -1,9 +1,11 @@
 """Every argument of every verb reaches its flow, and what the store answers reaches the caller."""
 
 import asyncio
+import dataclasses
 import inspect
 import math
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +17,7 @@ from clusterpass import (
     ConfigurationError,
     InvalidInput,
     KeyRing,
+    SessionEvent,
     SessionManager,
     StoreUnavailable,
 )
@@ -193,6 +196,33 @@ def test_an_entry_of_the_audit_trail_has_what_its_verb_was_given(manager: Any) -
     assert {"revoke", "revoke_all", "ban", "impersonate", "logout"} <= {each for each, _ in noted}
 
 
+def test_the_audit_trail_tells_of_each_ban_and_of_each_key_what_was_done(manager: Any) -> None:
+    noted: dict[str, Any] = {}
+
+    def around(action: str, flow: Any, **about: Any) -> Any:
+        noted[action] = about["details"]
+        return flow
+
+    def flow_of(*_: Any, **__: Any) -> Flow:
+        return Flow("any", {})
+
+    manager._running.trail = SimpleNamespace(around=around)
+    flows = manager._flows.subject
+    flows.ban = flows.unban = flow_of
+    manager.keys._signing = SimpleNamespace(revoke=flow_of)
+    manager.keys._secrets = SimpleNamespace(rotate=flow_of)
+    ran(manager.bans.add("alice", scope="comments", level=7, for_seconds=60))
+    ran(manager.bans.lift("alice", scope="comments"))
+    ran(manager.keys.revoke("leaked"))
+    ran(manager.keys.rotate_refresh_secret(retire_others=True))
+    assert noted == {
+        "ban": {"scope": "comments", "level": 7, "for_seconds": 60},
+        "lift_ban": {"scope": "comments"},
+        "revoke_key": {"kid": "leaked"},
+        "rotate_refresh_secret": {"retire_others": True},
+    }
+
+
 def test_every_verb_that_runs_a_flow_is_listed() -> None:
     named = {verb for verb, _ in VERBS} | {
         "login",
@@ -229,6 +259,24 @@ def test_a_rotated_refresh_secret_leaves_the_others_unless_that_is_asked_for(man
     ran(manager.keys.rotate_refresh_secret())
     ran(manager.keys.rotate_refresh_secret(retire_others=True))
     assert asked == [False, True]
+
+
+def test_keys_that_replace_others_are_those_of_the_configuration_from_then_on(manager: Any) -> None:
+    keys = KeyRing.generate()
+    manager.replace_keys(keys)
+    assert manager.config == dataclasses.replace(CONFIG, keys=keys)
+    assert manager.config.keys is keys
+
+
+def test_a_refused_login_is_noted_with_all_that_was_given(manager: Any) -> None:
+    asked: list[tuple[Any, ...]] = []
+    manager._flows.subject.login_failed = lambda subject, **given: asked.append((subject, given))
+    ran(manager.login_failed("alice", error="too_many_attempts", address="192.0.2.1"))
+    ran(manager.login_failed("bob"))
+    assert asked == [
+        ("alice", {"error": "too_many_attempts", "address": "192.0.2.1", "trail": None}),
+        ("bob", {"error": "invalid_credentials", "address": None, "trail": None}),
+    ]
 
 
 def test_login_passes_its_options_on(manager: Any) -> None:
@@ -317,6 +365,48 @@ def test_after_its_close_a_manager_refuses_every_call(manager: Any) -> None:
         assert caught.value.reason == "closed", verb
     assert manager.store.told == told
     assert manager.recall("token") is None
+
+
+EVENT = SessionEvent("login", "alice", 1)
+
+
+def test_a_listener_may_close_a_manager_of_threads_whose_closing_waits_for_it() -> None:
+    manager = SessionManager(Store(), CONFIG)
+    has_begun, ended = threading.Event(), list[float]()
+
+    @manager.on()
+    def close(_: SessionEvent) -> None:
+        has_begun.set()
+        while not manager._listeners._worker.is_stopping:
+            time.sleep(0.001)
+        manager.close()
+        ended.append(time.monotonic())
+
+    manager._listeners.tell(EVENT)
+    assert has_begun.wait(10)
+    began = time.monotonic()
+    manager.close()
+    assert ended and ended[0] - began < 4, "otherwise each waits for the other one"
+
+
+async def test_a_listener_may_close_a_manager_of_tasks_whose_closing_waits_for_it() -> None:
+    manager = AsyncSessionManager(AwaitableStore(), CONFIG)
+    has_begun, ended = asyncio.Event(), list[float]()
+
+    @manager.on()
+    async def close(_: SessionEvent) -> None:
+        has_begun.set()
+        while not manager._listeners._worker.is_stopping:
+            await asyncio.sleep(0.001)
+        await manager.close()
+        ended.append(time.monotonic())
+
+    manager._listeners.tell(EVENT)
+    async with asyncio.timeout(10):
+        await has_begun.wait()
+    began = time.monotonic()
+    await manager.close()
+    assert ended and ended[0] - began < 4, "otherwise each waits for the other one"
 
 
 @pytest.mark.parametrize(("kind", "store"), FACES)

@@ -8,9 +8,12 @@ import pytest
 
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.nodes import Nodes
-from clusterpass.store.exchanges.steps import Agree, Drop, LookUp, Pause, Send
+from clusterpass.store.exchanges.steps import Agree, Drop, LookUp, Pause, Probe, Send
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.store_url import parse_store_url
+from clusterpass.store.wire import multiplexed
+
+from .fake_node import echo, fake_node
 
 A, B = Address("127.0.0.1", 1), Address("127.0.0.1", 2)
 LATER = 2.0**40
@@ -106,6 +109,21 @@ def test_one_server_is_looked_up_for_its_replicas_only(url: str, counts: bool, t
 
     run(test, url)
     assert searched == [wanted] * times
+
+
+def test_one_server_that_does_not_answer_is_asked_nothing_more() -> None:
+    """Who looks up the slots after a fault does not ask for replicas."""
+    searched: list[LookUp] = []
+
+    def search(each: LookUp) -> Any:
+        searched.append(each)
+        yield from ()
+
+    async def test(nodes: Nodes) -> Any:
+        return await nodes.drive(steps(LookUp(0, None, LATER)), search)
+
+    assert run(test, "redis://127.0.0.1:1") == [None]
+    assert searched == []
 
 
 def test_one_look_up_at_a_time_and_none_after_its_time() -> None:
@@ -245,3 +263,47 @@ def test_who_waits_for_a_turn_gives_up_when_the_time_is_up() -> None:
 
     assert run(test) == [[True], [False]]
     assert asked == [1.0, 3]
+
+
+def test_a_probe_that_is_under_way_ends_with_the_connections() -> None:
+    """An event loop that is closed next would destroy it."""
+    ended = []
+
+    def probe(_: Probe) -> Any:
+        try:
+            yield Pause(3600.0)
+        finally:
+            ended.append(True)
+
+    async def test(nodes: Nodes) -> None:
+        await nodes.drive(steps(Probe(A, 0, 0.01)), nothing, probe=probe)
+        assert not ended, "nobody waits for it any more"
+        nodes.close()
+        async with asyncio.timeout(10):
+            await nodes.background.ended()
+
+    run(test)
+    assert ended == [True]
+
+
+async def test_what_is_urgent_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiplexed, "_FIRST_WINDOW", 2)
+    heard = asyncio.Event()
+
+    async def answer(request: list[bytes], writer: asyncio.StreamWriter) -> None:
+        if request == [b"PING", b"urgent"]:
+            heard.set()
+        elif request[0] != b"PING":
+            await echo(request, writer)
+
+    async with fake_node(answer) as (node, address):
+        nodes = Nodes(parse_store_url(f"redis://{address}?timeout=60&deadline=60"))
+        sent = [
+            asyncio.ensure_future(nodes.send(Send(address, ((b"PING", text),), urgent=is_urgent)))
+            for text, is_urgent in [(b"1", False), (b"2", False), (b"3", False), (b"urgent", True)]
+        ]
+        async with asyncio.timeout(20):
+            await heard.wait()
+        assert [request[1] for request in node.requests[-3:]] == [b"1", b"2", b"urgent"]
+        nodes.close()
+        assert await asyncio.gather(*sent) == [Fault("closed")] * 4

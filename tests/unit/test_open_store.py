@@ -137,7 +137,25 @@ def test_a_command_line_may_have_any_bytes(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(sys, "argv", ["serve", "caf\udce9"])
     lock = development.claim_throwaway()
     assert lock is not None
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
     os.close(lock)
+
+
+def test_who_starts_a_throwaway_cluster_beside_another_one_is_warned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "pytest")
+    monkeypatch.setattr(development, "_given", set())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        locks = [development.claim_throwaway()]
+    with pytest.warns(UserWarning, match="Another process of this program"):
+        locks.append(development.claim_throwaway())
+    for lock in locks:
+        assert lock is not None
+        os.close(lock)
 
 
 def test_a_configuration_for_development_warns_once() -> None:
@@ -148,6 +166,21 @@ def test_a_configuration_for_development_warns_once() -> None:
         warnings.simplefilter("error")
         other = development.development_config("embedded://")
     assert config.keys.signing_key.kid != other.keys.signing_key.kid, "keys for one manager"
+
+
+@pytest.mark.parametrize("kind", [SessionManager, AsyncSessionManager])
+def test_the_warning_names_the_line_that_opens_the_manager(
+    monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise LookupError
+
+    monkeypatch.setattr(development, "_given", set())
+    monkeypatch.setattr(sys.modules[kind.__module__], "open_store", refuse)
+    with pytest.warns(UserWarning, match="No Config was given") as caught:
+        with pytest.raises(LookupError):
+            kind.from_url("embedded://")
+    assert [each.filename for each in caught] == [__file__]
 
 
 @pytest.mark.filterwarnings("ignore:No Config was given")

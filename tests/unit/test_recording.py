@@ -627,6 +627,23 @@ def test_that_it_fails_is_told_once_although_others_are_recorded(start, caplog):
         eventually(lambda: "recorded again" in caplog.text)
 
 
+def test_where_some_always_wait_it_counts_as_well_again_once_nothing_has_failed_for_a_while(
+    start, monkeypatch, caplog
+):
+    for module in (aio_module, sync_module):
+        monkeypatch.setattr(module, "_QUIET_SECONDS", 0.4)
+    failing = [True]
+    worker = start(lambda _: StoreUnavailable(reason="timeout") if failing else None)
+    with caplog.at_level(logging.WARNING, "clusterpass.uses"):
+        worker.add(*(f"token-{number}" for number in range(2000)))
+        eventually(lambda: "cannot be recorded" in caplog.text)
+        failing.clear()
+        began = time.monotonic()
+        eventually(lambda: "recorded again" in caplog.text)
+    assert time.monotonic() - began > 0.1
+    assert len(worker.process.uses), "the others are not in a hurry"
+
+
 def test_a_worker_goes_on_where_others_have_taken_what_waited(start):
     worker = start(lambda _: None)
     uses, due_within = worker.process.uses, worker.process.uses.due_within

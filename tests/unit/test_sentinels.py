@@ -9,10 +9,13 @@ import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.store.address import Address, SentinelAddress
+from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.look_up_service import look_up_service
 from clusterpass.store.exchanges.sentinels import Sentinels
-from clusterpass.store.exchanges.steps import Drop, Send
+from clusterpass.store.exchanges.steps import Agree, Drop, LookUp, Send
+from clusterpass.store.exchanges.unavailable import SENTINEL_DENIED, refused_by_sentinel
 from clusterpass.store.outcomes import Fault, Replies, ServerError
+from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.topology.slots import SlotMap
 
 SEEDS = A, B, C = tuple(SentinelAddress(f"10.0.0.{number}", 26379) for number in (1, 2, 3))
@@ -315,3 +318,76 @@ def test_one_that_refuses_is_passed_over_where_the_others_suffice(refusal: Any):
     del nodes[C]
     with pytest.raises((StoreDenied, StoreFailed)):
         inquire(nodes)
+
+
+@pytest.mark.parametrize("cause", ["tls", "authentication"])
+def test_who_is_refused_by_a_sentinel_is_told_that_it_was_one(cause: Any):
+    """But for TLS, which has the same files for Sentinels and servers."""
+    error = StoreDenied("As the server says.", reason="refused", cause=cause, node=str(A))
+    with pytest.raises(StoreDenied) as caught:
+        refused_by_sentinel(error, OLD)
+    assert caught.value is error
+    (told,) = refused_by_sentinel(error, A).values
+    assert (told.reason, told.cause, told.node) == ("refused", cause, str(A))
+    assert told.message == ("As the server says." if cause == "tls" else SENTINEL_DENIED)
+
+
+class Garbled(Sentinel):
+    """One that holds a name in bytes that are no text."""
+
+    def _server(self, **fields: str) -> Any:
+        return [part.replace(b"garbled", b"\xff") for part in super()._server(**fields)]
+
+
+def test_a_name_that_is_no_text_does_no_harm():
+    replicas = {NEW: "slave", Address("garbled", 6379): "slave"}
+    named, _ = inquire({each: Garbled(each.host, replicas=replicas) for each in SEEDS})
+    assert named.primary == OLD
+    assert named.replicas == {NEW, Address("\N{REPLACEMENT CHARACTER}", 6379)}
+
+
+class Agreements:
+    """An observer that notes what majorities have agreed upon."""
+
+    journal = None
+
+    def __init__(self) -> None:
+        self.agreed_on: list[tuple[Any, int]] = []
+
+    def doubts(self, *_: Any, **__: Any) -> bool:
+        return True
+
+    def rely_on_agreements(self) -> None:
+        """Nothing else tells who the primary is."""
+
+    def agreed(self, node: Any, sent_at: float, *, epoch: int = 0) -> None:
+        self.agreed_on.append((node, epoch))
+
+
+def test_a_store_goes_on_with_whom_they_name_and_tells_of_the_epoch():
+    store = StoreBase(parse_store_url("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/shop"))
+    observer: Any = Agreements()
+    store.observe(observer, 0.5)
+    nodes: dict[Address, Any] = {each: Sentinel(each.host, NEW, epoch=7) for each in SEEDS}
+    run(store.search(LookUp(0, None, math.inf)), nodes)
+    assert store.slots.primaries() == []
+    assert observer.agreed_on == [], "who is named does not answer"
+    nodes[NEW] = attached()
+    run(store.search(LookUp(0, None, math.inf)), nodes)
+    assert store.slots.primaries() == [NEW]
+    assert observer.agreed_on == [(NEW, 7)]
+
+
+def test_who_is_in_doubt_is_not_believed_where_they_name_another_one():
+    """As a primary that does not know yet that it was replaced."""
+    store = StoreBase(parse_store_url("redis+sentinel://10.0.0.1,10.0.0.2,10.0.0.3/shop"))
+    observer: Any = Agreements()
+    store.observe(observer, 0.5)
+    nodes: dict[Address, Any] = {each: Sentinel(each.host, NEW, epoch=7) for each in SEEDS}
+    nodes |= dict.fromkeys((OLD, NEW), Replies([[b"master", 0, []]]))
+    now = store._steady()
+    assert run(store.agree(Agree(OLD, now, math.inf)), nodes)[0] is False
+    assert run(store.agree(Agree(OLD, now, math.inf)), nodes) == (False, []), "they have said so"
+    assert observer.agreed_on == []
+    assert run(store.agree(Agree(NEW, now, math.inf)), nodes)[0] is True
+    assert observer.agreed_on == [(NEW, 7)]

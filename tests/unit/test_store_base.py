@@ -8,7 +8,7 @@ from clusterpass.model.clock import steady_seconds
 from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnavailable
 from clusterpass.protocol.calls import session
 from clusterpass.protocol.calls.housekeeping import Housekeeping
-from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
+from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace, slot_of
 from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
@@ -98,6 +98,21 @@ def test_a_majority_agrees_about_a_node() -> None:
     ((node, age, is_durable),) = observer.asked
     assert (node, is_durable) == (A, False)
     assert 5 <= age < 60
+
+
+def test_what_is_read_from_a_node_in_doubt_is_no_answer_before_others_agree() -> None:
+    own, observer = store(slots=primaries()), Observer()
+    read = session.verify(KEYSPACE, "alice", session_id=b"i" * 16)
+    exchange = own._carry_out(read)
+    step = next(exchange)
+    assert isinstance(step, Send)
+    exchange.close()
+    own.observe(observer, 0.5)  # type: ignore[arg-type]
+    exchange = own._carry_out(read)
+    node = own.owner_of(slot_of(read.keys[0]))
+    assert next(exchange).address == node  # type: ignore[union-attr]
+    step = exchange.send(Replies([[b"UNKNOWN"]]))
+    assert isinstance(step, Agree) and step.node == node
 
 
 def test_where_nobody_doubts_any_more_nobody_is_asked() -> None:

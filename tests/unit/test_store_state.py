@@ -5,10 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from clusterpass.service.store_state import StoreState
 
 from clusterpass import StoreUnavailable
 from clusterpass.service import store_state
-from clusterpass.service.store_state import StoreState
 
 
 class Sessions:

@@ -589,6 +589,33 @@ async def test_a_watch_that_begins_again_reports_who_was_met() -> None:
     assert scene.observer.told == [("lost", A), ("lost", B)]
 
 
+async def test_who_is_met_while_a_failed_watch_pauses_is_lost_when_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody would hear of its changes."""
+    scene, failures = Scene(), list[BaseException]()
+
+    def failed(error: BaseException) -> float:
+        failures.append(error)
+        return 60.0
+
+    monkeypatch.setattr(scene.watch._restarts, "failed", failed)
+    await scene.met()
+    running = asyncio.ensure_future(scene.watch.run(cast("Nodes", scene.links)))
+    await settle()
+    scene.watch._fail(ValueError("x"))
+    async with asyncio.timeout(10):
+        while not failures:
+            await asyncio.sleep(0.001)
+    scene.watch.connected(A, "all")
+    scene.observer.told.clear()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert scene.observer.told == [("lost", A)]
+    assert scene.store.pushing_all == set()
+
+
 def asked_now(owner: Address, version: int) -> SlotMap:
     """A slot map that was asked for now."""
     return SlotMap([Shard(owner, 1)] * SLOTS, version, time.monotonic(), is_replicated=True)

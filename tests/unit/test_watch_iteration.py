@@ -19,6 +19,7 @@ from clusterpass import (
     SessionUnknown,
     StoreUnavailable,
 )
+from clusterpass.managers.aio import session_watch, watching
 from clusterpass.sessions.memory.followers import LOOK_SECONDS
 from clusterpass.tokens.identifiers import encode_session_id
 
@@ -131,6 +132,49 @@ def test_a_watch_waits_until_it_is_woken_and_is_looked_after() -> None:
 
     assert LOOK_SECONDS == 0.25
     in_loop(watch)
+
+
+def test_a_watch_is_looked_after_although_the_loop_has_ended_that_did_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (session_watch, watching):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    manager = AsyncSessionManager(Reading(), CONFIG)
+    readings(manager, [SESSION])
+    near, looked = manager._flows.memory.near, set[int]()
+    look = near.look_after_followers
+
+    def looks() -> int:
+        looked.add(threading.get_ident())
+        return look()
+
+    near.look_after_followers = looks
+
+    async def wait_until(is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            await asyncio.sleep(0.001)
+
+    async def begin(may_end: threading.Event) -> None:
+        other = asyncio.ensure_future(anext(manager.watch(SESSION)))
+        await wait_until(may_end.is_set)
+        other.cancel()
+
+    async def watch() -> None:
+        may_end = threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(begin(may_end)))
+        thread.start()
+        async with asyncio.timeout(LONG):
+            await wait_until(lambda: bool(looked))
+            change = asyncio.ensure_future(anext(manager.watch(SESSION)))
+            await wait_until(lambda: len(near.followers) == 2)
+            assert threading.get_ident() not in looked
+            may_end.set()
+            await wait_until(lambda: threading.get_ident() in looked)
+            change.cancel()
+            await manager.close()
+        thread.join(LONG)
+
+    asyncio.run(watch())
 
 
 def test_closing_the_manager_ends_a_watch_without_a_report() -> None:

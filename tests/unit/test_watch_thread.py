@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from clusterpass.model.errors import ConfigurationError
+from clusterpass.protocol.calls import session
+from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.address import Address
-from clusterpass.store.drivers import watch_thread
+from clusterpass.store.drivers import sync, watch_thread
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.sync import SyncStore
 from clusterpass.store.drivers.watch_thread import (
     WatchThread,
     has_green_threads,
@@ -154,3 +157,21 @@ def test_green_threads_are_refused(
         refuse_green_threads()
     patched.clear()
     assert not has_green_threads()
+
+
+def test_green_threads_that_come_with_a_fork_are_refused_by_the_first_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a watch, each call would go on to the store: slowly, and without a word."""
+    store = SyncStore(parse_store_url("redis://127.0.0.1:1"))
+    store.observe(SimpleNamespace(prefixes=(b"cp:",), journal=None, doubts=None), 0.5)  # type: ignore[arg-type]
+    for module in (sync, watch_thread):
+        monkeypatch.setattr(module, "has_green_threads", lambda: True)
+
+    def asking() -> Any:
+        yield session.verify(Keyspace(), "alice", session_id=b"i" * 16)
+
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="verification='cached' needs a real thread"):
+            store.run(asking())
+    store.close()

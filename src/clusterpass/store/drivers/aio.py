@@ -173,6 +173,7 @@ class AsyncStore(StoreBase):
                 outcome = await self._read_elsewhere(self._observer, connection, node, call)
             answer = first_answer(call, terms, slots, shard, wait, outcome, began)
             if answer is not None:
+                self.breakers.note_call(node)  # as carry_out does for the others
                 return answer
             steps = self._carry_out(call, began)
             return await self._drive(nodes, steps, until, (node, outcome), read=read)
