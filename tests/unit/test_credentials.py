@@ -139,7 +139,7 @@ async def authenticate(
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is soon time to authenticate again, and again after a failure."""
+    """Soon it is time to authenticate again, and again after a failure."""
     monkeypatch.setattr(module, "_SHARE_OF_LIFETIME", 0.0001)
     monkeypatch.setattr(module, "_PAUSE_AFTER_FAILURE", 0.01)
 

@@ -461,7 +461,7 @@ def test_a_key_that_does_not_open_is_told_of(tmp_path, passphrase, words):
 
 @pytest.mark.parametrize("broken", ["cert_file", "key_file"])
 def test_a_file_that_is_being_written_stops_no_program(tmp_path, broken):
-    """It may hold a certificate, or a key, by the time that a connection is opened."""
+    """A file may hold a certificate, or a key, by the time that a connection is opened."""
     for name, text in zip(("cert_file", "key_file"), Authority("ca").issue("app"), strict=True):
         (tmp_path / name).write_bytes(text[:30] if name == broken else text)
     url = f"rediss://h?cert_file={tmp_path}/cert_file&key_file={tmp_path}/key_file"

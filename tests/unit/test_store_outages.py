@@ -5,10 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from clusterpass.service.store_state import StoreState
 
 from clusterpass import StoreUnavailable
-from clusterpass.service import store_state
+from clusterpass.service import store_outages
+from clusterpass.service.store_outages import StoreOutageLog
 
 
 class Sessions:
@@ -40,7 +40,7 @@ class Sessions:
 async def test_the_store_is_back_when_all_of_it_answers(
     monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:
-    monkeypatch.setattr(store_state, "_SECONDS", 0.001)
+    monkeypatch.setattr(store_outages, "_SECONDS", 0.001)
     sessions: Any = Sessions()
     told: list[str] = []
     is_back = asyncio.Event()
@@ -50,7 +50,7 @@ async def test_the_store_is_back_when_all_of_it_answers(
         is_back.set()
 
     logger = SimpleNamespace(error=lambda event, **_: told.append(event), info=available)
-    watching = asyncio.create_task(StoreState(sessions, logger).watch())
+    watching = asyncio.create_task(StoreOutageLog(sessions, logger).watch())
     async with asyncio.timeout(20):
         for down in ({"ping", "sessions", "nodes"}, {last}):
             sessions.down = down
