@@ -155,9 +155,12 @@ def test_a_signal_that_comes_meanwhile_is_the_successors(
     )
     monkeypatch.setattr(reexec.supervisor, "stop", lambda workers: did.append(list(workers)))
     monkeypatch.setattr(reexec.os, "kill", lambda pid, number: did.append((pid, number)))
+    monkeypatch.setattr(
+        reexec.signal, "raise_signal", lambda number: did.append(("raised", number))
+    )
     made._serve_loop("target", "loader")
     assert masks == [(signal.SIG_BLOCK, WAITED)]
     overlap: list[Any] = [2.0] if outgoing else []
     if outgoing and not (interrupted or reloaded):
         overlap += [(7, LEAVE), 1.5]
-    assert did == [*overlap, outgoing, *((os.getpid(), each) for each in sent), "handed on"]
+    assert did == [*overlap, outgoing, *(("raised", each) for each in sent), "handed on"]

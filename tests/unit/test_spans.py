@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator
 from contextvars import copy_context
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -261,22 +262,30 @@ def test_a_session_is_attached_to_the_request_and_not_to_a_span_within() -> None
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("test")
 
-    def request(name: str) -> None:
-        with tracer.start_as_current_span(name):
-            note_request()
+    def request(name: str, within: Callable[[], None] = lambda: None) -> None:
+        with tracer.start_as_current_span(name, kind=SpanKind.SERVER):
+            end = note_request()
             with tracer.start_as_current_span("dependencies"):
+                within()
                 note_admitted(SESSION)
+            end()
 
-    def both() -> None:
+    def to_an_app_of_another_kind() -> None:
+        with tracer.start_as_current_span("another", kind=SpanKind.SERVER):
+            note_admitted(replace(SESSION, subject="service account"))
+
+    def all_of_them() -> None:
         request("first")
-        request("second")
+        request("second", within=lambda: request("third"))
+        request("fourth", within=to_an_app_of_another_kind)
         with tracer.start_as_current_span("a job"):
             note_admitted(SESSION)  # the requests are over
         note_admitted(SESSION)  # of nothing
 
-    copy_context().run(both)
-    told = {span.name: bool(span.attributes) for span in exporter.get_finished_spans()}
-    assert told == {"dependencies": False, "first": True, "second": True, "a job": True}
+    copy_context().run(all_of_them)
+    told = {s.name: (s.attributes or {}).get("user.id") for s in exporter.get_finished_spans()}
+    of_alice = dict.fromkeys(("first", "second", "third", "fourth", "a job"), "alice")
+    assert told == {**of_alice, "another": "service account", "dependencies": None}
 
 
 def test_the_span_of_a_request_is_told_whose_session_it_is() -> None:

@@ -87,8 +87,16 @@ class SessionHeaders:
             await self.app(scope, receive, send)
             return
         scope[_IS_WRAPPED] = True
-        if Gate.on_begun is not None:
-            Gate.on_begun()
+        if Gate.on_begun is None:
+            await self._run(scope, receive, send)
+            return
+        end = Gate.on_begun()
+        try:
+            await self._run(scope, receive, send)
+        finally:
+            end()
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, send)
         try:
             await self.app(scope, receive, answer.send)

@@ -148,9 +148,10 @@ class SucceededServer(MPServer):
             self.main_loop_interrupt.wait(_LEAVE_SECONDS)
         signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
         supervisor.stop(self._outgoing)
-        # A signal that came meanwhile is the successor's.
+        # A signal that came meanwhile is the successor's. It is raised for this thread: one that an
+        # application has started does not block it, and would take it from the process.
         if self.interrupt_signal:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         elif self.reload_signal:
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
         self._succession.hand_on()

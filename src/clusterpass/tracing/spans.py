@@ -1,8 +1,9 @@
 """Spans of verbs and of calls of the store: their names and attributes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -42,9 +43,12 @@ _REQUEST: Final[ContextVar[Span | None]] = ContextVar("clusterpass_span_of_reque
 """The span that was current when the request entered the application."""
 
 
-def note_request() -> None:
-    """Take the current span for that of the request, which has just entered the application."""
+def note_request() -> Callable[[], object]:
+    """Take the current span for that of the request, which has just entered the application;
+    return what to call when the request leaves it."""
+    before = _REQUEST.get()
     _REQUEST.set(trace.get_current_span())
+    return partial(_REQUEST.set, before)
 
 
 def note_admitted(session: Session) -> None:
@@ -53,9 +57,10 @@ def note_admitted(session: Session) -> None:
 
     FastAPI resolves dependencies in a span within that of the request.
     """
-    span = _REQUEST.get()
-    if span is None or not span.is_recording():
-        span = trace.get_current_span()
+    span, request = trace.get_current_span(), _REQUEST.get()
+    is_within = getattr(span, "kind", None) is not SpanKind.SERVER  # or a request to another app
+    if is_within and request is not None and request.is_recording():
+        span = request
     attach_session(span, session)
 
 

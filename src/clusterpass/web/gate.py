@@ -99,9 +99,9 @@ class Visit:
 class Gate:
     """What one application asks of requests, by its configuration and settings."""
 
-    on_begun: ClassVar[Callable[[], None] | None] = None
+    on_begun: ClassVar[Callable[[], Callable[[], object]] | None] = None
     """Called when a request enters an application whose framework makes spans of its own within
-    that of the request; None: nobody is."""
+    that of the request; returns what to call when the request leaves it. None: nobody is called."""
     on_admitted: ClassVar[Callable[[Session], None] | None] = None
     """Called with each session that a request is known to belong to, of whatever application in
     this process; None: nobody is."""

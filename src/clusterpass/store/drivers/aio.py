@@ -116,16 +116,19 @@ class AsyncStore(StoreBase):
         """Close every connection, then call ``on_close``. Closing again does nothing."""
         self._closed = True
         here = asyncio.get_running_loop()
+        own: list[tuple[Nodes, asyncio.Task[None]]] = []
         for nodes, keeper in self._keepers:
             if nodes.loop is here:
+                own.append((nodes, keeper))
                 nodes.close()
                 keeper.cancel()
-                await asyncio.wait((keeper,))
-                await nodes.background.ended()
             elif not nodes.loop.is_closed():
                 nodes.loop.call_soon_threadsafe(nodes.close)
                 nodes.loop.call_soon_threadsafe(keeper.cancel)
         self._keepers.clear()
+        for nodes, keeper in own:
+            await asyncio.wait((keeper,))
+            await nodes.background.ended()
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             await asyncio.to_thread(on_close)

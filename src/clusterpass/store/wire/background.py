@@ -9,6 +9,8 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 Result = TypeVar("Result")
+_LONGEST_END: Final = 3.0
+"""Seconds that tasks may take to end: one may run a function of the application."""
 
 
 class BackgroundTasks:
@@ -16,23 +18,41 @@ class BackgroundTasks:
 
     def __init__(self) -> None:
         self._tasks: Final[set[asyncio.Task[Any]]] = set()
+        self._to_cancel: Final[set[asyncio.Task[Any]]] = set()
+        """Those that are cancelled, once."""
 
     def begin(
-        self, work: Coroutine[Any, Any, Result], name: str | None = None
+        self,
+        work: Coroutine[Any, Any, Result],
+        name: str | None = None,
+        *,
+        is_cancelled: bool = True,
     ) -> "asyncio.Task[Result]":
-        """Run ``work`` in a task of the running event loop, which is returned."""
+        """Run ``work`` in a task of the running event loop, which is returned.
+
+        ``is_cancelled``: whether :meth:`cancel` does; False for one that ends with its connection,
+        and may have the answer already.
+        """
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if is_cancelled:
+            self._to_cancel.add(task)
+        task.add_done_callback(self._forget)
         return task
 
     def cancel(self) -> None:
-        """Cancel all tasks, but those that were cancelled before: these are about to end."""
-        for task in list(self._tasks):
-            if not task.cancelling():
-                task.cancel()
+        """Cancel all tasks, but those that this has cancelled before: they are about to end."""
+        for task in self._to_cancel:
+            task.cancel()
+        self._to_cancel.clear()
 
     async def ended(self) -> None:
-        """Return once no task is left."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Return once no task is left, or after three seconds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LONGEST_END
+        while self._tasks and (seconds := until - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        self._to_cancel.discard(task)

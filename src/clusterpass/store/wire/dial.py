@@ -73,6 +73,7 @@ async def dial_in_loop(host: str, port: int, seconds: float) -> socket.socket:
     pause = _pause(seconds, len(found))
     waiting = iter(found)
     attempts: set[asyncio.Task[socket.socket]] = set()
+    reached: socket.socket | None = None
     failure: BaseException = OSError("the name of the host has no address")
     try:
         while True:
@@ -91,14 +92,20 @@ async def dial_in_loop(host: str, port: int, seconds: float) -> socket.socket:
                 if error is None:
                     done.remove(attempt)
                     attempts |= done
-                    return attempt.result()
+                    reached = attempt.result()
+                    return reached
                 failure = error
     finally:
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(_discard)
         if attempts:
-            await asyncio.wait(attempts)
+            try:
+                await asyncio.wait(attempts)
+            except BaseException:
+                if reached is not None:
+                    reached.close()
+                raise
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, info: AddressInfo) -> socket.socket:

@@ -143,7 +143,7 @@ class GroupCommit:
         if connection is not None:
             sent = connection.ask(packed, replies)
         else:
-            sent = self._background.begin(link.ask(packed, replies))
+            sent = self._background.begin(link.ask(packed, replies), is_cancelled=False)
         sent.add_done_callback(partial(self._answered, link, batch))
 
     def _answered(self, link: Link, batch: list[_Write], sent: "asyncio.Future[Outcome]") -> None:

@@ -152,6 +152,8 @@ class Link:
             if source is None
             else await ask_in_loop(source, patience.deadline)
         )
+        if self._closed:
+            return Fault(self._why)
         connection = self._new_connection()
         try:
             async with asyncio.timeout(patience.timeout):
