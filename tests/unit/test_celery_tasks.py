@@ -61,7 +61,7 @@ class Shop:
         def bill() -> str:
             raise AssertionError("it was not admitted")
 
-        @self.app.task(base=session_required(base=Noting), name="noted")
+        @self.app.task(shared=False, base=session_required(base=Noting), name="noted")
         def noted() -> str:
             return current_session().subject
 

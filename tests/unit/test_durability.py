@@ -304,6 +304,8 @@ def test_servers_that_cannot_wait_for_their_disks_are_told_apart():
         steps.send(Replies([b"value"], error))
     refuse_wait((b"WAIT", 1, 250), error)
     refuse_wait((b"WAITAOF", 1, 1, 250), ServerError("READONLY", "a replica now"))
+    demoted = "WAITAOF cannot be used with replica instances. Please also note that ..."
+    refuse_wait((b"WAITAOF", 1, 1, 250), ServerError("ERR", demoted))
     refuse_wait(None, error)
 
 

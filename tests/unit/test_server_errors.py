@@ -214,3 +214,10 @@ def test_an_error_on_the_wire_is_taken_apart(line: bytes, error: ServerError) ->
     decoder = Decoder()
     decoder.feed(line)
     assert decoder.next() == error
+
+
+@pytest.mark.parametrize("command", ["WAIT", "WAITAOF"])
+def test_a_primary_that_became_a_replica_before_the_wait_is_asked_for_again(command: str) -> None:
+    """An ordered failover may come between the commands of one batch."""
+    message = f"{command} cannot be used with replica instances. Please also note that ..."
+    assert judge(ServerError("ERR", message)) == Fault("moving", cause="read_only")

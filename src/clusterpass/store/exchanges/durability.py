@@ -10,6 +10,7 @@ from typing import Any, Final
 from clusterpass.config import Durability
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.script import ScriptCall
+from clusterpass.store.exchanges.server_errors import came_to_a_replica
 from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.missing import refused_command
 from clusterpass.store.outcomes import Replies, ServerError, Wait
@@ -103,7 +104,7 @@ def refuse_wait(wait: Wait | None, error: ServerError) -> None:
     StoreDenied where the user lacks the right, StoreFailed where the server lacks the command, or
     appends to no file. The write itself was carried out.
     """
-    if wait is None:
+    if wait is None or came_to_a_replica(error):
         return
     if wait[0] == _WAIT and refused_command(error) == "WAIT":
         message = _NEEDS_WAIT

@@ -12,6 +12,7 @@ from clusterpass.store.missing import describe_refusal
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"
+_A_REPLICA_NOW: Final = "cannot be used with replica instances"
 _LONG_BEFORE_LOGIN: Final = "error: unauthenticated"  # too many arguments before AUTH
 DENIED: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM", "ACL"})  # ACL: inside a script
 """The codes of errors by which a server refuses a user, or what the user may not do."""
@@ -48,6 +49,11 @@ def not_a_single_server(address: object) -> str:
     )
 
 
+def came_to_a_replica(error: ServerError) -> bool:
+    """Whether the primary became a replica between a write and the WAIT or WAITAOF behind it."""
+    return _A_REPLICA_NOW in error.message
+
+
 def judge(error: ServerError) -> Fault:
     """The passing fault that ``error`` stands for.
 
@@ -70,6 +76,8 @@ def judge(error: ServerError) -> Fault:
         raise StoreUnavailable("The session store is out of memory", reason="full", cause="full")
     if _NOT_LOCAL in error.message:  # a key left during the script, in a slot migration
         return Fault("moving")
+    if came_to_a_replica(error):
+        return Fault(_PASSING["UNBLOCKED"], cause=_CAUSES["UNBLOCKED"])
     if error.code not in _PASSING:
         raise StoreFailed(
             describe_refusal(error, is_denied=False)
