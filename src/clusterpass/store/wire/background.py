@@ -19,7 +19,7 @@ class BackgroundTasks:
     def __init__(self) -> None:
         self._tasks: Final[set[asyncio.Task[Any]]] = set()
         self._to_cancel: Final[set[asyncio.Task[Any]]] = set()
-        """Those that are cancelled, once."""
+        """The tasks that :meth:`cancel` has not cancelled yet, and may."""
 
     def begin(
         self,
