@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import threading
@@ -26,6 +27,13 @@ def is_stopped(pid: int) -> bool:
     """Whether every thread of a process has stopped."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return all((each / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for each in threads)
+
+
+def pending(pid: int) -> set[int]:
+    """The signals that wait for a process."""
+    found = re.findall(r"^(?:Sig|Shd)Pnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M)
+    bits = int(found[0], 16) | int(found[1], 16)
+    return {number for number in range(1, 65) if bits >> (number - 1) & 1}
 
 
 def connect(server: ServerProcess, stack: ExitStack, count: int) -> list[socket.socket]:
@@ -67,6 +75,22 @@ def test_a_signal_to_stop_while_workers_are_forked_is_not_lost(serve):
         os.kill(pid, signal.SIGKILL)
     await_that(lambda: children(server) - before)
     assert server.stop() == 0
+
+
+def test_a_signal_to_stop_waits_for_the_handlers_of_a_worker(serve):
+    """A worker that is asked to stop between its fork and its handlers stops, and is not killed."""
+    server = serve("--workers", "1")
+    (old,) = children(server)
+    os.kill(old, signal.SIGKILL)
+    while not (new := children(server) - {old}):
+        continue
+    os.kill(*new, signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    # Once its parent is the supervisor, it has asked it to stop.
+    await_that(lambda: signal.SIGTERM in pending(*new))
+    os.kill(*new, signal.SIGCONT)
+    assert server.process.wait(30) == 0
+    assert "Killed worker" not in server.log_file.read_text()
 
 
 class Clients:

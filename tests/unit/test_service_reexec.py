@@ -1,17 +1,19 @@
 """How the service becomes its supervisor and the service again, without losing a signal."""
 
+import asyncio
 import os
 import pickle
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from clusterpass.service import reexec
-from clusterpass.service.asgi.leaving import LEAVE
+from clusterpass.service.asgi.leaving import LEAVE, Leaving
 from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.reexec import SucceededServer, Succession
 from clusterpass.service.settings.loading import make_settings
@@ -106,10 +108,10 @@ def test_only_the_workers_that_are_due_are_started(
     succession = Succession(None, "h", 3, list(workers), LastKeys(4), sockets, is_first)
     made, spawned = starting(succession)
     ignored = signal.getsignal(LEAVE)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
     try:
         made._spawn_workers("target", "loader")
-        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & WAITED
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= WAITED
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         assert signal.signal(LEAVE, ignored) == signal.SIG_IGN, "until a worker has a handler"
@@ -124,43 +126,102 @@ def test_only_the_workers_that_are_due_are_started(
     assert made._outgoing == [workers[1]], "the other one has died already"
 
 
+@pytest.fixture
+def blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
+    yield
+    # What is pending here is nobody else's.
+    while signal.sigtimedwait(WAITED, 0):
+        continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.usefixtures("blocked")
+@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("outgoing", [[], [Worker(7)]])
+def test_a_signal_that_comes_meanwhile_is_the_successors(
+    monkeypatch: pytest.MonkeyPatch, number: int | None, outgoing: list[Worker]
+) -> None:
+    did: list[Any] = []
+    succession: Any = SimpleNamespace(hand_on=lambda: did.append(signal.sigpending() & WAITED))
+    made, _ = starting(succession)
+    made._outgoing = outgoing
+    made.interrupt_signal = made.reload_signal = False
+    monkeypatch.setattr(reexec, "_START_SECONDS", 0.01)
+    monkeypatch.setattr(reexec, "_LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr(reexec.supervisor, "stop", lambda workers: did.append(list(workers)))
+    monkeypatch.setattr(
+        reexec.supervisor, "signal_all", lambda workers, number: did.append((workers, number))
+    )
+    if number is not None:
+        signal.raise_signal(number)
+    made._serve_loop("target", "loader")
+    told = [(outgoing, LEAVE)] if outgoing and number is None else []
+    assert did == [*told, outgoing, {number} if number else set()]
+
+
+def test_how_long_a_worker_goes_on_while_its_replacement_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[Any] = []
+    monkeypatch.setattr(reexec.signal, "sigtimedwait", lambda *given: waited.append(given))
+    monkeypatch.setattr(reexec.supervisor, "stop", lambda workers: None)
+    monkeypatch.setattr(reexec.supervisor, "signal_all", lambda workers, number: None)
+    made, _ = starting(SimpleNamespace(hand_on=lambda: None))  # type: ignore[arg-type]
+    made._outgoing = [Worker(7)]
+    made.interrupt_signal = made.reload_signal = False
+    made._serve_loop("target", "loader")
+    assert waited == [(WAITED - {signal.SIGCHLD}, 2.0), (WAITED - {signal.SIGCHLD}, 1.5)]
+
+
+@pytest.mark.usefixtures("blocked")
 @pytest.mark.parametrize(
     ("interrupted", "reloaded", "sent"),
     [
-        (False, False, []),
-        (True, False, [signal.SIGTERM]),
-        (False, True, [signal.SIGHUP]),
-        (True, True, [signal.SIGTERM]),
+        (False, False, set()),
+        (True, False, {signal.SIGTERM}),
+        (False, True, {signal.SIGHUP}),
+        (True, True, {signal.SIGTERM}),
     ],
 )
-@pytest.mark.parametrize("outgoing", [[], [Worker(7)]])
-def test_a_signal_that_comes_meanwhile_is_the_successors(
-    monkeypatch: pytest.MonkeyPatch,
-    interrupted: bool,
-    reloaded: bool,
-    sent: list[int],
-    outgoing: list[Worker],
+def test_a_signal_that_a_thread_of_an_application_took_is_the_successors(
+    interrupted: bool, reloaded: bool, sent: set[int]
 ) -> None:
-    did: list[Any] = []
-    succession: Any = SimpleNamespace(hand_on=lambda: did.append("handed on"))
-    made, _ = starting(succession)
-    made._outgoing = outgoing
-    made.main_loop_interrupt = SimpleNamespace(
-        wait=lambda seconds: (did.append(seconds), interrupted or reloaded)[1]
-    )
+    seen: list[set[int]] = []
+    made, _ = starting(SimpleNamespace(hand_on=lambda: seen.append(signal.sigpending())))  # type: ignore[arg-type]
+    made._outgoing = []
     made.interrupt_signal, made.reload_signal = interrupted, reloaded
-    masks: list[Any] = []
-    monkeypatch.setattr(
-        reexec.signal, "pthread_sigmask", lambda *given: masks.append(given), raising=True
-    )
-    monkeypatch.setattr(reexec.supervisor, "stop", lambda workers: did.append(list(workers)))
-    monkeypatch.setattr(reexec.os, "kill", lambda pid, number: did.append((pid, number)))
-    monkeypatch.setattr(
-        reexec.signal, "raise_signal", lambda number: did.append(("raised", number))
-    )
     made._serve_loop("target", "loader")
-    assert masks == [(signal.SIG_BLOCK, WAITED)]
-    overlap: list[Any] = [2.0] if outgoing else []
-    if outgoing and not (interrupted or reloaded):
-        overlap += [(7, LEAVE), 1.5]
-    assert did == [*overlap, outgoing, *(("raised", each) for each in sent), "handed on"]
+    assert seen[0] & WAITED == sent
+
+
+def test_signals_are_blocked_before_a_worker_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def startup(_self: Any, *given: str) -> None:
+        seen.append((given, signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= WAITED))
+
+    monkeypatch.setattr(reexec.MPServer, "startup", startup)
+    made, _ = starting(SimpleNamespace())  # type: ignore[arg-type]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        made.startup("target", "loader")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert seen == [(("target", "loader"), True)]
+
+
+async def test_a_worker_heeds_the_signals_that_waited_for_it() -> None:
+    loop = asyncio.get_running_loop()
+    came = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, came.set)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
+    try:
+        signal.raise_signal(signal.SIGHUP)
+        Leaving().heed()
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & WAITED
+        await asyncio.wait_for(came.wait(), 10)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        loop.remove_signal_handler(signal.SIGHUP)
+        loop.remove_signal_handler(LEAVE)

@@ -51,11 +51,15 @@ def test_workers_are_asked_to_stop_and_waited_for() -> None:
     assert [status(worker) for worker in workers] == ["gone", "gone"]
 
 
-def test_one_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_does_not_stop_is_killed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.1)
     stubborn = spawn(STUBBORN)
     stop([stubborn])
     assert status(stubborn) == "gone"
+    written = capsys.readouterr().err
+    assert written == f"[ERROR] Killed worker {stubborn.pid}, which did not stop in time\n"
 
 
 def test_one_that_ended_before_is_left_alone() -> None:

@@ -160,6 +160,8 @@ class Application:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the store, and close it at the end."""
+        if self._parent:
+            self._leaving.heed()
         settings, config = self._settings, self._config
         store_url = settings.full_store_url()
         async with AsyncSessionManager.from_url(store_url, config) as manager:
@@ -212,7 +214,6 @@ class Application:
             ]
             exporting = self._monitoring.tasks(service, self._logger)
             if self._parent:
-                self._leaving.listen()
                 tasks.append(asyncio.create_task(exit_with_parent(self._parent)))
             try:
                 async with self._authorizing.listening(front_door, service, self._logger):

@@ -112,14 +112,22 @@ class SucceededServer(MPServer):
         super().__init__(*arguments, **options)
         self._succession = succession
 
+    def startup(self, spawn_target: Any, target_loader: Any) -> None:
+        """Start the workers, with all signals of the supervisor blocked.
+
+        They stay pending, for a worker until it has its own handlers, and for this process until it
+        is the supervisor again. A handler of Python would be inherited by a worker that has none of
+        its own yet, and the signal would be lost there.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
+        super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+
     def _init_shared_socket(self) -> None:
         """Make none: the succession has had them since the first program."""
         self._ssp = self._shd = self._sso = None
 
     def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
         succession = self._succession
-        # Blocked by the program before; by now there are handlers.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED)
         # So that a worker that has no handler yet lives.
         signal.signal(LEAVE, signal.SIG_IGN)
         # The collector leaves alone what is there now, and thereby the pages that workers share.
@@ -143,15 +151,25 @@ class SucceededServer(MPServer):
                 succession.workers[index] = Worker(process.inner.pid, now)
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> NoReturn:
-        if self._outgoing and not self.main_loop_interrupt.wait(_START_SECONDS):
+        if self._outgoing and not _is_called_within(_START_SECONDS):
             supervisor.signal_all(self._outgoing, LEAVE)
-            self.main_loop_interrupt.wait(_LEAVE_SECONDS)
-        signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
+            _is_called_within(_LEAVE_SECONDS)
         supervisor.stop(self._outgoing)
-        # A signal that came meanwhile is the successor's. It is raised for this thread: one that an
-        # application has started does not block it, and would take it from the process.
+        # A thread that an application started before blocks no signal. What it takes is raised for
+        # this thread, which does, so that the successor gets it.
         if self.interrupt_signal:
             signal.raise_signal(signal.SIGTERM)
         elif self.reload_signal:
             signal.raise_signal(signal.SIGHUP)
         self._succession.hand_on()
+
+
+def _is_called_within(seconds: float) -> bool:
+    """Wait for a signal to the supervisor; return whether one came, which stays pending.
+
+    All are blocked.
+    """
+    received = signal.sigtimedwait(WAITED - {signal.SIGCHLD}, seconds)
+    if received is not None:
+        signal.raise_signal(received.si_signo)
+    return received is not None

@@ -77,6 +77,7 @@ def wait_for(workers: "list[Worker]") -> None:
         left = [worker for worker in left if not worker.has_ended()]
     signal_all(left, signal.SIGKILL)
     for worker in left:
+        sys.stderr.write(f"[ERROR] Killed worker {worker.pid}, which did not stop in time\n")
         os.waitpid(worker.pid, 0)
 
 

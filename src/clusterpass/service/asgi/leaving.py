@@ -10,6 +10,7 @@ import signal
 from typing import Final
 
 from clusterpass.service.asgi.messages import Message, Scope, Send
+from clusterpass.service.supervisor import WAITED
 
 LEAVE: Final = signal.SIGUSR1
 """What a worker is sent that is about to be replaced."""
@@ -22,8 +23,11 @@ class Leaving:
     def __init__(self) -> None:
         self.has_begun = False
 
-    def listen(self) -> None:
-        """Heed :data:`LEAVE`, where the event loop takes signals."""
+    def heed(self) -> None:
+        """Heed :data:`LEAVE`, and the signals that the parent had blocked for this worker, where
+        the event loop takes signals."""
+        # The server has handlers for them by now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED)
         try:
             asyncio.get_running_loop().add_signal_handler(LEAVE, self._begin)
         except (NotImplementedError, RuntimeError, ValueError):
