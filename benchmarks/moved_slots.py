@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from tests.staleness.acts import move_slot
+from tests.staleness.cluster_operations import move_slot
 
 from benchmarks.fixtures import make_config, server_version
 from benchmarks.report import Goal, Report

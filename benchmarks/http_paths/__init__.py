@@ -9,7 +9,7 @@ from benchmarks.fixtures import server_version
 from benchmarks.http_paths import figures, floor, half_rate, ours, peers, wrk
 from benchmarks.http_paths.candidates import Candidate
 from benchmarks.http_paths.report_section import make_report
-from benchmarks.http_paths.store import Store
+from benchmarks.http_paths.store_cpu import Store
 from benchmarks.report import Report
 from benchmarks.timing import turn
 from benchmarks.web import find_wrk

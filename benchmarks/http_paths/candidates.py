@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.http_paths.load_requests import Requests
-from benchmarks.http_paths.store import Store
+from benchmarks.http_paths.store_cpu import Store
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 from benchmarks.http_paths.candidates import Candidate
 from benchmarks.http_paths.load_requests import verifies
 from benchmarks.http_paths.peers import granian
-from benchmarks.http_paths.store import Store
+from benchmarks.http_paths.store_cpu import Store
 from benchmarks.peers.constant import BODY, HEADERS
 from benchmarks.web import free_port, running
 

@@ -15,7 +15,7 @@ from benchmarks.fixtures import make_config
 from benchmarks.http_paths.candidates import Candidate
 from benchmarks.http_paths.load_requests import Requests, verifies
 from benchmarks.http_paths.setup_client import Visitor
-from benchmarks.http_paths.store import Store
+from benchmarks.http_paths.store_cpu import Store
 from benchmarks.web import free_port, serving
 from clusterpass import AsyncSessionManager, EmbeddedCluster, TokenPair
 

@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks.http_paths.candidates import Candidate
 from benchmarks.http_paths.load_requests import verifies
 from benchmarks.http_paths.setup_client import Visitor
-from benchmarks.http_paths.store import Store
+from benchmarks.http_paths.store_cpu import Store
 from benchmarks.web import free_port, running
 from clusterpass import EmbeddedCluster
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 from clusterpass.limits import DAY, LEVEL_NAME, LONGEST_GRACE, LONGEST_LIFETIME
 from clusterpass.model.audit import AuditPolicy
-from clusterpass.model.environment import read_secret_file, read_variables
+from clusterpass.model.environment_settings import read_secret_file, read_variables
 from clusterpass.model.errors import ClusterPassError, ConfigurationError
 from clusterpass.model.policy import SessionPolicy, check_whole
 from clusterpass.tokens.key_encryption import parse_encryption_keys

@@ -3,12 +3,13 @@
 from math import inf
 from typing import Any
 
+from clusterpass.sessions import loaded_session
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.denials import Denials
 from clusterpass.sessions.memory.near_cache import NearCache
-from clusterpass.sessions.present import live_record
+from clusterpass.sessions.public_values import live_record
 from clusterpass.sessions.revocations.confirm import Confirm
-from clusterpass.sessions.verbs import load, requirements
+from clusterpass.sessions.verbs import requirements
 from clusterpass.sessions.verbs.actor import Actors
 
 from .rewriting import rewrite
@@ -57,7 +58,7 @@ def impersonation_ignores_memory() -> None:
 
 def step_up_elevates_older_tokens() -> None:
     """A step-up is one of the session, and so of every token that it ever had."""
-    for module in (load, requirements):
+    for module in (loaded_session, requirements):
         changed: Any = module
         changed.as_token_sees = lambda stored, _: stored
 

@@ -8,7 +8,7 @@ that made it, and it may explain any end that follows.
 from collections.abc import Iterator
 
 from . import impersonations, limits, operation_ids, scope_bans, step_ups
-from .ends import ends_with_delays, known_ends
+from .certain_ends import ends_with_delays, known_ends
 from .history import History, Operation
 from .lifelines import REFUSED, Lifeline, Violation, end_of, read_lifelines
 from .tolerance import ServerClocks

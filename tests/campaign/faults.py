@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from .application_faults import OF_PROCESSES
 from .clock_faults import OF_CLOCKS
 from .nemesis import OF_NODES, Nemesis
 from .network_faults import FAULTS as OF_THE_NETWORK
-from .process_faults import OF_PROCESSES
 
 FAULTS: dict[str, Callable[[Nemesis], str]] = {
     **OF_NODES,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .ends import ends_with_delays, known_ends
+from .certain_ends import ends_with_delays, known_ends
 from .history import History
 from .lifelines import Lifeline, Violation, end_of
 

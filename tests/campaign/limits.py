@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from .ends import CUTOFF_SECONDS
+from .certain_ends import CUTOFF_SECONDS
 from .history import History, Operation
 from .lifelines import Lifeline, Violation, end_of
 

@@ -13,7 +13,7 @@ import redis
 
 from clusterpass import EmbeddedCluster
 from clusterpass.protocol.keyspace import slot_of
-from tests.staleness.acts import fail_over, move_slot, move_slots_at_once, owners
+from tests.staleness.cluster_operations import fail_over, move_slot, move_slots_at_once, owners
 
 from .network import Network
 

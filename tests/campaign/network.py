@@ -15,7 +15,13 @@ import redis
 from clusterpass import EmbeddedCluster
 from clusterpass.embedded import Node
 from clusterpass.store.address import Address
-from tests.staleness.acts import WAITING, address_of, announce_buses, await_that, identity
+from tests.staleness.cluster_operations import (
+    WAITING,
+    address_of,
+    announce_buses,
+    await_that,
+    identity,
+)
 from tests.staleness.proxies import FORWARD, Behaviour
 from tests.staleness.proxy_process import Proxies
 

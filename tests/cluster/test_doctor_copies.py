@@ -10,7 +10,7 @@ from clusterpass.doctor import DoctorOptions, examine
 from clusterpass.embedded import Node
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from tests.cluster.durability.shards import eventually
-from tests.staleness.acts import move_slots_at_once
+from tests.staleness.cluster_operations import move_slots_at_once
 
 from .test_doctor import command
 

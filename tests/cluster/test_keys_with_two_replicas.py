@@ -12,8 +12,8 @@ from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.tokens.key_encryption import new_encryption_key
 
 from .conftest import Facade
-from .shapes import at_last
 from .stored import eventually, let_secrets_age, new_namespace
+from .topologies import at_last
 
 pytestmark = pytest.mark.timeout(240)
 Opened = Callable[[], Any]

@@ -10,7 +10,7 @@ from clusterpass import EmbeddedCluster, SessionManager, SessionRevoked
 from clusterpass.embedded.options import Node
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from tests.cluster.stored import eventually
-from tests.staleness.acts import move_slot, move_slots_at_once
+from tests.staleness.cluster_operations import move_slot, move_slots_at_once
 
 pytestmark = pytest.mark.timeout(180)
 SESSIONS = 300

@@ -142,7 +142,7 @@ def test_the_secrets_of_a_release_are_where_it_was_told(tmp_path):
 
 
 def test_probes_ask_for_calls_that_the_service_has(tmp_path):
-    from clusterpass.service.asgi.door import _HEALTH
+    from clusterpass.service.asgi.request_guard import _HEALTH
 
     container = pod(NEEDED, tmp_path)["containers"][0]
     paths = {

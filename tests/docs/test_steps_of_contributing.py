@@ -18,10 +18,11 @@ from clusterpass.managers.sync.audit import Audit
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
 from clusterpass.protocol.calls import (
     adjust as adjust_calls,
+    cutoff,
     directory,
     end as end_calls,
     links,
-    namespace,
+    online as online_calls,
     session,
     subject,
 )
@@ -122,10 +123,10 @@ def test_a_call_about_a_subject_touches_one_slot(call):
 
 def test_a_call_about_the_namespace_names_one_key():
     for call in (
-        namespace.raise_cutoff(KEYSPACE, 5, milliseconds=None, ahead=0),
-        namespace.read_cutoff(KEYSPACE, 5, deadline=1),
-        namespace.count_online(KEYSPACE, range(5, 9)),
-        namespace.page_online(KEYSPACE, range(5, 9), cursor=0, most=1),
+        cutoff.raise_cutoff(KEYSPACE, 5, milliseconds=None, ahead=0),
+        cutoff.read_cutoff(KEYSPACE, 5, deadline=1),
+        online_calls.count_online(KEYSPACE, range(5, 9)),
+        online_calls.page_online(KEYSPACE, range(5, 9), cursor=0, most=1),
     ):
         assert [key_slot(key) for key in call.keys] == [5]
 

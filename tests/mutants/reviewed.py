@@ -336,17 +336,17 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "an estimate of memory",
     (
-        "src/clusterpass/sessions/present.py",
+        "src/clusterpass/sessions/public_values.py",
         "if stored.now < ban.until < until:",
         Kind.BOUNDARY,
     ): "an end in the same second is the same end",
     (
-        "src/clusterpass/sessions/present.py",
+        "src/clusterpass/sessions/public_values.py",
         "if stored.elevation is not None and stored.now < stored.elevation.ends_at < until:",
         Kind.BOUNDARY,
     ): "an end in the same second is the same end",
     (
-        "src/clusterpass/sessions/present.py",
+        "src/clusterpass/sessions/public_values.py",
         'text = address.partition("%")[0]',
         Kind.NAME,
     ): "the standard library leaves the zone out as well",
@@ -391,18 +391,18 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): _FIRST,
     (
-        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "src/clusterpass/protocol/scripts/_include/fast_path.lua",
         "local summary = INDEX and history_entries > 0 and redis.call('HGET', KEY, 's')",
         Kind.BOUNDARY,
     ): "no summary fits where there is no history",
     (
-        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "src/clusterpass/protocol/scripts/_include/fast_path.lua",
         "if found.is_whole"
         " or redis.call('TTL', KEY) + math.floor(server_ms / 1000) < expires_at then",
         Kind.BOUNDARY,
     ): "the end that the key has then is the wanted one, or a second later",
     (
-        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "src/clusterpass/protocol/scripts/_include/fast_path.lua",
         "redis.call('HDEL', KEY, 's')",
         Kind.CALL,
     ): "a summary that did not fit once never fits again",
@@ -417,12 +417,12 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): _FIRST,
     (
-        "src/clusterpass/protocol/scripts/_include/index.lua",
+        "src/clusterpass/protocol/scripts/_include/online_index.lua",
         "if #ended > 0 or before and tonumber(before) > score then",
         Kind.BOUNDARY,
     ): "asks the index for its last end, which the other branch knows",
     (
-        "src/clusterpass/protocol/scripts/_include/summary.lua",
+        "src/clusterpass/protocol/scripts/_include/subject_summary.lua",
         "local found = count >= LEAST_FIELDS and INDEX and fields['h'] and survey()",
         Kind.BOUNDARY,
     ): "with one field more there is a summary",
@@ -437,17 +437,17 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "nobody reads the reply",
     (
-        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "src/clusterpass/protocol/scripts/_include/fast_path.lua",
         "if found.generation_ms > 0 then",
         Kind.NUMBER,
     ): _FIRST,
     (
-        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "src/clusterpass/protocol/scripts/_include/fast_path.lua",
         "if found.generation_ms > 0 then",
         Kind.BOUNDARY,
     ): "0 is earlier than all else",
     (
-        "src/clusterpass/protocol/scripts/_include/glance.lua",
+        "src/clusterpass/protocol/scripts/_include/fast_path.lua",
         "or found.tombstones > MOST_TOMBSTONES or found.operations > MOST_OPERATIONS",
         Kind.BOUNDARY,
     ): "what is not done at a glance has the same result",
@@ -759,7 +759,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "one byte more is kept of what is repeated",
     (
-        "src/clusterpass/model/environment.py",
+        "src/clusterpass/model/environment_settings.py",
         "meant = get_close_matches(variable.removeprefix(prefix), names, 1, _ALIKE)",
         Kind.NUMBER,
     ): "only the first is told",

@@ -238,7 +238,7 @@ def test_an_unknown_user_costs_the_same_calls(directory, alice, new_name, monkey
         with pytest.raises(InvalidCredentials):
             directory.authenticate(name, "no no no no", address="192.0.2.7")
         seen.append(list(names))
-    assert seen[0] == seen[1] == ["attempt", "attempt", "attempt", "user_find"]
+    assert seen[0] == seen[1] == ["count_attempt", "count_attempt", "count_attempt", "user_find"]
 
 
 def test_the_throttle_alone(directory, new_name):

@@ -64,7 +64,7 @@ def test_what_both_workers_do_is_added(watched: Watched, alice: str) -> None:
     assert value(values, requests, route="/verify", status="200") == 60
     assert value(values, requests, route="/login", status="401") == 1
     assert value(values, requests, route="(none)", status="404") == 1
-    assert value(values, requests, route="(door)", status="400") == 1
+    assert value(values, requests, route="(rejected)", status="400") == 1
     assert value(values, "clusterpass_events_total", kind="login") == 1
     assert value(values, "clusterpass_events_total", kind="refresh") == 1
     assert value(values, "clusterpass_events_total", kind="logged_out") == 1

@@ -14,7 +14,7 @@ from clusterpass.embedded import Node
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.address import Address
 
-from .acts import WAITING, address_of
+from .cluster_operations import WAITING, address_of
 from .opening import Opening
 from .proxies import FORWARD
 from .proxy_process import Proxies

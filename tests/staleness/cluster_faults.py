@@ -7,7 +7,7 @@ from math import inf
 
 import redis
 
-from .acts import (
+from .cluster_operations import (
     WAITING,
     await_that,
     begin_to_move_slots,

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .acts import WAITING
 from .campaign import Campaign
+from .cluster_operations import WAITING
 from .messages import Outcome, Sighting
 from .proxies import FORWARD
 from .stage import Stage

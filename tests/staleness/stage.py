@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from clusterpass.embedded import Node
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 
-from .acts import WAITING, address_of, announce_buses, await_that, home, identity, owners
+from .cluster_operations import (
+    WAITING,
+    address_of,
+    announce_buses,
+    await_that,
+    home,
+    identity,
+    owners,
+)
 from .messages import REVOCATION_KINDS, Outcome, Planned, Token
 from .proxies import Behaviour
 from .workers import call_all

@@ -18,7 +18,7 @@ from clusterpass import (
     StoreUnavailable,
     TokenExpired,
 )
-from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.calls import cutoff, online
 from clusterpass.protocol.calls.call_time import CallTime
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.testing import SimulatedClock
@@ -209,8 +209,8 @@ def test_no_other_namespace_goes_by_it(
         assert len(other.sessions(pair.subject)) == 1
     far = CallTime(int((cp_clock.wall() + DAY) * 1000), is_agreed=True, is_simulated=True)
     for call in (
-        namespace_calls.raise_cutoff(Keyspace(), 5, milliseconds=0, ahead=0, time=far),
-        namespace_calls.count_online(Keyspace(), [5], time=far),
+        cutoff.raise_cutoff(Keyspace(), 5, milliseconds=0, ahead=0, time=far),
+        online.count_online(Keyspace(), [5], time=far),
     ):
         with pytest.raises(StoreUnavailable) as refusal:
             _carry_out(sessions, call)

@@ -7,13 +7,16 @@ from typing import Any
 from clusterpass.limits import MOST_BANS
 from clusterpass.protocol.calls import (
     adjust,
+    cutoff,
     directory,
     end,
     fingerprints,
     journal,
+    key_lease,
     links,
-    namespace,
     old_tokens,
+    online,
+    promotion,
     secrets,
     session,
     subject,
@@ -417,34 +420,34 @@ SENT: dict[str, Sent] = {
         slot=7,
     ),
     "raise_cutoff": Sent(
-        lambda: namespace.raise_cutoff(KEYSPACE, 7, milliseconds=0, ahead=3, time=TIME),
+        lambda: cutoff.raise_cutoff(KEYSPACE, 7, milliseconds=0, ahead=3, time=TIME),
         *("not_before", (KEYSPACE.not_before(7),), (0, 3, TIME.pack())),
         insists=True,
         is_ending=True,
     ),
     "raise_cutoff to now": Sent(
-        lambda: namespace.raise_cutoff(KEYSPACE, 7, milliseconds=None, ahead=3),
+        lambda: cutoff.raise_cutoff(KEYSPACE, 7, milliseconds=None, ahead=3),
         *("not_before", (KEYSPACE.not_before(7),), (b"", 3, bytes(7))),
         insists=True,
         is_ending=True,
     ),
     "read_cutoff": Sent(
-        lambda: namespace.read_cutoff(KEYSPACE, 7, deadline=0.2),
+        lambda: cutoff.read_cutoff(KEYSPACE, 7, deadline=0.2),
         *("read_not_before", (KEYSPACE.not_before(7),), ()),
         deadline=0.2,
     ),
     "never_promoted": Sent(
-        lambda: namespace.never_promoted(b"key", 7),
+        lambda: promotion.never_promoted(b"key", 7),
         *("never_promoted", (b"key",), (2,)),
         deadline=0.25,
         slot=7,
     ),
     "count_online": Sent(
-        lambda: namespace.count_online(KEYSPACE, [5, 9], time=TIME),
+        lambda: online.count_online(KEYSPACE, [5, 9], time=TIME),
         *("online_count", (KEYSPACE.online(5),), (*NAMES, TIME.pack())),
     ),
     "page_online": Sent(
-        lambda: namespace.page_online(KEYSPACE, [5, 9], cursor=4, most=20, time=TIME),
+        lambda: online.page_online(KEYSPACE, [5, 9], cursor=4, most=20, time=TIME),
         *("online_page", (KEYSPACE.online(5),), (*NAMES, 4, 20, TIME.pack())),
     ),
     "count_old_tokens": Sent(
@@ -453,9 +456,9 @@ SENT: dict[str, Sent] = {
         ),
         *("count_old_tokens", (KEYSPACE.old_tokens(),), (b"pyjwt", 1, 2, 3, 4, 5, 6)),
     ),
-    "read_old_tokens": Sent(
+    "read_old_token_counts": Sent(
         lambda: old_tokens.read_old_tokens(KEYSPACE),
-        *("read_old_tokens", (KEYSPACE.old_tokens(),), ()),
+        *("read_old_token_counts", (KEYSPACE.old_tokens(),), ()),
     ),
     "add_user": Sent(
         lambda: directory.add_user(KEYSPACE, "ann", password_hash="h", operation=OPERATION),
@@ -492,7 +495,7 @@ SENT: dict[str, Sent] = {
     ),
     "count_attempt": Sent(
         lambda: directory.count_attempt(b"key", most=10, window_seconds=300),
-        *("attempt", (b"key",), (10, 300)),
+        *("count_attempt", (b"key",), (10, 300)),
     ),
     "forget_attempts": Sent(
         lambda: directory.forget_attempts(b"key"), "forget_attempts", (b"key",), ()
@@ -525,7 +528,7 @@ SENT: dict[str, Sent] = {
         deadline=0.3,
     ),
     "take_lease": Sent(
-        lambda: secrets.take_lease(KEYSPACE, owner=b"me", seconds=9),
+        lambda: key_lease.take_lease(KEYSPACE, owner=b"me", seconds=9),
         *("take_lease", (KEYSPACE.key_lease(SLOTS_WITH_CUTOFF[0]),), (b"me", 9)),
         confirm=False,
     ),

@@ -15,7 +15,7 @@ from clusterpass.sessions.authentication import (
     name_of_step_up,
     require_authentication,
 )
-from clusterpass.sessions.present import describe_session
+from clusterpass.sessions.public_values import describe_session
 from clusterpass.tokens.encoding import encode_base64url
 
 from .driven_flows import NOW, config, live

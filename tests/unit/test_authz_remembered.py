@@ -3,8 +3,8 @@
 import dataclasses
 
 from clusterpass import Session
+from clusterpass.service.authz.caches import Allowance, KeptBySession, KnownRule, KnownRules
 from clusterpass.service.authz.policy import EVERYWHERE, Policies
-from clusterpass.service.authz.remembered import Allowance, KeptBySession, KnownRule, KnownRules
 
 SESSION = Session(
     subject="alice",

@@ -13,8 +13,8 @@ from clusterpass.protocol.calls import (
     end,
     journal,
     links,
-    namespace,
     old_tokens,
+    online,
     session,
     subject,
 )
@@ -75,16 +75,16 @@ REPLIES: list[tuple[str, Any, Any]] = [
     ("raise_cutoff", b"7", 7),
     ("read_cutoff", b"7", 7),
     ("never_promoted", b"1", 1),
-    ("count_online", [2, 3, 4], namespace.CountedSlots(2, 3, 4)),
+    ("count_online", [2, 3, 4], online.CountedSlots(2, 3, 4)),
     (
         "page_online",
         [1, b"4", b"ann", "élan".encode()],
-        namespace.PageOfSlots(1, 4, ("ann", "élan")),
+        online.PageOfSlots(1, 4, ("ann", "élan")),
     ),
     ("count_old_tokens", 7, 7),
-    ("read_old_tokens", [], ()),
+    ("read_old_token_counts", [], ()),
     (
-        "read_old_tokens",
+        "read_old_token_counts",
         [
             *(b"of:two:accepted", b"1", b"of:two:exchanged", b"2", b"of:two:refused", b"3"),
             *(b"of:two:last_seen_at", b"4", b"of:two:last_issued_at", b"5"),

@@ -147,7 +147,7 @@ def test_the_service_has_the_same_variables() -> None:
 
 
 def test_a_file_with_secrets_is_bounded_and_one_that_others_can_read_is_told_of(tmp_path, caplog):
-    from clusterpass.model.environment import read_secret_file
+    from clusterpass.model.environment_settings import read_secret_file
 
     with pytest.raises(ConfigurationError, match="is larger than"):
         read_secret_file("key_encryption_keys_file", "/dev/zero")

@@ -371,5 +371,5 @@ def test_what_became_of_old_tokens_is_counted_by_issuer() -> None:
     assert call.script.name == "count_old_tokens"
     assert call.arguments == (b"django", 1, 2, 3, 4, 5, 6)
     counted, (call,) = drive(flows.counted(), [b"django:accepted", b"8", b"django:later", b"9"])
-    assert call.script.name == "read_old_tokens"
+    assert call.script.name == "read_old_token_counts"
     assert [(each.issuer, each.accepted, each.refused) for each in counted] == [("django", 8, 0)]

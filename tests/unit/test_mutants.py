@@ -285,8 +285,8 @@ def test_every_include_that_is_named_is_there() -> None:
     ("path", "expected"),
     [
         (f"{SCRIPTS}/unban.lua", {"unban"}),
-        (f"{SCRIPTS}/_include/glance.lua", {"login", "rotate"}),
-        (f"{SCRIPTS}/_include/summary.lua", {"login", "rotate", "settle", "end_session"}),
+        (f"{SCRIPTS}/_include/fast_path.lua", {"login", "rotate"}),
+        (f"{SCRIPTS}/_include/subject_summary.lua", {"login", "rotate", "settle", "end_session"}),
     ],
 )
 def test_an_include_shows_in_the_scripts_that_have_it(path: str, expected: set[str]) -> None:

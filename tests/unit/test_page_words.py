@@ -18,7 +18,7 @@ from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.service import Service
 from clusterpass.service.language.languages import language
 from clusterpass.service.page import sentences
-from clusterpass.service.page.administration import BAN_CHOICES
+from clusterpass.service.page.administration_pages import BAN_CHOICES
 from clusterpass.service.page.device_types import device_icon, device_name, log_out_all
 from clusterpass.service.page.forms import FormPaths, read_form
 from clusterpass.service.page.sentences import Moment, Notice, Quoted, compose

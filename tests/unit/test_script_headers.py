@@ -32,7 +32,7 @@ STATUSES = {
     "journal_fill": statuses.JournalFillStatus,
 }
 NUMBERS = {
-    "attempt",
+    "count_attempt",
     "forget_attempts",
     "never_promoted",
     "note_refusal",

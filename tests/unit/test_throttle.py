@@ -48,20 +48,20 @@ def admit(*answers: Any, name: str = "alice", **more: Any) -> list[Any]:
 
 
 def test_a_stranger_is_counted_by_network_in_total_and_by_account() -> None:
-    total, account = ("attempt", (TOTAL,), (40, 41)), ("attempt", (ACCOUNT,), (10, 11))
+    total, account = ("count_attempt", (TOTAL,), (40, 41)), ("count_attempt", (ACCOUNT,), (10, 11))
     by = KEYSPACE.attempts_by_address
     assert admit() == [total, account]
-    ipv4 = ("attempt", (by("192.0.2.1"),), (20, 21))
+    ipv4 = ("count_attempt", (by("192.0.2.1"),), (20, 21))
     assert admit(address="192.0.2.1") == [ipv4, total, account]
-    customer = ("attempt", (by("2001:db8:1:2::/64"),), (20, 21))
-    site = ("attempt", (by("2001:db8:1::/48"),), (30, 31))
+    customer = ("count_attempt", (by("2001:db8:1:2::/64"),), (20, 21))
+    site = ("count_attempt", (by("2001:db8:1::/48"),), (30, 31))
     assert admit(address="2001:db8:1:2::5") == [customer, site, total, account]
 
 
 def test_who_is_known_is_counted_there_and_with_all_who_are_known() -> None:
     by = KEYSPACE.attempts_by_known
     own, together = by("alice", digest("device")), by("alice", "together")
-    counts = [("attempt", (own,), (50, 51)), ("attempt", (together,), (60, 51))]
+    counts = [("count_attempt", (own,), (50, 51)), ("count_attempt", (together,), (60, 51))]
     assert admit(name=" Alice", address="192.0.2.1", known="device") == counts
     beyond = admit(0, 7, name=" Alice", known="device")
     assert beyond == [*counts, *admit()], "beyond the common limit as a stranger"

@@ -43,8 +43,8 @@ from .user_scene import (
 
 OTHER_HASH = LIGHT.hash("another one").encode()
 SAME_PASSWORD = LIGHT.hash(PASSWORD).encode()
-TOTAL = ("attempt", (KEYSPACE.attempts_in_total(),), (100_000, 300))
-CHECKED = ["attempt", "attempt", "user_find", "return_attempt"]
+TOTAL = ("count_attempt", (KEYSPACE.attempts_in_total(),), (100_000, 300))
+CHECKED = ["count_attempt", "count_attempt", "user_find", "return_attempt"]
 
 
 @pytest.fixture(params=[Threads, Loop])
@@ -149,9 +149,9 @@ def test_a_correct_password_is_counted_found_and_forgotten(face: Any) -> None:
     assert face.run(directory.authenticate("alice", PASSWORD, address="10.0.0.1")) is None
     account = (KEYSPACE.attempts_by_account("alice"),)
     assert scene.asked == [
-        ("attempt", (KEYSPACE.attempts_by_address("10.0.0.1"),), (50, 60)),
+        ("count_attempt", (KEYSPACE.attempts_by_address("10.0.0.1"),), (50, 60)),
         TOTAL,
-        ("attempt", account, (3, 40)),
+        ("count_attempt", account, (3, 40)),
         ("user_find", (KEYSPACE.user("alice"),), ()),
         ("return_attempt", account, ()),
     ]
@@ -160,7 +160,7 @@ def test_a_correct_password_is_counted_found_and_forgotten(face: Any) -> None:
 def test_the_limits_of_a_directory_that_is_given_none(face: Any) -> None:
     scene = Scene()
     face.run(opened(face, scene).authenticate("alice", PASSWORD, address="10.0.0.1"))
-    assert arguments_of(scene, "attempt") == [(100, 300), (100_000, 300), (10, 300)]
+    assert arguments_of(scene, "count_attempt") == [(100, 300), (100_000, 300), (10, 300)]
 
 
 @pytest.mark.parametrize(
@@ -174,19 +174,19 @@ def test_a_wrong_password_an_unknown_and_a_disabled_user_take_the_same_steps(
     scene = Scene(user_find=[entry])
     with pytest.raises(InvalidCredentials):
         face.run(opened(face, scene).authenticate("alice", password))
-    assert scene.scripts() == ["attempt", "attempt", "user_find"]
+    assert scene.scripts() == ["count_attempt", "count_attempt", "user_find"]
 
 
 def test_too_many_attempts_end_before_the_password_is_read(face: Any) -> None:
-    scene = Scene(attempt=[0, 0, 17])
+    scene = Scene(count_attempt=[0, 0, 17])
     with pytest.raises(TooManyAttempts) as refused:
         face.run(opened(face, scene).authenticate("alice", PASSWORD, address="10.0.0.1"))
     assert refused.value.retry_after == 17
-    assert scene.scripts() == ["attempt"] * 3
+    assert scene.scripts() == ["count_attempt"] * 3
 
 
 def test_a_blocked_address_uses_up_no_attempt_of_the_account(face: Any) -> None:
-    scene = Scene(attempt=[5])
+    scene = Scene(count_attempt=[5])
     with pytest.raises(TooManyAttempts):
         face.run(opened(face, scene).authenticate("alice", PASSWORD, address="10.0.0.1"))
     assert len(scene.asked) == 1
@@ -208,7 +208,7 @@ def test_a_login_opens_a_session_on_the_proof(face: Any) -> None:
     login = opened(face, scene).login("alice", PASSWORD, address="10.0.0.1", device="phone")
     assert face.run(login) is PAIR
     options = {"address": "10.0.0.1", "device": "phone", "amr": ("pwd",), "generation": 7}
-    assert scene.scripts() == ["generation", "attempt", *CHECKED, "login", "user_find"]
+    assert scene.scripts() == ["generation", "count_attempt", *CHECKED, "login", "user_find"]
     assert scene.asked[0] == ("generation", ("alice",), {})
     assert scene.asked[1][1] == (KEYSPACE.attempts_by_address("10.0.0.1"),)
     assert scene.asked[-2] == ("login", ("alice",), options)
@@ -216,7 +216,7 @@ def test_a_login_opens_a_session_on_the_proof(face: Any) -> None:
 
 @pytest.mark.parametrize(
     ("replies", "error"),
-    [({}, InvalidCredentials), ({"attempt": [17]}, TooManyAttempts)],
+    [({}, InvalidCredentials), ({"count_attempt": [17]}, TooManyAttempts)],
 )
 def test_a_login_that_is_refused_is_noted_with_its_address(
     face: Any, replies: Any, error: type[ClusterPassError]
@@ -364,20 +364,20 @@ def test_a_throttle_alone_counts_as_the_directory_does(face: Any) -> None:
     assert face.run(throttle.forget("alice")) is None
     account = (KEYSPACE.attempts_by_account("alice"),)
     assert scene.asked == [
-        ("attempt", (KEYSPACE.attempts_by_address("10.0.0.1"),), (100, 300)),
+        ("count_attempt", (KEYSPACE.attempts_by_address("10.0.0.1"),), (100, 300)),
         TOTAL,
-        ("attempt", account, (4, 300)),
+        ("count_attempt", account, (4, 300)),
         ("return_attempt", account, ()),
     ]
     for verb in (throttle.admit, throttle.forget):
         with pytest.raises(InvalidInput):
             face.run(verb(""))
     face.run(face.throttle(face.sessions(scene)).admit("alice"))
-    assert scene.asked[4:] == [TOTAL, ("attempt", account, (10, 300))]
+    assert scene.asked[4:] == [TOTAL, ("count_attempt", account, (10, 300))]
 
 
 def test_refusals_are_counted_with_the_manager_s_other_numbers(face: Any) -> None:
-    scene = Scene(attempt=[0, 17])
+    scene = Scene(count_attempt=[0, 17])
     sessions = face.sessions(scene)
     with pytest.raises(TooManyAttempts):
         face.run(face.throttle(sessions).admit("alice"))
@@ -400,8 +400,8 @@ def test_who_is_known_is_counted_and_forgotten_there(face: Any) -> None:
     assert (
         counted
         == [
-            ("attempt", (own,)),
-            ("attempt", (together,)),
+            ("count_attempt", (own,)),
+            ("count_attempt", (together,)),
             ("forget_attempts", (own,)),
             ("return_attempt", (together,)),
         ]
@@ -517,11 +517,11 @@ def change(face: Any, scene: Scene, current: str = PASSWORD, new: str = NEW, **o
 def test_a_user_changes_the_password_and_goes_on_with_new_tokens(face: Any) -> None:
     scene = Scene()
     assert change(face, scene, address="10.0.0.1", for_seconds=40) is PAIR
-    counted, given_back = ["attempt", "attempt"], ["forget_attempts", "return_attempt"]
+    counted, given_back = ["count_attempt", "count_attempt"], ["forget_attempts", "return_attempt"]
     steps = [*counted, "user_find", "user_change", *given_back, "revoke_all", "elevate"]
     assert scene.scripts() == steps
     asked = {step[0]: step[1:] for step in reversed(scene.asked)}
-    known = asked["attempt"][0]
+    known = asked["count_attempt"][0]
     assert known == asked["forget_attempts"][0] != (KEYSPACE.attempts_by_account("alice"),)
     (field, new_hash, expected) = asked["user_change"][1]
     assert (field, expected) == (b"password", HASH.encode())
@@ -542,7 +542,7 @@ def test_a_wrong_current_password_changes_nothing_and_stays_counted(face: Any, f
     scene = Scene(user_find=[found])
     with pytest.raises(InvalidCredentials):
         change(face, scene, "wrong" if found is ALICE else PASSWORD)
-    assert scene.scripts() == ["attempt", "attempt", "user_find"]
+    assert scene.scripts() == ["count_attempt", "count_attempt", "user_find"]
 
 
 def test_a_bad_new_password_is_no_attempt(face: Any) -> None:
@@ -553,10 +553,10 @@ def test_a_bad_new_password_is_no_attempt(face: Any) -> None:
 
 
 def test_no_attempt_is_left(face: Any) -> None:
-    scene = Scene(attempt=[17])
+    scene = Scene(count_attempt=[17])
     with pytest.raises(TooManyAttempts):
         change(face, scene)
-    assert scene.scripts() == ["attempt"]
+    assert scene.scripts() == ["count_attempt"]
 
 
 def test_a_hash_that_a_login_replaced_meanwhile_is_tried_again(face: Any) -> None:
@@ -642,7 +642,7 @@ def test_a_change_that_may_have_been_made_ends_the_sessions(
 
 
 @pytest.mark.parametrize(
-    ("verb", "asked"), [("use_link", "link_find"), ("change_password", "attempt")]
+    ("verb", "asked"), [("use_link", "link_find"), ("change_password", "count_attempt")]
 )
 def test_a_change_that_was_not_asked_for_ends_nothing(face: Any, verb: str, asked: str) -> None:
     scene = Scene(**{asked: [StoreUnavailable()]})

@@ -32,7 +32,7 @@ class Scene:
 
     def __init__(self, **replies: list[Any]) -> None:
         self.replies: dict[str, list[Any]] = {
-            "attempt": [0],
+            "count_attempt": [0],
             "forget_attempts": [0],
             "return_attempt": [0],
             "user_find": [ALICE],

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from clusterpass.config import PREFIX, SETTINGS, Config
 from clusterpass.managers.development import development_config
-from clusterpass.model.environment import read_variables
+from clusterpass.model.environment_settings import read_variables
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.drivers.watch_thread import has_green_threads
 from clusterpass.store.store_url import parse_store_url

@@ -223,8 +223,8 @@ INFO: Final = Family(
 HTTP_REQUESTS: Final = Family(
     "clusterpass_http_requests_total",
     "counter",
-    "Requests to the service. `route`: the path as a pattern; `(door)`: refused before any route;"
-    " `(none)`: there is no such route. `status` 0: the client had left.",
+    "Requests to the service. `route`: the path as a pattern; `(rejected)`: refused before any"
+    " route; `(none)`: there is no such route. `status` 0: the client had left.",
     ("route", "method", "status"),
     in_service=True,
 )

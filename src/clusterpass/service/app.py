@@ -19,7 +19,6 @@ from clusterpass import (
     Config,
     KeyRing,
 )
-from clusterpass.service.asgi.door import Door
 from clusterpass.service.asgi.exit_with_parent import exit_with_parent
 from clusterpass.service.asgi.leaving import Leaving
 from clusterpass.service.asgi.lifespan import run_lifespan
@@ -27,6 +26,7 @@ from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.asgi.messages import App, Receive, Scope, Send
 from clusterpass.service.asgi.request_body import BodyReader
 from clusterpass.service.asgi.request_counts import RequestCounts
+from clusterpass.service.asgi.request_guard import RequestGuard
 from clusterpass.service.authz.endpoints import PREFIX
 from clusterpass.service.authz.setup import AuthzSetup, check_keys
 from clusterpass.service.calls.hand_over import HandOvers
@@ -111,7 +111,7 @@ class Application:
         self._monitoring: Final = Monitoring(settings, parent)
         self._tracing: Tracing | None = None
         self._requests: Final = RequestCounts()
-        self._door: Final = Door(
+        self._door: Final = RequestGuard(
             self._route,
             settings,
             logger=self._logger,

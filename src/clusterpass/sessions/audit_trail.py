@@ -30,7 +30,7 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Flow
 from clusterpass.sessions.audit_entry import encode_entry
 from clusterpass.sessions.memory.audit_queue import AuditQueue, Entry
-from clusterpass.sessions.present import pack_address, reduce_address, unpack_address
+from clusterpass.sessions.public_values import pack_address, reduce_address, unpack_address
 from clusterpass.sessions.token_subject import claimed_by
 from clusterpass.tokens.managed_keys import ManagedKey
 

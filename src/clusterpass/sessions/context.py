@@ -11,7 +11,7 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory
-from clusterpass.sessions.present import pack_address, reduce_address
+from clusterpass.sessions.public_values import pack_address, reduce_address
 from clusterpass.sessions.read_secrets import RefreshSecrets
 from clusterpass.sessions.signing_keys import SigningKeys
 

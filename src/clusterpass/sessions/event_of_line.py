@@ -7,7 +7,7 @@ from clusterpass.model.reasons import RevocationReason
 from clusterpass.model.values import Actor
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import HistoryLine, Listed, Stored
-from clusterpass.sessions.present import describe_line
+from clusterpass.sessions.public_values import describe_line
 from clusterpass.tokens.identifiers import encode_session_id
 
 _KINDS: Final = get_args(EventKind)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from clusterpass.model.errors import StoreUnavailable
-from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.calls import cutoff as cutoff_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.memory.cutoff import Cutoff
@@ -39,9 +39,7 @@ def _ask(keyspace: Keyspace, cutoff: Cutoff, seconds: float) -> Flow[None]:
         slot = SLOTS_WITH_CUTOFF[copy % len(SLOTS_WITH_CUTOFF)]
         began = cutoff.now()
         try:
-            answer: Answer[int] = yield namespace_calls.read_cutoff(
-                keyspace, slot, deadline=deadline
-            )
+            answer: Answer[int] = yield cutoff_calls.read_cutoff(keyspace, slot, deadline=deadline)
         except StoreUnavailable as error:
             failure = error
         else:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from clusterpass.model.errors import InvalidInput, StoreUnavailable
-from clusterpass.protocol.calls.secrets import COPIES, When, add_secrets, take_lease
+from clusterpass.protocol.calls.key_lease import take_lease
+from clusterpass.protocol.calls.secrets import COPIES, When, add_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow, Rest, Work
 from clusterpass.sessions.audit_trail import AuditTrail

@@ -18,7 +18,7 @@ from clusterpass import (
 from clusterpass.embedded import Node
 from clusterpass.sessions.memory.leases import Leases
 from tests.campaign.network import Network
-from tests.staleness.acts import identity
+from tests.staleness.cluster_operations import identity
 
 from .shards import HANGING, eventually, key_of
 

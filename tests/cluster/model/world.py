@@ -85,7 +85,7 @@ def older(name: bytes, value: bytes, seconds: int) -> bytes:
 
 
 def older_summary(value: bytes, seconds: int) -> bytes:
-    """A summary, as ``_include/summary.lua`` lays it out, ``seconds`` older."""
+    """A summary, as ``_include/subject_summary.lua`` lays it out, ``seconds`` older."""
     for start in (7, 11):  # first and last end
         value = earlier(value, start, seconds)
     for start in (

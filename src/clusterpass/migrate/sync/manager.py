@@ -244,8 +244,8 @@ class MigratingSessionManager(SessionManager):
 
         Each issuer whose tokens any process has counted is reported, also without :meth:`accept`. A
         process tells the store at most every ten seconds, when it sees an old token, and on
-        closing; this one tells it now. One round trip (``read_old_tokens.lua``), and one for each
-        issuer that was accepted here (``count_old_tokens.lua``). Raises StoreUnavailable.
+        closing; this one tells it now. One round trip (``read_old_token_counts.lua``), and one for
+        each issuer that was accepted here (``count_old_tokens.lua``). Raises StoreUnavailable.
         """
         for name in self._lifetimes:
             self._count_in_store(name)

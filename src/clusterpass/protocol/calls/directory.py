@@ -73,9 +73,9 @@ def remove_user(keyspace: Keyspace, username: str, *, created_at: int) -> Script
 def count_attempt(key: bytes, *, most: int, window_seconds: int) -> ScriptCall[int]:
     """Count an attempt at ``key``; the reply is 0, or the seconds to wait for the next window.
 
-    The script is ``scripts/attempt.lua``.
+    The script is ``scripts/count_attempt.lua``.
     """
-    return ScriptCall(load_script("attempt"), (key,), (most, window_seconds), int)
+    return ScriptCall(load_script("count_attempt"), (key,), (most, window_seconds), int)
 
 
 def forget_attempts(key: bytes) -> ScriptCall[int]:

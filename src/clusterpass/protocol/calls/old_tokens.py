@@ -49,11 +49,12 @@ def count_old_tokens(
 
 
 def read_old_tokens(keyspace: Keyspace) -> ScriptCall[tuple[OldTokensCounted, ...]]:
-    """Read what was counted of all issuers, by name. The script is ``scripts/read_old_tokens.lua``.
+    """Read what was counted of all issuers, by name.
 
-    Members that this release does not know are left out.
+    Members that this release does not know are left out. The script is
+    ``scripts/read_old_token_counts.lua``.
     """
-    return ScriptCall(load_script("read_old_tokens"), (keyspace.old_tokens(),), (), _read)
+    return ScriptCall(load_script("read_old_token_counts"), (keyspace.old_tokens(),), (), _read)
 
 
 def _read(raw: Sequence[bytes]) -> tuple[OldTokensCounted, ...]:

@@ -82,19 +82,5 @@ def prune_secrets(
     )
 
 
-def take_lease(keyspace: Keyspace, *, owner: bytes, seconds: int) -> ScriptCall[bool]:
-    """Take the lease of whoever makes the next signing key; the reply is whether ``owner`` has it.
-
-    ``seconds``: how long it lasts. The script is ``scripts/take_lease.lua``.
-    """
-    return ScriptCall(
-        load_script("take_lease"),
-        (keyspace.key_lease(SLOTS_WITH_CUTOFF[0]),),
-        (owner, seconds),
-        bool,
-        confirm=False,
-    )
-
-
 def _read_values(raw: list[Any]) -> dict[str, bytes]:
     return {name.decode(): value for name, value in zip(raw[::2], raw[1::2], strict=True)}

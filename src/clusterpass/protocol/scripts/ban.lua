@@ -14,8 +14,8 @@
 -- the sessions that it would have ended in time, and spares those that were opened since it began. A
 -- repeated operation answers what the first run answered, with the bans of today; after FULL it tries
 -- again.
---@include subject
 --@include repeats
+--@include subject
 
 local DONE, REFUSED = 0, 1
 

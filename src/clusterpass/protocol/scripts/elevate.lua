@@ -12,10 +12,10 @@
 --          ENDED         the session is not live, or there is none
 --
 -- A repeated call (same id) changes nothing: the answer is OK.
---@include subject
 --@include elevation
 --@include forgotten_use
---@include use
+--@include subject
+--@include used_tokens
 
 local session_id, id = ARGV[2], ARGV[7]
 local used = used_in(ACTIVITY and redis.call('HGET', ACTIVITY, session_id))

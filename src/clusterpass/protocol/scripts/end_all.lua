@@ -11,8 +11,8 @@
 --
 -- The generation is raised, or that of the kind of device, even when no session was live. A repeated
 -- operation answers what the first run answered.
---@include subject
 --@include repeats
+--@include subject
 
 load()
 if mismatched() then

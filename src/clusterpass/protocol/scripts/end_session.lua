@@ -10,8 +10,8 @@
 --          MISMATCH  the id of the operation belongs to another request; nothing was changed
 --
 -- A repeated operation answers what the first run answered. A live session is ended all the same.
---@include subject
 --@include repeats
+--@include subject
 
 local UNKNOWN, ALREADY, ENDED = 0, 1, 2
 local NAMES = {[UNKNOWN] = 'UNKNOWN', [ALREADY] = 'ALREADY', [ENDED] = 'ENDED'}

@@ -9,8 +9,8 @@
 --
 -- A repeated operation erases nothing that came after its first run. Call it after all sessions were
 -- ended: the generation then stands for those of all kinds of devices, too.
---@include subject
 --@include repeats
+--@include subject
 
 load()
 if not repeated() then

@@ -29,8 +29,8 @@
 --
 -- Most logins end no other session, and find none that has ended: a glance at the subject suffices.
 --@include arguments
---@include described
---@include glance
+--@include described_session
+--@include fast_path
 --@include record
 
 local MOST_IMPERSONATIONS = 10
@@ -83,8 +83,8 @@ if seen and not fields[session_id] and seen.live < tonumber(ARGV[9])
 end
 
 -- All other logins.
---@include subject
 --@include repeats
+--@include subject
 
 load()
 local kind = device_type({device = device_record})

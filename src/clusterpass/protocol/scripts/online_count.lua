@@ -7,7 +7,7 @@
 --            whether most primaries agree with that time 1
 -- Returns  {slots counted, subjects, sessions}
 --@include clock
---@include scores
+--@include online_scores
 
 local called_ms, is_agreed = struct.unpack('>I6B', ARGV[4])
 local now_ms, _, server_ms = judged_milliseconds(called_ms, is_agreed)

@@ -8,7 +8,7 @@
 --            whether most primaries agree with that time 1
 -- Returns  {slots done, cursor in the slot after them, subject, ...}
 --@include clock
---@include scores
+--@include online_scores
 
 local called_ms, is_agreed = struct.unpack('>I6B', ARGV[6])
 local now_ms, _, server_ms = judged_milliseconds(called_ms, is_agreed)

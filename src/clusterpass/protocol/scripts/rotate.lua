@@ -28,9 +28,9 @@
 -- Mostly the token is the record's own and nothing of the subject has ended: then a glance at it
 -- suffices.
 --@include arguments
---@include described
+--@include described_session
+--@include fast_path
 --@include forgotten_use
---@include glance
 --@include record
 
 local session_id, presented, rotation, successor = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -97,9 +97,9 @@ if known and is_live(known) then
 end
 
 -- All other refreshes.
---@include subject
 --@include elevation
---@include use
+--@include subject
+--@include used_tokens
 
 local used = used_in(ACTIVITY and redis.call('HGET', ACTIVITY, session_id))
 load()

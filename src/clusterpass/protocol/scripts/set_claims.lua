@@ -7,8 +7,8 @@
 --           1 if the claims differ from those before the first run, else 0}
 -- Status   OK        the claims are stored if there is a live session
 --          MISMATCH  the id of the operation belongs to another request; nothing was changed
---@include subject
 --@include repeats
+--@include subject
 
 local CHANGED, UNCHANGED = 0, 1 -- the result that is kept
 

@@ -11,7 +11,7 @@
 -- Returns  0: nothing was noted; otherwise 1 plus what is noted as used (see use)
 --@include clock
 --@include record
---@include use
+--@include used_tokens
 
 local called_ms, is_agreed = struct.unpack('>I6B', ARGV[3])
 local now_ms, _, server_ms = judged_milliseconds(called_ms, is_agreed)

@@ -9,8 +9,8 @@
 --          2  the id of the operation belongs to another request; nothing was changed
 --
 -- A repeated operation answers what the first run answered.
---@include subject
 --@include repeats
+--@include subject
 
 load()
 if mismatched() then

@@ -14,10 +14,10 @@ from clusterpass import (
     Session,
     SubjectBanned,
 )
+from clusterpass.service.authz.caches import Allowance, KnownRule, KnownRules
 from clusterpass.service.authz.decision import can_be_recalled, rule_on
 from clusterpass.service.authz.original_request import Asked, read_original
 from clusterpass.service.authz.policy import Policies, Rule
-from clusterpass.service.authz.remembered import Allowance, KnownRule, KnownRules
 from clusterpass.service.authz.renewal import COPY_COOKIES, without_cookies
 from clusterpass.service.calls.proxy_cookie import Place, ProxyCookies
 from clusterpass.service.calls.verify import check_conditions

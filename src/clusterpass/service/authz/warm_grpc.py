@@ -8,6 +8,7 @@ from typing import Any, Final
 from clusterpass import (
     Session,
 )
+from clusterpass.service.authz.caches import KeptBySession
 from clusterpass.service.authz.grpc_messages import (
     asked_in,
     headers_in,
@@ -18,7 +19,6 @@ from clusterpass.service.authz.grpc_messages import (
 )
 from clusterpass.service.authz.identity import Identity
 from clusterpass.service.authz.original_request import ENVOY_OVER_GRPC, Asked
-from clusterpass.service.authz.remembered import KeptBySession
 from clusterpass.service.authz.warm import Warm
 from clusterpass.service.hot.responder import Answer
 from clusterpass.web.client_address import is_trusted_peer

@@ -11,10 +11,10 @@ from clusterpass import (
 from clusterpass.service.asgi.messages import Headers, Scope
 from clusterpass.service.asgi.request_log import REQUEST_ID, request_id
 from clusterpass.service.asgi.security_headers import DEFAULTS
+from clusterpass.service.authz.caches import KeptBySession
 from clusterpass.service.authz.endpoints import Endpoint, find_endpoint
 from clusterpass.service.authz.identity import Identity
 from clusterpass.service.authz.original_request import FAMILIES, Asked, describing_headers
-from clusterpass.service.authz.remembered import KeptBySession
 from clusterpass.service.authz.warm import Warm, decoded
 from clusterpass.web.client_address import is_trusted_peer
 

@@ -14,7 +14,7 @@ from clusterpass.service.calls.links import address_of_link, mail_with
 from clusterpass.service.language.choice import LANGUAGES
 from clusterpass.service.language.marks import mark
 from clusterpass.service.mail import MailKind, check_address, send_in_time
-from clusterpass.service.page.administration import subject_page
+from clusterpass.service.page.administration_pages import subject_page
 from clusterpass.service.page.handlers import Action, Fields, redirect
 from clusterpass.service.page.rendering import render
 from clusterpass.service.page.visit import Visit, Visitor

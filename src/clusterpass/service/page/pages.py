@@ -25,7 +25,7 @@ from clusterpass.service.page.own_templates import check_templates, loader, own_
 from clusterpass.service.page.sentences import is_moment, is_quoted, machine_readable
 from clusterpass.service.settings.page import LooksSettings
 
-_STYLE_SHEETS: Final = ("layout.css", "lists.css", "forms.css")
+_STYLE_SHEETS: Final = ("base.css", "lists.css", "forms.css")
 """Served as one, in this order."""
 
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from clusterpass.service.page.account_actions import ACCOUNT_ACTIONS, DIRECTORY_ACTIONS, export
-from clusterpass.service.page.administration import show_online, show_subject
 from clusterpass.service.page.administration_actions import ACTIONS
+from clusterpass.service.page.administration_pages import show_online, show_subject
 from clusterpass.service.page.hand_over import begin_hand_over, finish_hand_over
 from clusterpass.service.page.handlers import (
     Handler,

@@ -22,7 +22,7 @@ from clusterpass import (
 )
 from clusterpass.service.calls.verify import STRICT
 from clusterpass.service.language.marks import mark
-from clusterpass.service.page.administration import subject_page
+from clusterpass.service.page.administration_pages import subject_page
 from clusterpass.service.page.handlers import Action, Fields, redirect
 from clusterpass.service.page.rendering import render
 from clusterpass.service.page.sentences import Quoted, compose

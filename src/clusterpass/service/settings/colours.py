@@ -7,7 +7,7 @@ LOWEST_CONTRAST: Final = 4.5
 """Of text with what is behind it: WCAG 2.2, success criterion 1.4.3."""
 LIGHT_GROUNDS: Final = ("#f3f5f6", "#ffffff")
 DARK_GROUNDS: Final = ("#101615", "#1a2321")
-"""What text is on, in either scheme: ``--ground`` and ``--card`` of layout.css."""
+"""What text is on, in either scheme: ``--ground`` and ``--card`` of base.css."""
 WHITE: Final = "#ffffff"
 BLACK: Final = "#000000"
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")

@@ -5,14 +5,14 @@ from typing import Final
 
 from pydantic import Field, field_validator
 
-from clusterpass.service.settings.door import DoorSettings
+from clusterpass.service.settings.http import HttpSettings
 
 _ADDRESS: Final = re.compile(
     r"(?P<host>[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})"
 )
 
 
-class MonitoringSettings(DoorSettings):
+class MonitoringSettings(HttpSettings):
     """What the service tells those who watch it."""
 
     metrics_address: str | None = Field(

@@ -7,7 +7,7 @@ import logging
 from typing import Any, Final
 
 from clusterpass.model.errors import StoreUnavailable
-from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.calls import promotion
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
@@ -93,7 +93,7 @@ class LeftEndings:
         if seconds <= 0:
             return
         try:
-            told: Answer[int] = yield namespace_calls.never_promoted(call.keys[0], call.slot)
+            told: Answer[int] = yield promotion.never_promoted(call.keys[0], call.slot)
         except StoreUnavailable:
             yield Rest(seconds)
         else:

@@ -10,7 +10,7 @@ from typing import Final
 
 from clusterpass.limits import MOST_CLOCKS_APART
 from clusterpass.model.errors import StoreDenied, StoreUnavailable
-from clusterpass.protocol.calls import namespace as namespace_calls
+from clusterpass.protocol.calls import cutoff as cutoff_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
@@ -53,7 +53,7 @@ class RaiseCutoff:
         self.failure = None
         for slot in list(self._left):
             began = cutoff.now()
-            call = namespace_calls.raise_cutoff(
+            call = cutoff_calls.raise_cutoff(
                 keyspace,
                 slot,
                 milliseconds=self._milliseconds,

@@ -15,8 +15,8 @@ from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context
+from clusterpass.sessions.loaded_session import Loads
 from clusterpass.sessions.revocations.confirm import Confirm
-from clusterpass.sessions.verbs.load import Loads
 from clusterpass.tokens.identifiers import decode_session_id
 
 _NOTE: Final = "the impersonation has ended"

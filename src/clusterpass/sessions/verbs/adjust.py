@@ -17,7 +17,7 @@ from clusterpass.sessions.check_arguments import (
     check_seconds,
 )
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import describe_session, live_record
+from clusterpass.sessions.public_values import describe_session, live_record
 from clusterpass.tokens.identifiers import check_subject, decode_session_id, encode_session_id
 
 

@@ -33,7 +33,7 @@ from clusterpass.sessions.authentication import Authentication, require_authenti
 from clusterpass.sessions.check_arguments import check_level
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.options import LoginOptions
-from clusterpass.sessions.present import describe_bans, live_record
+from clusterpass.sessions.public_values import describe_bans, live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.login import Login

@@ -14,11 +14,11 @@ from clusterpass.model.values import Actor, Session
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
+from clusterpass.sessions.loaded_session import Loads
 from clusterpass.sessions.memory.followers import Followed
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
-from clusterpass.sessions.verbs.load import Loads
 from clusterpass.tokens.identifiers import check_subject, decode_session_id
 
 

@@ -24,7 +24,7 @@ from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.check_arguments import check_reason, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.options import LoginOptions
-from clusterpass.sessions.present import (
+from clusterpass.sessions.public_values import (
     describe_bans,
     describe_live,
     live_record,

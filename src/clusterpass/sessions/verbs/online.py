@@ -13,7 +13,7 @@ from typing import Final
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import OnlineCount, OnlinePage, Session
 from clusterpass.protocol.calls import (
-    namespace as namespace_calls,
+    online as online_calls,
     session as session_calls,
     subject as subject_calls,
 )
@@ -21,7 +21,7 @@ from clusterpass.protocol.keyspace import SLOTS
 from clusterpass.protocol.replies import Listed
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import describe_live
+from clusterpass.sessions.public_values import describe_live
 from clusterpass.sessions.read_cutoff import read_cutoff
 
 _SLOTS_AT_ONCE: Final = 1024
@@ -44,7 +44,7 @@ class Online:
         self._check_indexed()
         slot = subjects = sessions = 0
         while slot < SLOTS:
-            answer: Answer[namespace_calls.CountedSlots] = yield namespace_calls.count_online(
+            answer: Answer[online_calls.CountedSlots] = yield online_calls.count_online(
                 self._keyspace,
                 range(slot, min(slot + _SLOTS_AT_ONCE, SLOTS)),
                 time=self._memory.clocks.call_time(),
@@ -92,7 +92,7 @@ class Online:
         slot, position = _parse_cursor(cursor)
         found: dict[str, None] = {}
         while slot < SLOTS and len(found) < limit:
-            answer: Answer[namespace_calls.PageOfSlots] = yield namespace_calls.page_online(
+            answer: Answer[online_calls.PageOfSlots] = yield online_calls.page_online(
                 self._keyspace,
                 range(slot, min(slot + _SLOTS_AT_ONCE, SLOTS)),
                 cursor=position,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from clusterpass.model.values import Session
+from clusterpass.sessions.loaded_session import Loads
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.memory import Memory
-from clusterpass.sessions.verbs.load import Loads
 from clusterpass.sessions.verbs.requirements import Wanted
 
 

@@ -24,7 +24,7 @@ from clusterpass.protocol.replies import Stored
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denial import Denial
-from clusterpass.sessions.present import live_record
+from clusterpass.sessions.public_values import live_record
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.read_secrets import lacking_secrets
 from clusterpass.sessions.revocations.confirm import Confirm

@@ -8,10 +8,10 @@ from typing import Any
 
 from clusterpass.limits import LARGEST_LIVE_CLAIMS_BYTES, LONGEST_LIFETIME
 from clusterpass.model.bans import Ban
-from clusterpass.model.checks import check_ban_level, check_scope
 from clusterpass.model.errors import OperationMismatch, SubjectBanned
 from clusterpass.model.events import EventKind, HistoryEntry, SessionEvent
 from clusterpass.model.frozen import frozen
+from clusterpass.model.scope_checks import check_ban_level, check_scope
 from clusterpass.model.values import NO_CLAIMS, Applied, Ended, Session
 from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
@@ -20,7 +20,7 @@ from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.audit_trail import AuditTrail
 from clusterpass.sessions.check_arguments import check_code, check_reason, check_seconds
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import describe_bans, describe_line, describe_live
+from clusterpass.sessions.public_values import describe_bans, describe_line, describe_live
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.add_ban import AddBan
 from clusterpass.sessions.revocations.confirm import Confirm

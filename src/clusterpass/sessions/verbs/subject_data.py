@@ -10,7 +10,7 @@ from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.replies import Listed
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.present import describe_line
+from clusterpass.sessions.public_values import describe_line
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.subject import SubjectFlows
 from clusterpass.tokens.identifiers import encode_session_id

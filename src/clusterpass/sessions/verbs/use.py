@@ -14,9 +14,9 @@ from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.replies import used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context
+from clusterpass.sessions.loaded_session import Loads
 from clusterpass.sessions.memory.entries import CachedToken
 from clusterpass.sessions.memory.unrecorded_uses import Use
-from clusterpass.sessions.verbs.load import Loads
 
 _MOST_SECONDS: Final = 900.0
 """A session that was read so long ago is read again, whatever was pushed, after its use was

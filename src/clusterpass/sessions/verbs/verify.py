@@ -19,12 +19,12 @@ from clusterpass.protocol.replies import used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.authentication import claimed_authentication, require_authentication
 from clusterpass.sessions.context import Context
+from clusterpass.sessions.loaded_session import Loads
 from clusterpass.sessions.memory.entries import CachedToken
-from clusterpass.sessions.present import describe_claims
+from clusterpass.sessions.public_values import describe_claims
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors
-from clusterpass.sessions.verbs.load import Loads
 from clusterpass.sessions.verbs.outage_grace import OutageGrace
 from clusterpass.sessions.verbs.requirements import Requirements, Wanted
 from clusterpass.sessions.verbs.use import Uses

@@ -25,8 +25,8 @@ class LoginThrottle:
         live session of the user, or of a device on which the user has logged in before and which
         has proven it; the attempt is counted there alone, so that strangers cannot use it up. Two
         round trips, one or two more with an ``address``, one alone with ``known``
-        (``attempt.lua``). Raises TooManyAttempts when a limit is exceeded, and InvalidInput for a
-        name that cannot be a subject.
+        (``count_attempt.lua``). Raises TooManyAttempts when a limit is exceeded, and InvalidInput
+        for a name that cannot be a subject.
         """
         self._store.run(self._throttle.admit(username, address=address, known=known))
 

@@ -1,13 +1,13 @@
 -- The activity key: when sessions were last used. It is apart from the sessions, so that noting a
 -- use does not invalidate the caches that watch them.
 --
--- Needs    arguments, clock, fields, record, sessions
+-- Needs    arguments, clock, record, sessions, subject_fields
 -- Gives    settle_activity
 --@include arguments
 --@include clock
---@include fields
 --@include record
 --@include sessions
+--@include subject_fields
 
 -- Drop what is noted of sessions that have ended or were refreshed since.
 local function settle_activity()

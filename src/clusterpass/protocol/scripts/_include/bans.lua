@@ -1,10 +1,10 @@
 -- The bans of the subject: field 'b' is JSON, scope to {l level, u until (0: for good), r reason,
 -- a banned at}. The scope '' is a ban from everything.
 --
--- Needs    arguments, fields
+-- Needs    arguments, subject_fields
 -- Gives    read_bans, write_bans, drop_ended_bans
 --@include arguments
---@include fields
+--@include subject_fields
 
 local function read_bans()
     return fields['b'] and cjson.decode(fields['b']) or {}

@@ -1,10 +1,10 @@
 -- What an exchange and a step-up do with the note of a session's use: the session was used now, and
 -- the note is of the tokens before.
 --
--- Needs    arguments, fields
+-- Needs    arguments, subject_fields
 -- Gives    forget_use
 --@include arguments
---@include fields
+--@include subject_fields
 
 local function forget_use(session_id)
     if activity[session_id] then

@@ -1,12 +1,12 @@
 -- The history: a ring of lines. Line number n is in field 'h' .. char(n % size of the ring); the
 -- field 'h' holds the number of the newest line.
 --
--- Needs    arguments, fields, history_line, record
+-- Needs    arguments, history_line, record, subject_fields
 -- Gives    EVENT_OF_REASON, NO_SESSION; note, fit_history, last_line
 --@include arguments
---@include fields
 --@include history_line
 --@include record
+--@include subject_fields
 
 local EVENT_OF_REASON = {LOGOUT, REPLACEMENT, REVOCATION, BAN, REUSE, EXPIRY, IDLENESS}
 local NO_SESSION = string.rep('\0', SESSION_ID_BYTES)

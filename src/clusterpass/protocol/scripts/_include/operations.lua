@@ -1,10 +1,10 @@
 -- The results of operations, kept for the calls that repeat them (see repeats).
 --
--- Needs    arguments, fields, summary
+-- Needs    arguments, subject_fields, subject_summary
 -- Gives    operation_field, settle_operations
 --@include arguments
---@include fields
---@include summary
+--@include subject_fields
+--@include subject_summary
 
 -- Part 0 of an operation is its result; the parts from 1 on hold the ids of the sessions it ended.
 local function operation_field(id, part)

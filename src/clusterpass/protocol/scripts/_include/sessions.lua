@@ -1,9 +1,9 @@
 -- The sessions of the subject, as lists of {id, record}.
 --
--- Needs    fields, record
+-- Needs    record, subject_fields
 -- Gives    read_live, live_sessions, foreign_sessions, all_sessions, session_ids
---@include fields
 --@include record
+--@include subject_fields
 
 local parsed = {} -- by value: each is taken apart once
 

@@ -2,23 +2,24 @@
 -- changes a subject calls ``load()`` first and ``settle()`` last; ``arguments`` states its keys and
 -- its first argument.
 --
--- Needs    activity, arguments, bans, clock, described, fields, generation, history, index,
---          operations, record, seen_time, sessions, summary, tombstones
+-- Needs    activity, arguments, bans, clock, described_session, generation, history,
+--          monotonic_time, online_index, operations, record, sessions, subject_fields,
+--          subject_summary, tombstones
 -- Gives    load, settle
---@include record
 --@include activity
 --@include arguments
 --@include bans
 --@include clock
---@include described
---@include fields
+--@include described_session
 --@include generation
 --@include history
---@include index
+--@include monotonic_time
+--@include online_index
 --@include operations
---@include seen_time
+--@include record
 --@include sessions
---@include summary
+--@include subject_fields
+--@include subject_summary
 --@include tombstones
 
 local loaded -- the number of fields

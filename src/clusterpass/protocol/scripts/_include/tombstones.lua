@@ -1,13 +1,13 @@
 -- Tombstones: what is left of a session that has ended, so that a token of it can be told why.
 --
--- Needs    arguments, fields, history, record, sessions, summary
+-- Needs    arguments, history, record, sessions, subject_fields, subject_summary
 -- Gives    bury, end_sessions, settle_tombstones
 --@include arguments
---@include fields
 --@include history
 --@include record
 --@include sessions
---@include summary
+--@include subject_fields
+--@include subject_summary
 
 -- Replace a session by a tombstone that is kept until the session's tokens would have expired, and
 -- drop its details and its step-up.

@@ -21,7 +21,7 @@ from clusterpass.sessions.authentication import as_token_sees
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.denial import denial_of
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
-from clusterpass.sessions.present import describe_session, live_record, means_the_same_until
+from clusterpass.sessions.public_values import describe_session, live_record, means_the_same_until
 from clusterpass.sessions.revocations.confirm import Confirm
 
 _NOTES_IN_AN_IDLE_LIFETIME: Final = 20

@@ -1,16 +1,17 @@
 -- What a login and a refresh need to know of a subject of which nothing has ended, and nothing is
 -- rare: they neither load nor settle it. All else is left to the include ``subject``.
 --
--- Needs    arguments, clock, fields, history_line, index, record, scores, summary
+-- Needs    arguments, clock, history_line, online_index, online_scores, record, subject_fields,
+--          subject_summary
 -- Gives    glance, note_at_a_glance, settle_at_a_glance
 --@include arguments
 --@include clock
---@include fields
 --@include history_line
---@include index
+--@include online_index
+--@include online_scores
 --@include record
---@include scores
---@include summary
+--@include subject_fields
+--@include subject_summary
 
 -- Read what the summary does not tell: the fields of one session and of the subject, and where
 -- ``has_lines``, the history. nil: there is no summary that can be believed.

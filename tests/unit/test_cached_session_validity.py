@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from clusterpass.protocol.replies import Elevation, Stored, StoredBan
-from clusterpass.sessions.present import means_the_same_until
+from clusterpass.sessions.public_values import means_the_same_until
 
 from .driven_flows import NOW, live
 

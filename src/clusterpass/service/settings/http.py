@@ -13,7 +13,7 @@ _ORIGIN: Final = re.compile(rf"https?://{_HOST.pattern}")
 _YEAR: Final = 365 * 86_400
 
 
-class DoorSettings(SessionSettings):
+class HttpSettings(SessionSettings):
     """What is refused before a request is looked at, and what is said to browsers."""
 
     hosts: Names = Field(

@@ -10,9 +10,9 @@ import pytest
 
 from clusterpass import Config, SessionManager
 from clusterpass.protocol.keyspace import Keyspace
-from tests.cluster.shapes import SHAPES, SURVIVING, Shape, at_last, await_that
 from tests.cluster.stored import eventually, new_namespace
 from tests.cluster.test_cluster_listeners import KINDS, Heard, listen
+from tests.cluster.topologies import SHAPES, SURVIVING, Shape, at_last, await_that
 
 pytestmark = pytest.mark.timeout(240)
 SUBJECTS = [f"subject-{number}" for number in range(12)]

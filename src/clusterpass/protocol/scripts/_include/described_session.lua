@@ -1,10 +1,10 @@
 -- A session as scripts answer it.
 --
--- Needs    arguments, fields, record
+-- Needs    arguments, record, subject_fields
 -- Gives    described
 --@include arguments
---@include fields
 --@include record
+--@include subject_fields
 
 -- {now in milliseconds, record, details, elevation, live claims, bans, second of its last use,
 --  generation}; '' and 0: none

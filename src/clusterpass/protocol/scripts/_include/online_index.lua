@@ -1,10 +1,10 @@
 -- The online index of the slot: which of its subjects have live sessions.
 --
--- Needs    arguments, clock, scores
+-- Needs    arguments, clock, online_scores
 -- Gives    settle_index
 --@include arguments
 --@include clock
---@include scores
+--@include online_scores
 
 -- Let the index expire when the sessions of its last subject end.
 local function expire_index()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clusterpass.service.asgi.door import Door
+from clusterpass.service.asgi.request_guard import RequestGuard
 from clusterpass.service.settings.loading import make_settings
 from clusterpass.service.settings.service import Settings
 
@@ -70,7 +70,7 @@ def ask(
         "client": client,
         "scheme": "http",
     }
-    asyncio.run(Door(inside, settings, logger=log or Log())(scope, receive, send))
+    asyncio.run(RequestGuard(inside, settings, logger=log or Log())(scope, receive, send))
     return Answer(sent)
 
 
@@ -277,7 +277,7 @@ def test_what_is_certainly_in_order_passes_at_once(changes: dict[str, Any], is_o
         raise AssertionError
 
     scope = {"type": "http", "path": "/a", "raw_path": b"/a", "headers": [], "method": "GET"}
-    door = Door(app, settings(), logger=Log())
+    door = RequestGuard(app, settings(), logger=Log())
     assert door.is_open_to({**scope, **changes}) is is_open
     for chosen in (settings(hosts=["a.example"]), settings(cors_origins=[APP.decode()])):
-        assert not Door(app, chosen, logger=Log()).is_open_to({**scope, **changes})
+        assert not RequestGuard(app, chosen, logger=Log()).is_open_to({**scope, **changes})

@@ -14,9 +14,9 @@ import pytest
 from clusterpass import Config, InvalidRefreshToken, TokenPair
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from tests.cluster.conftest import Facade
-from tests.cluster.shapes import SHAPES, SURVIVING, Shape
 from tests.cluster.stored import eventually, new_namespace
 from tests.cluster.test_cluster_listeners import KINDS
+from tests.cluster.topologies import SHAPES, SURVIVING, Shape
 
 pytestmark = pytest.mark.timeout(240)
 style = pytest.mark.parametrize("style", KINDS)

@@ -1,17 +1,11 @@
-"""The calls that concern the whole namespace: the revocation cutoff, and who is online."""
+"""Calls about the online index: how many subjects are online, and which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from clusterpass.protocol.calls.call_time import NO_TIME, CallTime
 from clusterpass.protocol.keyspace import Keyspace, slot_tags
 from clusterpass.protocol.script import ScriptCall, load_script
-
-_SECONDS_A_PRIMARY: Final = 2
-"""Seconds, more than evidence can be old: INFO counts whole ones."""
-_PROMOTION_DEADLINE: Final = 0.25
-"""Seconds: it takes no longer to wait until nobody can believe another primary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,61 +30,6 @@ class PageOfSlots:
     """Where to continue in the slot after those; 0: at its beginning."""
     subjects: tuple[str, ...]
     """The subjects found; one may be found twice while the index changes."""
-
-
-def raise_cutoff(
-    keyspace: Keyspace,
-    slot: int,
-    *,
-    milliseconds: int | None,
-    ahead: int,
-    time: CallTime = NO_TIME,
-) -> ScriptCall[int]:
-    """Raise the copy of the revocation cutoff in ``slot``; the reply is the cutoff in force.
-
-    ``milliseconds``: the new cutoff since the epoch; None: now. ``ahead``: by how many milliseconds
-    the cutoff may lie ahead of the server's clock. ``time``: when the call is made.
-    The script is ``scripts/not_before.lua``.
-    """
-    argument = b"" if milliseconds is None else milliseconds
-    return ScriptCall(
-        load_script("not_before"),
-        (keyspace.not_before(slot),),
-        (argument, ahead, time.pack()),
-        int,
-        insists=True,
-        is_ending=True,
-    )
-
-
-def read_cutoff(keyspace: Keyspace, slot: int, *, deadline: float | None) -> ScriptCall[int]:
-    """Read the copy of the revocation cutoff in ``slot``: milliseconds since the epoch; 0: none.
-
-    ``deadline``: seconds after which the call is given up; None: the store's own deadline. The
-    script is ``scripts/read_not_before.lua``.
-    """
-    return ScriptCall(
-        load_script("read_not_before"),
-        (keyspace.not_before(slot),),
-        (),
-        int,
-        deadline=deadline,
-    )
-
-
-def never_promoted(key: bytes, slot: int | None) -> ScriptCall[int]:
-    """Ask the owner of ``key`` whether it has been a primary since it started; the reply is 1 or 0.
-
-    The script is ``scripts/never_promoted.lua``.
-    """
-    return ScriptCall(
-        load_script("never_promoted"),
-        (key,),
-        (_SECONDS_A_PRIMARY,),
-        int,
-        deadline=_PROMOTION_DEADLINE,
-        slot=slot,
-    )
 
 
 def count_online(

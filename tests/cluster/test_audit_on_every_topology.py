@@ -9,9 +9,9 @@ import pytest
 from clusterpass import AuditPolicy, ClusterPassError, Config
 from clusterpass.protocol.calls.audit import SLOT
 from clusterpass.protocol.keyspace import Keyspace
-from tests.cluster.shapes import SHAPES, SURVIVING, at_last, await_that
 from tests.cluster.stored import new_namespace
 from tests.cluster.test_cluster_listeners import KINDS
+from tests.cluster.topologies import SHAPES, SURVIVING, at_last, await_that
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.sampled(3)]
 CASES = [

@@ -35,7 +35,7 @@ from clusterpass.service.settings.service import Settings
 from clusterpass.web.problems import Problem, of_status
 
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
-_ROUTE: Final = "(door)"
+_ROUTE: Final = "(rejected)"
 """What the requests count as that the door answers."""
 _CLOSE: Final = {"Connection": "close"}
 _PORT: Final = re.compile(r":[0-9]*$")
@@ -58,7 +58,7 @@ _EXPOSED: Final = (
 )
 
 
-class Door:
+class RequestGuard:
     """ASGI middleware that stands in front of all else."""
 
     def __init__(

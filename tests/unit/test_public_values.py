@@ -26,7 +26,7 @@ from clusterpass.protocol.replies import (
     Stored,
     StoredBan,
 )
-from clusterpass.sessions.present import (
+from clusterpass.sessions.public_values import (
     describe_bans,
     describe_claims,
     describe_line,

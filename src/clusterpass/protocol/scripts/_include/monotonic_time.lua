@@ -1,14 +1,14 @@
 -- The time of a subject never goes back: it is at least the latest that its sessions have seen, also
 -- when a server whose clock is behind takes over.
 --
--- Needs    arguments, clock, fields, generation, record, sessions
+-- Needs    arguments, clock, generation, record, sessions, subject_fields
 -- Gives    keep_time_forward
 --@include arguments
 --@include clock
---@include fields
 --@include generation
 --@include record
 --@include sessions
+--@include subject_fields
 
 -- Raise now_ms and now to the latest time in ``fields`` and ``activity``. A time further ahead than
 -- clocks may be apart is an old mistake, and would stop the subject's time until it is reached.

@@ -13,8 +13,8 @@ import pytest
 from clusterpass import Config, InvalidRefreshToken, SessionRevoked, StoreUnavailable, TokenPair
 from clusterpass.migrate import MigratingSessionManager
 from clusterpass.protocol.keyspace import Keyspace
-from tests.cluster.shapes import HANGING, SHAPES, SURVIVING, Shape, at_last
 from tests.cluster.stored import new_namespace
+from tests.cluster.topologies import HANGING, SHAPES, SURVIVING, Shape, at_last
 from tests.migrate.old_apps import DAY, OldApp, pyjwt
 from tests.migrate.test_old_tokens import Async
 
