@@ -15,8 +15,8 @@ from clusterpass.migrate import MigratingSessionManager
 from clusterpass.protocol.keyspace import Keyspace
 from tests.cluster.stored import new_namespace
 from tests.cluster.topologies import HANGING, SHAPES, SURVIVING, Shape, at_last
+from tests.migrate.facade import Async
 from tests.migrate.old_apps import DAY, OldApp, pyjwt
-from tests.migrate.test_old_tokens import Async
 
 pytestmark = pytest.mark.timeout(240)
 FACES: dict[str, Any] = {"sync": MigratingSessionManager.from_url, "async": Async}

@@ -1,29 +1,16 @@
 """Nobody is logged out who moves in: the tokens of other libraries, on both managers."""
 
 import asyncio
-import base64
-import logging
-import os
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
-import jwt
 import pytest
 import redis
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from clusterpass import (
     Config,
-    ConfigurationError,
     InvalidRefreshToken,
-    InvalidToken,
     RefreshTokenReused,
-    SessionManager,
-    SessionPolicy,
     SessionRevoked,
     StepUpRequired,
     SubjectBanned,
@@ -41,78 +28,7 @@ from clusterpass.migrate import (
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.testing import SimulatedClock
-from tests.cluster.conftest import Facade
-from tests.migrate.old_apps import APPS, DAY, EXCHANGING, SECRET, OldApp, flask_jwt_extended, pyjwt
-
-
-class Async(Facade):
-    """The asynchronous manager, each verb run to its end."""
-
-    async def _open(self, url: str, config: Config) -> Any:
-        return AsyncMigratingSessionManager.from_url(url, config)
-
-    def accept(self, *issuers: Any, user_of: Any = None, look_up: Any = None, **more: Any) -> None:
-        def awaitable(function: Any) -> Any:
-            async def call(argument: Any) -> Any:
-                return function(argument)
-
-            return function and call
-
-        self.manager.accept(
-            *issuers, user_of=awaitable(user_of), look_up=awaitable(look_up), **more
-        )
-
-
-@pytest.fixture
-def config(cp_config: Config) -> Config:
-    lifetimes = {"absolute_lifetime": 1200, "idle_lifetime": 1200}
-    return replace(cp_config, generation_lifetime=30 * DAY, **lifetimes)
-
-
-@pytest.fixture(params=["sync", "async"])
-def opened(
-    request: pytest.FixtureRequest, cp_url: str, config: Config
-) -> Iterator[Callable[..., Any]]:
-    """Opens a manager that accepts the tokens of an application."""
-    managers: list[Any] = []
-
-    def open_one(app: OldApp, **options: Any) -> Any:
-        make = MigratingSessionManager.from_url if request.param == "sync" else Async
-        managers.append(make(cp_url, config))
-        managers[-1].accept(app.issuer, **options)
-        return managers[-1]
-
-    yield open_one
-    for manager in managers:
-        manager.close()
-
-
-@pytest.fixture(params=EXCHANGING)
-def exchanging(request: pytest.FixtureRequest) -> OldApp:
-    return APPS[request.param]()
-
-
-@pytest.fixture(params=APPS)
-def app(request: pytest.FixtureRequest) -> OldApp:
-    return APPS[request.param]()
-
-
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    """What is logged, on whichever thread, however other libraries have set logging up."""
-    messages: list[str] = []
-
-    class Keeps(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            messages.append(record.getMessage())
-
-    logger, handler = logging.getLogger("clusterpass.migrate"), Keeps(logging.WARNING)
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
-    logger.setLevel(level)
+from tests.migrate.old_apps import DAY, SECRET, OldApp, flask_jwt_extended, pyjwt
 
 
 def test_an_old_access_token_is_accepted_until_it_expires(
@@ -256,147 +172,6 @@ def test_a_ban_ends_old_tokens(opened: Any) -> None:
         sessions.refresh(app.refresh)
 
 
-def test_the_session_is_as_old_as_the_token(opened: Any, cp_clock: SimulatedClock) -> None:
-    app = pyjwt()
-    sessions = opened(app)
-    cp_clock.advance(3600)
-    pair = sessions.refresh(app.refresh)
-    with pytest.raises(StepUpRequired):
-        sessions.verify(pair.access_token, max_auth_age=600)
-    (session,) = sessions.sessions("7")
-    assert session.auth_time == session.created_at
-    assert session.refreshed_at - session.created_at >= 3600
-    # A later login of the user is the newer one, and is not ended for it.
-    login = sessions.login("7")
-    assert sessions.sessions("7")[0].session_id == login.session_id
-
-
-def test_an_old_session_does_not_push_out_a_newer_one(
-    cp_url: str, config: Config, cp_clock: SimulatedClock
-) -> None:
-    app, single = pyjwt(), replace(config, policy=SessionPolicy(max_sessions=1))
-    cp_clock.advance(60)
-    with MigratingSessionManager.from_url(cp_url, single) as sessions:
-        sessions.accept(app.issuer)
-        pair = sessions.login("7")
-        with pytest.raises(InvalidRefreshToken):
-            sessions.refresh(app.exchangeable)
-        assert sessions.verify(pair.access_token)
-        # The older of two that come from the old application gives way.
-        sessions.logout(pair.refresh_token)
-        first = sessions.refresh(app.exchangeable)
-        sessions.login("7")
-        with pytest.raises(SessionRevoked):
-            sessions.verify(first.access_token)
-
-
-def test_an_old_session_finds_room_beside_newer_ones(
-    cp_url: str, config: Config, cp_clock: SimulatedClock
-) -> None:
-    app, three = pyjwt(), replace(config, policy=SessionPolicy(max_sessions=3))
-    cp_clock.advance(60)
-    with MigratingSessionManager.from_url(cp_url, three) as sessions:
-        sessions.accept(app.issuer)
-        newer = [sessions.login("7") for _ in range(2)]
-        old = sessions.refresh(app.exchangeable)
-        assert all(sessions.verify(pair.access_token) for pair in (old, *newer))
-        assert sessions.login("7")
-        with pytest.raises(SessionRevoked):
-            sessions.verify(old.access_token)
-
-
-def on_a_phone(old: OldToken) -> OldUser:
-    return OldUser(old.subject, {"device_type": "phone"})
-
-
-def test_an_old_session_does_not_push_out_a_newer_one_on_its_kind_of_device(
-    cp_url: str, config: Config, cp_clock: SimulatedClock
-) -> None:
-    app, older = pyjwt(), pyjwt()
-    one_each = replace(config, policy=SessionPolicy.one_per_device())
-    cp_clock.advance(60)
-    with MigratingSessionManager.from_url(cp_url, one_each) as sessions:
-        sessions.accept(app.issuer, user_of=on_a_phone)
-        desktop = sessions.login("7", device_type="desktop")
-        phone = sessions.login("7", device_type="phone")
-        with pytest.raises(InvalidRefreshToken) as caught:
-            sessions.refresh(app.exchangeable)
-        assert caught.value.reason == "revoked"
-        assert sessions.verify(phone.access_token)
-        # A newer session on a device of another kind is no reason to refuse it.
-        sessions.logout(phone.refresh_token)
-        first = sessions.refresh(app.exchangeable)
-        assert sessions.verify(first.access_token)
-        assert sessions.verify(desktop.access_token)
-        sessions.login("7", device_type="phone")
-        with pytest.raises(SessionRevoked):
-            sessions.verify(first.access_token)
-        with pytest.raises(InvalidRefreshToken):
-            sessions.refresh(older.exchangeable)
-
-
-def test_the_end_of_a_kind_of_device_ends_old_tokens_on_it(
-    opened: Any, cp_clock: SimulatedClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    app = pyjwt()
-    here, there = opened(app, user_of=on_a_phone), opened(app, user_of=on_a_phone)
-    elsewhere = opened(app)
-    cp_clock.advance(60)
-    here.revoke_all("7", device_type="phone")
-    for _ in range(2):
-        for sessions in (there, here):
-            with pytest.raises(InvalidRefreshToken) as caught:
-                sessions.refresh(app.refresh)
-            assert caught.value.reason == "revoked"
-        # The store remembers it, though it has nothing else of the subject.
-        cp_clock.advance(3 * DAY)
-    assert [each.stats().rollbacks for each in (here, there)] == [0, 0]
-    assert "lost writes" not in caplog.text
-    pair = there.login("7", device_type="phone")
-    assert all(each.verify(pair.access_token) for each in (here, there))
-    assert here.verify(elsewhere.refresh(app.refresh).access_token), "on another kind of device"
-
-
-def test_a_kind_of_device_is_never_forgotten_for_another(opened: Any) -> None:
-    """The store remembers sixteen kinds; the first that was ended then counts for all others."""
-    app = pyjwt()
-    phone = opened(app, user_of=on_a_phone)
-    phone.revoke_all("7", device_type="phone")
-    for number in range(18):
-        phone.revoke_all("7", device_type=f"tv-{number}")
-        with pytest.raises(InvalidRefreshToken) as caught:
-            phone.refresh(app.refresh)
-        assert caught.value.reason == "revoked"
-
-
-@pytest.mark.parametrize("change", ["signature", "payload", "none"])
-def test_a_forged_token_is_refused_as_ever(opened: Any, app: OldApp, change: str) -> None:
-    sessions = opened(app)
-    header, payload, signature = app.access.split(".")
-    match change:
-        case "signature":
-            signature = signature[::-1]
-        case "payload":
-            payload = payload[:-4] + ("AAAA" if payload[-4:] != "AAAA" else "BBBB")
-        case _:
-            header, signature = "eyJhbGciOiJub25lIn0", ""
-    forged = f"{header}.{payload}.{signature}"
-    with pytest.raises(InvalidToken):
-        sessions.verify(forged)
-    with pytest.raises(InvalidRefreshToken) as caught:
-        sessions.refresh(forged)
-    assert caught.value.reason == "malformed"
-
-
-def test_a_refresh_token_is_no_access_token(opened: Any) -> None:
-    app = flask_jwt_extended()
-    sessions = opened(app)
-    with pytest.raises(InvalidToken):
-        sessions.verify(app.refresh)
-    with pytest.raises(InvalidRefreshToken):
-        sessions.refresh(app.access)
-
-
 def test_own_tokens_are_what_they_were(opened: Any) -> None:
     sessions = opened(pyjwt())
     pair = sessions.login("alice", claims={"a": 1})
@@ -504,15 +279,6 @@ def test_where_none_was_counted_nothing_is_reported(cp_url: str, config: Config)
         assert sessions.migration_reports() == []
 
 
-def test_a_store_that_forgets_too_early_is_refused(cp_url: str, cp_config: Config) -> None:
-    with MigratingSessionManager.from_url(cp_url, cp_config) as sessions:
-        with pytest.raises(ConfigurationError, match="generation_lifetime"):
-            sessions.accept(pyjwt().issuer)
-        with pytest.raises(ConfigurationError, match="issuer"):
-            sessions.accept()
-        assert isinstance(sessions, SessionManager)
-
-
 async def test_many_tasks_exchange_one_token(cp_url: str, config: Config) -> None:
     app = pyjwt()
     async with AsyncMigratingSessionManager.from_url(cp_url, config) as sessions:
@@ -520,52 +286,6 @@ async def test_many_tasks_exchange_one_token(cp_url: str, config: Config) -> Non
         assert app.refresh is not None
         pairs = await asyncio.gather(*(sessions.refresh(app.refresh) for _ in range(50)))
     assert len({pair.refresh_token for pair in pairs}) == 1
-
-
-def test_a_token_is_spent_until_its_very_end(opened: Any, cp_clock: SimulatedClock) -> None:
-    """Also in its last minutes, and whatever else of the subject is remembered."""
-    app = pyjwt()
-    sessions = opened(app)
-    cp_clock.advance(7 * DAY - 300)
-    assert sessions.logout(app.exchangeable).count == 0
-    for _ in range(12):
-        sessions.logout(sessions.login("7").refresh_token, operation_id=os.urandom(8).hex())
-    with pytest.raises(InvalidRefreshToken) as caught:
-        sessions.refresh(app.exchangeable)
-    assert caught.value.reason == "exchanged"
-
-
-def test_another_signature_does_not_make_another_token(
-    opened: Any, cp_clock: SimulatedClock
-) -> None:
-    """A valid ECDSA signature (r, s) can be turned into (r, n - s)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    now = int(cp_clock.wall())
-    token = jwt.encode({"sub": "7", "iat": now, "exp": now + 3600}, pem, algorithm="ES256")
-    signed, _, signature = token.rpartition(".")
-    raw = base64.urlsafe_b64decode(signature + "==")
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    turned = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
-    twin = f"{signed}.{base64.urlsafe_b64encode(turned).decode().rstrip('=')}"
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    issuer = migrate.pyjwt(public, algorithm="ES256", lifetime=3600)
-    sessions = opened(OldApp(issuer, token, None))
-    assert sessions.verify(twin).subject == "7"
-    pair = sessions.refresh(token)
-    assert sessions.refresh(twin).session_id == pair.session_id
-    sessions.logout(token)
-    for each in (token, twin):
-        with pytest.raises(InvalidRefreshToken):
-            sessions.refresh(each)
-        with pytest.raises(SessionRevoked):
-            sessions.verify(each)
 
 
 def test_live_claims_count_for_old_tokens(opened: Any) -> None:
@@ -591,55 +311,3 @@ def test_counting_never_fails_a_request(opened: Any, cp_url: str, said: list[str
         client.delete(keyspace.old_tokens())
     (report,) = sessions.migration_reports()
     assert (report.accepted, report.exchanged) == (1, 1), "what the store was not told is kept"
-
-
-def test_claims_that_no_session_can_carry_are_said(opened: Any, said: list[str]) -> None:
-    now = int(time.time())
-    large = {"sub": "7", "iat": now, "exp": now + 900, "notes": "x" * 5000}
-    token = jwt.encode(large, SECRET, algorithm="HS256")
-    app = OldApp(migrate.pyjwt(SECRET, lifetime=900), token, None)
-    sessions = opened(app)
-    assert sessions.verify(token).claims["notes"]
-    with pytest.raises(InvalidRefreshToken):
-        sessions.refresh(token)
-    assert any("pass user_of" in each for each in said)
-
-
-@pytest.mark.parametrize(
-    ("issuers", "more", "says"),
-    [
-        ((), {}, "issuer"),
-        (("x",), {}, "flask_jwt_extended"),
-        ((migrate.pyjwt(SECRET, lifetime=60), migrate.pyjwt("b" * 40, lifetime=60)), {}, "name="),
-        ((migrate.pyjwt(SECRET, lifetime=60), migrate.authx(SECRET)), {}, "one key"),
-        ((), {"look_up": len, "look_up_lifetime": 0}, "look_up_lifetime"),
-        ((), {"look_up": len, "look_up_lifetime": "5"}, "look_up_lifetime"),
-        ((), {"look_up": len, "look_up_lifetime": 5, "look_up_name": None}, "look_up_name"),
-        (
-            (migrate.pyjwt(SECRET, lifetime=60),),
-            {"look_up": len, "look_up_lifetime": 5, "look_up_name": "pyjwt"},
-            "look_up_name",
-        ),
-        ((migrate.pyjwt(SECRET, lifetime=60, name="a"), migrate.authx("c" * 40)), {}, None),
-    ],
-)
-def test_what_cannot_be_accepted_is_said(
-    cp_url: str, config: Config, issuers: Any, more: Any, says: str | None
-) -> None:
-    with MigratingSessionManager.from_url(cp_url, config) as sessions:
-        if says is None:
-            sessions.accept(*issuers, **more)
-            return
-        with pytest.raises(ConfigurationError, match=says):
-            sessions.accept(*issuers, **more)
-
-
-@pytest.mark.parametrize("found", ["a user", OldToken, 5])
-def test_what_an_application_returns_is_checked(opened: Any, found: Any) -> None:
-    app = pyjwt()
-    sessions = opened(app, user_of=lambda _: found)
-    with pytest.raises(ConfigurationError, match="OldUser"):
-        sessions.verify(app.access)
-    looking = opened(app, look_up=lambda _: found, look_up_lifetime=60)
-    with pytest.raises(ConfigurationError, match="look_up"):
-        looking.verify("opaque")
