@@ -1,6 +1,6 @@
 """No cache gives renewed tokens, or the page of one user, to another one.
 
-Django's part is in :mod:`tests.integrations.test_django`.
+Django's part is in :mod:`tests.integrations.django`.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Passwords cannot be tried without end, and whoever tries keeps no user out of a known device.
 
-Django's part is in :mod:`tests.integrations.test_django`.
+Django's part is in :mod:`tests.integrations.django`.
 """
 
 import itertools
