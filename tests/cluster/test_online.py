@@ -123,6 +123,18 @@ def test_an_index_ends_with_the_last_session_known_to_it(engine, apart, namespac
         assert 400 < client.ttl(key) <= 500
 
 
+def test_an_index_ends_earlier_when_the_longest_session_of_a_subject_has_ended(
+    engine, apart, namespace
+):
+    name = in_slot(100, 1)
+    longest, _ = (apart.login(name, lifetime=ends, idle_lifetime=0) for ends in (5000, 500))
+    key = Keyspace(namespace).online(100)
+    with home_of(engine, key) as client:
+        assert 4900 < client.ttl(key) <= 5000
+        apart.logout(longest.access_token)
+        assert 400 < client.ttl(key) <= 500
+
+
 def test_namespaces_are_counted_apart(apart, manager, subject):
     manager.login(subject)
     assert counts(apart) == (0, 0)
