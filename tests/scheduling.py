@@ -87,7 +87,7 @@ _LONGEST_FIRST: Final = (
     "tests/cluster/test_restarted_replicas.py",
     "tests/cluster/test_refresh_secret_rollout.py",
     "tests/field/test_credentials.py",
-    "tests/service/authz/test_browsers.py",
+    "tests/service/authz/browsers/test_lifetime.py",
     "tests/cluster/test_moved_slots.py",
     "tests/service/test_many_requests.py",
     "tests/cluster/test_online.py",
