@@ -1,4 +1,4 @@
-"""Which tests a run leaves out: a sample by a printed seed, unless ``--everything`` is given.
+"""Selects the tests of a run: a sample by a printed seed, or all with ``--everything``.
 
 - A contract test (one that takes the fixture ``engine``) runs on two of the five pairs of an engine
   and a face. The two together always show both engines and both faces.

@@ -1,4 +1,4 @@
-"""What a process may do: one call of a verb, or a plot of several that follow each other."""
+"""Operations that a campaign's process can perform: single calls, and plots of several."""
 
 import hashlib
 from collections.abc import Callable, Generator

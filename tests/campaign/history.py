@@ -1,4 +1,4 @@
-"""What is recorded: one line for each operation, on one clock for all processes.
+"""Records of a campaign: one line for each operation, on one clock for all processes.
 
 Times are seconds of ``time.monotonic()``, which on Linux is the same for all. What changes
 something is written before it is sent, unbuffered, so that it survives the process; what reads,

@@ -1,4 +1,4 @@
-"""What a process does next, and what is noted of how it went; the same for both kinds of managers.
+"""Random operations of one process, with threads or tasks, and the record of their outcomes.
 
 All processes verify and end the sessions of all. Only who has opened a session refreshes it, now
 and then with a token that was used before.

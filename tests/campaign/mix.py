@@ -1,4 +1,4 @@
-"""How often a process does what."""
+"""The mix of operations of a process: the share of each, and further settings."""
 
 from dataclasses import dataclass
 

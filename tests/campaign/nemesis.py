@@ -1,4 +1,4 @@
-"""What is done to the cluster and to the processes; each function is a fault, from begin to repair.
+"""The faults that a campaign injects into the cluster and its processes, each until repaired.
 
 A fault returns a few words about what it did. The cluster is whole again before the next one.
 """

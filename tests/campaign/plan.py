@@ -1,4 +1,4 @@
-"""What a campaign is made of."""
+"""The plan of a campaign: faults, seed, replicas, kinds of processes, options and mix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What takes several calls: each plot yields its steps, and is sent what came of each."""
+"""Plots of several calls, such as a refresh after a step-up: generators that yield each step."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a wrong clock of a server may change: times by seconds, and what is deleted early."""
+"""The tolerance for wrong server clocks: seconds by which times may differ, early deletions."""
 
 import re
 from collections.abc import Iterable

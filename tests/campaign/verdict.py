@@ -1,4 +1,4 @@
-"""What came of a campaign, and the figures for people."""
+"""The verdict on the runs of a campaign: violations, and figures as text."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the store holds of a subject, read and rewritten: tests bring ends about, not wait for them.
+"""Helpers that read and rewrite a subject's data in the store, so that tests need not wait.
 
 ``engine`` is the fixture of that name: the running servers, and the style of the manager.
 """

@@ -1,4 +1,4 @@
-"""What no ordinary day brings: a full store, records of a later release, many impersonations."""
+"""Rare cases: a full store, records of a later release, many impersonations."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""What the scripts leave in the store, and what they cost."""
+"""The Lua scripts: the records that they write, their memory, and their round trips."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""What the panels of the dashboard in ``deploy/grafana`` ask."""
+"""The Prometheus queries of the panels in the dashboard of ``deploy/grafana``."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What the cluster does by itself, and the faults it meets."""
+"""The cluster in the journal model: gossip, replication, promotion, and faults."""
 
 from collections.abc import Iterable
 

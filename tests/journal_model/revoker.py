@@ -1,4 +1,4 @@
-"""Who ends: the owner first, else the journals, then an acknowledgement."""
+"""The revoker in the journal model: writes to the owner or the journals, then acknowledges."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""How states are looked for: breadth first, near a danger, and towards a step."""
+"""Searches of the state space: breadth first, near a danger, and towards a step."""
 
 from collections import Counter, deque
 from collections.abc import Iterator

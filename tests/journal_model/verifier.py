@@ -1,4 +1,4 @@
-"""Who verifies and logs in: beats bring evidence, answers of the owner are judged by it."""
+"""The verifier in the journal model: heartbeats, evidence, and answers judged by it."""
 
 from collections.abc import Iterable
 

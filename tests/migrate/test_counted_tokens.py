@@ -1,4 +1,4 @@
-"""What is counted of old tokens, and what their verbs are told and answer."""
+"""Counts of old tokens during a migration, and arguments and results of the verbs for them."""
 
 import time
 from collections.abc import Callable, Iterator

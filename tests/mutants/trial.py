@@ -1,4 +1,4 @@
-"""Whether the tests find one mutant.
+"""Trials of one mutant: runs of the tests over the changed code, and the verdict.
 
 A mutant is found when a test fails over the changed code and passes over the unchanged code right
 after. It is also found when the run takes too long or ends with an unusual exit status, and the

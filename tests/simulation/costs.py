@@ -1,4 +1,4 @@
-"""What a request costs a server, and the designs that are compared.
+"""Costs of a request on a server, and the designs that the simulation compares.
 
 Microseconds of one core of a server, measured on six nodes of Valkey 9.1 over loopback, with one
 request in flight and everything that the kernel does for it.

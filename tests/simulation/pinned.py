@@ -1,4 +1,4 @@
-"""Where today's code exceeds the bound on amplification, and by how much at most.
+"""Pinned shortfalls: scenarios that exceed the bound on amplification, and by how much.
 
 A shortfall is known: the tests fail when it grows, and the number here goes down when it shrinks.
 """

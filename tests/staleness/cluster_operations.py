@@ -1,4 +1,4 @@
-"""What is done to the cluster itself: who owns what, failovers, slots that move."""
+"""Operations on the cluster: owners of slots, failovers, and migration of slots."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,7 @@ def _await_buses(client: "redis.Redis", wanted: Mapping[int, int]) -> None:
 
 
 def _buses_seen(client: "redis.Redis") -> dict[int, int] | None:
-    """By port, where a node takes the buses to be; None while a connection is missing."""
+    """Return the bus port of each node by its port, as one node sees it; None while one is down."""
     found = {}
     for line in client.execute_command("CLUSTER", "NODES", NEVER_DECODE=True).decode().splitlines():
         columns = line.split(" ")

@@ -1,4 +1,4 @@
-"""What the processes of the campaign tell each other. Plain data.
+"""Messages between the processes of the campaign, as plain data.
 
 All times are seconds of ``time.monotonic()``, which on Linux is one clock for all processes.
 """

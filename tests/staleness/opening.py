@@ -1,4 +1,4 @@
-"""How a process opens its manager."""
+"""The configuration with which a process of the campaign opens its manager."""
 
 import dataclasses
 from collections.abc import Mapping

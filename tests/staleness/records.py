@@ -1,4 +1,4 @@
-"""What one thread or task saw of one token, and how that is brought together."""
+"""Records of each token's verifies by one thread or task, and their merge."""
 
 from array import array
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a scenario came to, and whether that is what was promised."""
+"""The report of a scenario's results, compared with the promised bound."""
 
 import dataclasses
 import json

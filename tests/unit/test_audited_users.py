@@ -1,4 +1,4 @@
-"""What the audit trail is told of what becomes of a user."""
+"""The audit trail of the user directory: results and failures, each noted once."""
 
 from collections.abc import Generator
 from typing import Any

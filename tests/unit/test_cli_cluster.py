@@ -1,4 +1,4 @@
-"""What ``clusterpass cluster`` asks for, and how it shows a cluster."""
+"""``clusterpass cluster``: start, status and stop of an embedded cluster, and their output."""
 
 import json
 from pathlib import Path

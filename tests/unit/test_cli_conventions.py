@@ -1,4 +1,4 @@
-"""What is the same for all commands: JSON, exit statuses, colours, suggestions, manual pages."""
+"""Conventions of all commands: JSON, exit statuses, colours, suggestions and manual pages."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Whose sessions end when a user of Django is changed, and when: after the commit."""
+"""Django signals: changes of a user end the user's sessions after the commit."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What both drivers send to one server, and what they make of its answers and of its absence."""
+"""The drivers ``SyncStore`` and ``AsyncStore`` against one scripted server, and without one."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What a write waits for, and what counts as confirmed."""
+"""Durability of writes: WAIT and WAITAOF, expected replicas and confirmations."""
 
 import copy
 import dataclasses

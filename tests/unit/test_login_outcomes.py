@@ -1,4 +1,4 @@
-"""What each option of a login does, and what becomes of a login that the store refuses."""
+"""Options of the login flow, and logins that the store refuses."""
 
 from typing import Any
 

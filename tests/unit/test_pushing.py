@@ -1,4 +1,4 @@
-"""What the nodes of a watch are asked to push, when, and what becomes of their answers."""
+"""Requests for push notifications to the nodes of a watch, and the handling of replies."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""What the door of the service refuses and answers, before anything else looks at a request."""
+"""The request guard of the service: paths, hosts, HSTS, and CORS for listed origins."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Which primary Sentinels name: a majority of all there are, and no fewer."""
+"""The primary that a majority of the Sentinels names: quorum, discovery and refusals."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the middleware for Starlette makes of responses, and what is read of a form."""
+"""The Starlette middleware: headers of responses, errors, and forms that are read twice."""
 
 import asyncio
 from typing import Any

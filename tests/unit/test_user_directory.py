@@ -1,4 +1,4 @@
-"""What the user directory asks of the store and of the sessions, and what it makes of answers."""
+"""The user directory over a scripted store: passwords, logins, changes and erasure."""
 
 import asyncio
 import dataclasses

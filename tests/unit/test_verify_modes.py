@@ -1,4 +1,4 @@
-"""What a caller of verify may require, and what is answered without the store."""
+"""Verify modes and requirements: stateless, cached, grace, levels and ages."""
 
 import json
 from typing import Any

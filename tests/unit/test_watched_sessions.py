@@ -1,4 +1,4 @@
-"""What is reported of a watched session, and who is woken when."""
+"""Watched sessions: changes that are reported, and followers that are woken."""
 
 import random
 from dataclasses import replace

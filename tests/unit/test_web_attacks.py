@@ -1,4 +1,4 @@
-"""What another site, or a subdomain, makes a browser send, to a site in each framework."""
+"""Cross-site attacks on a site in each framework: cookies, tokens and logins."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which attempts to log in are counted where: of a known device, of an address, of a stranger."""
+"""Counting of login attempts: by known device, by address, and of strangers."""
 
 import logging
 from typing import Any

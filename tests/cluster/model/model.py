@@ -1,4 +1,4 @@
-"""What the verbs should do, in plain Python: the model that the real manager is compared with.
+"""The reference model of the verbs in plain Python, which the real manager is compared with.
 
 It imports nothing of the package. Times are seconds; each verb is told the second ``now`` in which
 it happens.

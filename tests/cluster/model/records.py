@@ -1,4 +1,4 @@
-"""What the model knows: sessions, bans, lines of the history, and the errors it tells.
+"""Records of the reference model: sessions, bans, lines of the history, and errors.
 
 Times are seconds.
 """

@@ -1,4 +1,4 @@
-"""What should become of refresh tokens that are presented in any order, also after losses."""
+"""The reference model of refresh tokens, presented in any order and after a rollback."""
 
 from dataclasses import dataclass
 
