@@ -9,7 +9,7 @@ from .history import Operation
 
 
 def digest(token: str) -> str:
-    """What tells tokens apart in a record: never the token."""
+    """Return a digest that tells tokens apart in a record, which never holds the token."""
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
@@ -31,7 +31,7 @@ class Known:
 
 @dataclass(slots=True)
 class Act:
-    """What is to be done."""
+    """An operation to perform."""
 
     operation: Operation
     call: Callable[[Any], Any]

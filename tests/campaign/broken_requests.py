@@ -1,4 +1,4 @@
-"""More builds that are broken on purpose, see :mod:`.broken`: requests, and who is believed."""
+"""Broken builds for a campaign, see :mod:`.broken`: operation ids, doubts, cutoffs, bans."""
 
 from math import inf
 from typing import Any

@@ -106,7 +106,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What was done to the cluster or to a process."""
+    """A fault that was injected into the cluster or into a process."""
 
     name: str
     detail: str
@@ -180,7 +180,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_history(folder: Path) -> History:
-    """What the processes and the nemesis have written in ``folder``."""
+    """Return the history that the processes and the nemesis have written in ``folder``."""
     found: dict[tuple[str, int], Operation] = {}
     for path in sorted(folder.glob("*.operations")):
         for said in _lines(path):

@@ -1,4 +1,4 @@
-"""The sessions that one process knows, of all processes.
+"""The sessions of all processes that one process knows.
 
 A process tells the others of the sessions that it opens, by lines in a file; a session that is told
 of again is looked at at once, as something has happened to it.

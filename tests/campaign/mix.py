@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
-    """What is done how often: shares of a hundred; the others are verifies."""
+    """Shares of the operations in percent; the remaining ones are verifies."""
 
     login: float = 2.5
     short_login: float = 0.2

@@ -24,7 +24,7 @@ class Application(Protocol):
     """The processes of the application."""
 
     def names(self) -> list[str]:
-        """Of those that run, in an order of chance."""
+        """Return the names of the running processes, in random order."""
 
     def kill(self, name: str) -> None:
         """Kill one in the middle of what it does, and start another."""

@@ -1,4 +1,4 @@
-"""The verbs that need no preparation."""
+"""Operations of a campaign that need one call: logins, verifies, refreshes and endings."""
 
 import time
 from typing import TYPE_CHECKING, Any

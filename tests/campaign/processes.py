@@ -56,7 +56,7 @@ _SOAK_LIMITS: Any = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a process is to be."""
+    """The settings with which a process starts."""
 
     kind: str
     """One of :data:`KINDS`."""

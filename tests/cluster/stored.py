@@ -63,7 +63,7 @@ def fields_of(engine: Engine, subject: str, keyspace: Keyspace = _PLAIN) -> dict
 
 
 def activity_of(engine: Engine, subject: str) -> dict[bytes, bytes]:
-    """When its sessions were used, beside the hash."""
+    """Return the hash with the last uses of the subject's sessions, which lies beside its hash."""
     key = _PLAIN.activity(subject)
     with home_of(engine, key) as client:
         return dict(client.hgetall(key))

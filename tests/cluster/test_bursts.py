@@ -1,4 +1,4 @@
-"""Many verifies at once are answered, also in a process that stood still, and share what they may.
+"""Bursts of verifies: all are answered, and callers share a load where they can.
 
 How long that takes depends on the machine, so the time limits here are generous.
 """

@@ -102,7 +102,7 @@ class Keys:
                 each.close()
 
     def seconds_left(self) -> dict[bytes, float]:
-        """Of each key the seconds until its end; -1: it has none.
+        """Return the seconds until each key expires; -1: never.
 
         The three journals of a namespace stay, and hold nothing of sessions that have ended.
         """

@@ -1,4 +1,4 @@
-"""Many at once on one session: there is one lineage of refresh tokens, and an end is the end.
+"""Concurrent operations on one session: one lineage of refresh tokens, and final endings.
 
 ``RACE_ROUNDS`` sets how many rounds there are.
 """

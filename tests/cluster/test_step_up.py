@@ -1,4 +1,4 @@
-"""A stronger or more recent authentication: asked for, noted, told in tokens (RFC 9470)."""
+"""Step-up authentication (RFC 9470): required, recorded and claimed in tokens."""
 
 import dataclasses
 import time

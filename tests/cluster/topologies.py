@@ -1,4 +1,4 @@
-"""The shapes of stores that ClusterPass runs on, each of which can lose its primary.
+"""The topologies that ClusterPass runs on, each of which can lose its primary.
 
 Behind Sentinel the library is told a name, which somebody else keeps leading to the primary: here
 that is a thread that asks a real Sentinel. Or it is told the address of the Sentinel.

@@ -16,7 +16,7 @@ from .world import World
 
 @dataclass(slots=True)
 class Result:
-    """What was explored, and a trace for each kind of violation."""
+    """The states that were explored, and a trace for each kind of violation."""
 
     states: int = 0
     steps: int = 0

@@ -148,7 +148,7 @@ class World:
         return [n for n in dict.fromkeys(found) if n in up]
 
     def _asked_of_mover(self, s: State, n: int, m: int) -> int | None:
-        """Who executes what the old owner ``n`` is asked, which has not heard that it moved."""
+        """Return who executes a request to the old owner ``n`` that has not heard of the move."""
         if not self.holds(s, n):
             return m
         return n if "stale" in self.kinds or not s.nodes[m].claims else None

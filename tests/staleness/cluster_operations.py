@@ -16,7 +16,7 @@ WAITING = 40.0
 
 
 def address_of(node: Node) -> Address:
-    """Where clients reach it."""
+    """Return the address at which clients reach the node."""
     return Address(node.host, node.port)
 
 
@@ -143,7 +143,7 @@ def _is_moved(client: "redis.Redis") -> bool:
 
 
 def home(owned: Sequence[tuple[Node, list[tuple[int, int]]]], key: bytes) -> Node:
-    """Who owns ``key``, by what :func:`owners` told."""
+    """Return the owner of ``key``, according to :func:`owners`."""
     slot = slot_of(key)
     return next(
         node for node, ranges in owned if any(first <= slot <= last for first, last in ranges)

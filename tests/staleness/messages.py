@@ -34,7 +34,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a revocation."""
+    """The outcome of a revocation."""
 
     name: str
     kind: str
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What one verifier saw of one token."""
+    """Observations of one token by one verifier."""
 
     name: str
     verifies: int

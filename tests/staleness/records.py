@@ -79,7 +79,7 @@ def bring_together(
     acknowledged: float | None,
     bound: float,
 ) -> Sighting:
-    """What all threads of a verifier saw; the times are those of the revocation, if there was one.
+    """Merge the records of all threads of a verifier, relative to the revocation if there was one.
 
     ``begun``: before it was sent; ``acknowledged``: after it was acknowledged.
     """

@@ -47,7 +47,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Findings:
-    """What one run of a scenario came to."""
+    """The findings of one run of a scenario."""
 
     outcomes: dict[str, Outcome]
     """By name of the token."""

@@ -136,11 +136,11 @@ class Stage:
     # Time.
 
     def sleep(self, seconds: float) -> None:
-        """For this long the fault goes on."""
+        """Let the fault go on for this long."""
         time.sleep(seconds)
 
     def sleep_until(self, offset: float) -> None:
-        """Until ``offset`` seconds after the beginning of the fault."""
+        """Sleep until ``offset`` seconds after the beginning of the fault."""
         time.sleep(max(0.0, self.begins_at + offset - time.monotonic()))
 
     # Faults.

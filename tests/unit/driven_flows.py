@@ -1,4 +1,4 @@
-"""Flows that are driven by hand: what the store answers is given to them."""
+"""Flows that a test drives step by step, giving them the replies of the store."""
 
 from collections.abc import Generator, Mapping
 from functools import cache

@@ -187,7 +187,7 @@ class World:
     # The judgement.
 
     def staleness(self) -> float:
-        """By how much what is served now is behind what was acknowledged; 0: nothing, or new."""
+        """Return by how much the entry served now lags behind the acknowledged one."""
         session = self.cache.find(TOKEN)
         if session is None:
             return 0.0

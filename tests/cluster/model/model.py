@@ -169,7 +169,7 @@ class Model:
     def _surplus(
         self, account: Account, new: Life, policy: Policy, now: int, chosen: list[Life]
     ) -> list[Life]:
-        """Who has to leave for one more, besides who was chosen."""
+        """Return the sessions that have to end for one more, besides the chosen ones."""
         staying = [life for life in account.living(now) if not life.actor and life not in chosen]
         if policy.overflow == "least_recently_used":
             staying.sort(key=lambda life: life.used)

@@ -18,7 +18,7 @@ class Link:
 
 @dataclass
 class Place:
-    """Where the store is in the chain of a session."""
+    """The position of the store in the refresh chain of a session."""
 
     newest: Link
     refreshed: int
