@@ -23,7 +23,7 @@ class Known:
     token: str = ""
     """The digest of the access token."""
     refresh_token: str = ""
-    """Of those that this process has opened."""
+    """The current refresh token, where this process has opened the session."""
     used_token: str = ""
     """The one before."""
     first_token: str = ""
@@ -35,7 +35,7 @@ class Act:
 
     operation: Operation
     call: Callable[[Any], Any]
-    """By a manager; what it returns is awaited where that is asked for."""
+    """Calls a manager; the result is awaited where the manager is asynchronous."""
     known: Known | None = None
     plot: "Plot | None" = None
     """What goes on when this has returned."""

@@ -52,13 +52,13 @@ class Lifeline:
     sweeps: list[Operation] = field(default_factory=list)
     """What ends all sessions of the subject; the same list for all of these."""
     logins: list[Operation] = field(default_factory=list)
-    """Of the subject, this one included; the same list for all of its sessions."""
+    """Logins of the subject, this one included; the same list for all of its sessions."""
     impersonations: list[Operation] = field(default_factory=list)
-    """Of the subject; the same list for all of its sessions."""
+    """Impersonations of the subject; the same list for all of its sessions."""
     cutoffs: list[Operation] = field(default_factory=list)
     """What ends all sessions of the namespace; the same list for all."""
     actor: "Lifeline | None" = None
-    """Of an impersonation, which ends with it."""
+    """The session of the actor of an impersonation, which ends with it."""
     clocks: ServerClocks = field(default_factory=ServerClocks)
 
     @property

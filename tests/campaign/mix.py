@@ -9,9 +9,9 @@ class Mix:
 
     login: float = 2.5
     short_login: float = 0.2
-    """Of a session that is over after a few seconds."""
+    """Logins to a session that is over after a few seconds."""
     capped_login: float = 0.5
-    """Of a subject that may have two sessions."""
+    """Logins of a subject that may have two sessions."""
     refresh: float = 3.0
     end_one: float = 3.0
     """Half of them come to nothing, as are those that end all."""

@@ -39,7 +39,7 @@ KINDS: dict[str, tuple[bool, dict[str, Any]]] = {
     "strict": (False, {"verification": "strict", "step_up_ends_older_tokens": True}),
     "full": (True, {"cache_entries": 16}),
 }
-"""By name: whether it has tasks, and its configuration."""
+"""For each name, whether the process has tasks, and its configuration."""
 _THREADS, _TASKS = 4, 20
 _THREAD_PAUSE, _TASK_PAUSE = 0.0005, 0.004
 """Seconds between two operations: the machine has to be left some time for the cluster."""

@@ -1,4 +1,4 @@
-"""A step-up applies to the tokens that were issued after it, and to no older one."""
+"""The checker's rule for step-ups: they apply to the tokens issued after them, to no older one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ class Order:
 
     def __init__(self) -> None:
         self.later: defaultdict[str, set[str]] = defaultdict(set)
-        """By each lock, those that were taken while it was held."""
+        """For each lock, the locks that were taken while it was held."""
         self._held = threading.local()
         self._counts: defaultdict[str, int] = defaultdict(int)
         self._guard = _NEW["Lock"]()

@@ -167,7 +167,7 @@ class Scene:
     live: list[TokenPair]
     """Sessions on the shard of ``primary``, among them some with claims."""
     idle: TokenPair
-    """Of the same shard, used by nobody until it is refreshed."""
+    """A session of the same shard that is not used until it is refreshed."""
     revoked: TokenPair
     logged_out: TokenPair
     elsewhere: list[TokenPair] = field(default_factory=list)

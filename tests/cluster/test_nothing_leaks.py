@@ -1,4 +1,4 @@
-"""After the ends of all sessions nothing of them is left in the store.
+"""Expiry of all keys after the end of all sessions: nothing of them is left in the store.
 
 ``LEAK_SESSIONS`` opens that many (100,000) and waits until the last key is gone. Without it, each
 of a few thousand sessions' keys is shown to have an end of its own, in time.

@@ -41,7 +41,7 @@ ROUNDS = int(os.environ.get("RACE_ROUNDS", "20"))
 AT_ONCE = 64
 HANGING = 60.0
 PATIENT = "?timeout=10&deadline=25"
-"""Of the last of 64 at once."""
+"""Options with time enough for the last of 64 concurrent calls."""
 KEYSPACE = Keyspace()
 
 pytestmark = pytest.mark.timeout(240 if ROUNDS <= 20 else 0)

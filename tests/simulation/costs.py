@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import exp, log
 
 _BROADCAST = ((1, 24.0), (10, 126.0), (100, 680.0), (1_000, 11_000.0))
-"""By the number of tracking connections, what one changed key costs in broadcasting mode."""
+"""Cost of one changed key in broadcast mode, for each number of tracking connections."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ SHORTFALLS: dict[str, tuple[float, float]] = {
     # New processes know nothing.
     "deploy": (2.6, 5.0),
 }
-"""By scenario, the peak in steady loads, and the seconds until the load is back."""
+"""For each scenario, the peak in steady loads, and the seconds until the load is back."""
 NEAR: dict[str, tuple[float, float]] = {
     # Leases of a few seconds ago have run out; the connections open again one by one.
     "cut-off": (2.5, 5.0),

@@ -58,7 +58,7 @@ class Server:
         """Whether it is cut off from the other servers, and does not hear of anything."""
         self.epoch = self.config_epoch = 1
         self.data: dict[bytes, tuple[int, bool]] = {}
-        """By key, the version of a session and whether it is live."""
+        """For each key, the version of a session and whether it is live."""
         self.journals: dict[int, StoredJournal] = {}
         self.readers: dict[bytes, set[Connection]] = {}
         """Who has read a key since it last changed."""

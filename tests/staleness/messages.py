@@ -15,7 +15,7 @@ class Token:
     """An access token that was handed out."""
 
     name: str
-    """Of its subject; each subject has one token."""
+    """The name of its subject; each subject has one token."""
     access_token: str
     session_id: str
     group: int

@@ -50,11 +50,11 @@ class Findings:
     """The findings of one run of a scenario."""
 
     outcomes: dict[str, Outcome]
-    """By name of the token."""
+    """Outcomes by the name of the token."""
     promised: set[str]
     """Names of tokens whose revocation was acknowledged and could not be lost."""
     sightings: dict[str, list[Sighting]]
-    """By verifier."""
+    """Sightings by the name of the verifier."""
     problems: list[str]
     """What made the run say little, or was not as it should be."""
 

@@ -37,7 +37,7 @@ def ring() -> KeyRing:
 
 
 REFRESH_SECRETS = (new_refresh_secret(),)
-"""Of the configuration, so that the store is not asked for them."""
+"""Refresh secrets in the configuration, so that the store is not asked for them."""
 
 
 def refresh_tokens(secrets: tuple[str, ...] = REFRESH_SECRETS) -> RefreshTokens:
