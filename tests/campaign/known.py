@@ -47,7 +47,7 @@ class Sessions:
         self._own.flush()
 
     def look(self) -> list[Known]:
-        """Which sessions there are now, of all processes; those that were told of since."""
+        """Read the sessions of all processes, and return those announced since the last look."""
         found: list[Known] = []
         for path in self._folder.glob("*.sessions"):
             with path.open(encoding="utf-8") as lines:

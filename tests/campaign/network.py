@@ -96,7 +96,7 @@ class Network:
 
 
 class Buses:
-    """What passes between the nodes."""
+    """The traffic between the nodes."""
 
     def __init__(
         self, cluster: EmbeddedCluster, proxies: Proxies, ids: Mapping[Node, bytes]

@@ -106,7 +106,7 @@ class _Process:
         self._reached_at.update(reached_at)
 
     def blocks(self) -> int:
-        """How many blocks of memory the interpreter has given out, without garbage."""
+        """Return the number of memory blocks that the interpreter holds after a collection."""
         gc.collect()
         return sys.getallocatedblocks()
 

@@ -12,7 +12,7 @@ _ROUNDING = 1.0
 
 @dataclass(slots=True)
 class _Tokens:
-    """Which tokens a step-up applies to, by their digests."""
+    """The tokens that a step-up applies to, by their digests."""
 
     access: dict[str, Operation]
     refresh: dict[str, Operation]

@@ -13,7 +13,7 @@ _NEW: Final[dict[str, Callable[[], Any]]] = {"Lock": threading.Lock, "RLock": th
 
 
 class Order:
-    """Which locks were taken while which others were held, by any thread."""
+    """The locks that any thread took while it held others."""
 
     def __init__(self) -> None:
         self.later: defaultdict[str, set[str]] = defaultdict(set)

@@ -86,7 +86,7 @@ class World:
         }
 
     def reads(self) -> int:
-        """How many hashes the node has read as a whole."""
+        """Return how many hashes the node has read as a whole."""
         return int(self.node.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"])
 
     def outdate(self, session_id: bytes) -> None:

@@ -68,7 +68,7 @@ class Threads:
         self.pool = ThreadPoolExecutor(AT_ONCE + 8)
 
     def run(self, *calls: Call) -> list[Any]:
-        """What each came to: a result or an error."""
+        """Return the result or the error of each call."""
         barrier = threading.Barrier(len(calls), timeout=HANGING)
 
         def one(call: Call) -> Any:

@@ -57,7 +57,7 @@ def await_that(is_so: Callable[[], Any], what: str) -> None:
 
 
 def at_last(call: Callable[[], Result]) -> Result:
-    """What ``call`` returns, for a caller who asks again while the store is away."""
+    """Return the result of ``call``, which is repeated while the store is unavailable."""
     found: list[Result] = []
 
     def answered() -> bool:

@@ -52,7 +52,7 @@ class Evidence(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a verifier has in memory of a session."""
+    """An entry about a session in the memory of a verifier."""
 
     age: int
     epoch: int

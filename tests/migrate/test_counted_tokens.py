@@ -46,7 +46,7 @@ def old_token(kind: str = "access", *, age: int = 10, **more: Any) -> str:
 
 
 def figures(sessions: MigratingSessionManager) -> tuple[int, int, int]:
-    """How many tokens were accepted, exchanged and refused."""
+    """Return the numbers of accepted, exchanged and refused tokens."""
     (report,) = sessions.migration_reports()
     assert isinstance(report, MigrationReport)
     return report.accepted, report.exchanged, report.refused

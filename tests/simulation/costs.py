@@ -51,7 +51,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Design:
-    """How changes are pushed, and who sends heartbeats."""
+    """A design: how changes are pushed, and which process sends heartbeats."""
 
     name: str
     hears_all: bool

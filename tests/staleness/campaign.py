@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done in one run of a scenario."""
+    """The numbers of tokens in one run of a scenario."""
 
     revoked: int = 60
     """Tokens that are revoked; two of three lie on the node that the fault is about."""

@@ -197,7 +197,7 @@ def table(results: Sequence[Result], *, markdown: bool = False) -> str:
 
 
 def remarks(results: Iterable[Result], most: int = 8) -> str:
-    """What else was noted."""
+    """Return further remarks."""
     lines = []
     for result in results:
         notes = [*result.problems, *result.failures]

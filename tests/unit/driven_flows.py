@@ -41,7 +41,7 @@ REFRESH_SECRETS = (new_refresh_secret(),)
 
 
 def refresh_tokens(secrets: tuple[str, ...] = REFRESH_SECRETS) -> RefreshTokens:
-    """What makes the tokens, with the one secret that is not random."""
+    """Return a maker of refresh tokens with the one secret that is not random."""
     return RefreshTokens(
         read_refresh_secrets(secrets),
         lambda count: SECRET[:count],

@@ -81,7 +81,7 @@ class Asked:
 
 
 class Responses:
-    """What is kept with the sessions that a manager remembers."""
+    """The responses that are kept with the remembered sessions."""
 
     def __init__(self, remembered: dict[str, Session]) -> None:
         self.kept: dict[str, bytes] = {}

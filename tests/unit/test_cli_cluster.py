@@ -28,7 +28,7 @@ STATE = SimpleNamespace(
 
 
 class World:
-    """What the functions of the package were asked, and answer."""
+    """Calls of the package's functions, and their results."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []

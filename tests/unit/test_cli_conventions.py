@@ -180,7 +180,7 @@ def test_the_help_says_what_each_option_is_for_and_what_holds_without_it() -> No
 
 
 def exits() -> Iterator[tuple[Path, ast.expr]]:
-    """What the modules of the command line end with."""
+    """Yield the argument of each exit call in the modules of the command line."""
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in (

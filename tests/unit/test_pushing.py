@@ -35,7 +35,7 @@ class Scene:
         self.connection = Connection()
 
     def adjust(self, now: float = 100.0) -> list[bytes]:
-        """What the node is asked."""
+        """Return the commands that the node gets."""
         before = len(self.connection.asked)
         self.pushing.adjust(A, cast("Any", self.connection), now)
         assert all(urgent for *_, urgent in self.connection.asked), "no request of users delays it"

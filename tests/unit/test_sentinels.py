@@ -24,7 +24,7 @@ OLD, NEW, THIRD = (Address(f"10.0.1.{number}", 6379) for number in (1, 2, 3))
 
 @dataclass
 class Sentinel:
-    """What one Sentinel answers."""
+    """The replies of one Sentinel."""
 
     id: str
     primary: Address | None = OLD

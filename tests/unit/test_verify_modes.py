@@ -55,7 +55,7 @@ def token(**members: Any) -> str:
 
 
 def result_of(flow: Any) -> Any:
-    """What a flow returns that asks nothing."""
+    """Return the result of a flow that sends no request."""
     with pytest.raises(StopIteration) as end:
         next(flow)
     return end.value.value

@@ -522,7 +522,7 @@ class Model:
         }
 
     def _pair(self, life: Life, now: int, number: int, token: str | None) -> dict[str, Any]:
-        """What a pair of tokens says."""
+        """Return the content of a token pair."""
         life.issued.append(number)
         view = self.view(life, now, number)
         said = {name: view[name] for name in ("subject", "session_id", "claims", "acr", "amr")}
