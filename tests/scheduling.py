@@ -1,4 +1,4 @@
-"""How a parallel run divides the tests: by file, the longest first.
+"""The scheduler of a parallel run: divides the tests by file, the longest first.
 
 Tests of servers mostly wait, and unit tests never do. Their files take turns, so that the cores are
 busy all the time.

@@ -1,4 +1,4 @@
-"""Which tests a run leaves out: a sample by a printed seed, unless ``--everything`` is given.
+"""Selects the tests of a run: a sample by a printed seed, or all with ``--everything``.
 
 - A contract test (one that takes the fixture ``engine``) runs on two of the five pairs of an engine
   and a face. The two together always show both engines and both faces.
@@ -91,12 +91,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def selection_seed(pytestconfig: pytest.Config) -> int:
-    """By which samples are chosen: another one each day, unless it is given."""
+    """The seed by which samples are chosen: another one each day, unless it is given."""
     return pytestconfig.stash[SEED]
 
 
 def _left_out(config: pytest.Config, items: list[pytest.Item]) -> dict[pytest.Item, str]:
-    """Who is left out, with the words for it in the summary."""
+    """Return the tests that are left out, each with its category for the summary."""
     seed = config.stash[SEED]
     left_out = {
         item: "long forms"

@@ -1,4 +1,4 @@
-"""What calls do of their own while no node of a store answers."""
+"""Helpers that freeze all nodes of a cluster, and that record the steps of a store's calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

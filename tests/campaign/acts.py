@@ -1,4 +1,4 @@
-"""What a process may do: one call of a verb, or a plot of several that follow each other."""
+"""Operations that a campaign's process can perform: single calls, and plots of several."""
 
 import hashlib
 from collections.abc import Callable, Generator
@@ -9,7 +9,7 @@ from .history import Operation
 
 
 def digest(token: str) -> str:
-    """What tells tokens apart in a record: never the token."""
+    """Return a digest that tells tokens apart in a record, which never holds the token."""
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
@@ -23,7 +23,7 @@ class Known:
     token: str = ""
     """The digest of the access token."""
     refresh_token: str = ""
-    """Of those that this process has opened."""
+    """The current refresh token, where this process has opened the session."""
     used_token: str = ""
     """The one before."""
     first_token: str = ""
@@ -31,11 +31,11 @@ class Known:
 
 @dataclass(slots=True)
 class Act:
-    """What is to be done."""
+    """An operation to perform."""
 
     operation: Operation
     call: Callable[[Any], Any]
-    """By a manager; what it returns is awaited where that is asked for."""
+    """Calls a manager; the result is awaited where the manager is asynchronous."""
     known: Known | None = None
     plot: "Plot | None" = None
     """What goes on when this has returned."""

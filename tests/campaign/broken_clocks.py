@@ -1,4 +1,4 @@
-"""A build that is broken on purpose, see :mod:`.broken`: whose clock counts."""
+"""Broken build for a campaign, see :mod:`.broken`: the server clocks are trusted."""
 
 from importlib.resources import files
 

@@ -1,4 +1,4 @@
-"""More builds that are broken on purpose, see :mod:`.broken`: requests, and who is believed."""
+"""Broken builds for a campaign, see :mod:`.broken`: operation ids, doubts, cutoffs, bans."""
 
 from math import inf
 from typing import Any
@@ -47,7 +47,7 @@ def strict_does_not_doubt() -> None:
 
 
 def impersonation_ignores_memory() -> None:
-    """Of an actor's session the store is believed, whatever this process knows."""
+    """The store is trusted about an actor's session, whatever this process knows."""
 
     def judge(_: Any, __: str, ___: bytes, stored: Any, ____: float, cutoff: int) -> None:
         live_record(stored, cutoff)

@@ -1,4 +1,4 @@
-"""What each broken build breaks, and what brings that to light."""
+"""The builds that are broken on purpose, with the faults and promises that expose each one."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One campaign: start all, let the nemesis work, stop all, and judge."""
+"""One campaign: starts the processes, lets the nemesis inject faults, and judges the history."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What is certain about the end of a session: from when on, and who knows of it."""
+"""Ends of a session that are certain: when each takes effect, and for which processes."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def ends_with_delays(life: Lifeline, bound: float) -> Iterator[tuple[Operation, 
 
 
 def known_ends(life: Lifeline) -> dict[str, Operation]:
-    """By process, by what it knew first that a session had ended."""
+    """Return, for each process, the operation from which it first knew of the session's end."""
     known: dict[str, Operation] = {}
     made = [
         each
@@ -40,7 +40,7 @@ def known_ends(life: Lifeline) -> dict[str, Operation]:
 
 
 def _is_refused_meanwhile(life: Lifeline, verify: Operation) -> bool:
-    """By who waits for a request that is given up in the end."""
+    """Return whether the process refused only for an ending of its own that it later gave up."""
     return _is_banned_meanwhile(life, verify) or any(
         each.is_moot and each.process == verify.process and each.began < end_of(verify)
         for each in (*life.ends, *life.sweeps)
@@ -48,7 +48,11 @@ def _is_refused_meanwhile(life: Lifeline, verify: Operation) -> bool:
 
 
 def _is_banned_meanwhile(life: Lifeline, verify: Operation) -> bool:
-    """Who waits for a ban refuses everybody, also who logs in after somebody else has lifted it."""
+    """Return whether the process refused the session only because it waited for a ban of its own.
+
+    Such a process refuses every session of the subject, also one that was opened after another
+    process had lifted the ban.
+    """
     return verify.reason == "banned" and any(
         each.verb == "ban"
         and each.process == verify.process

@@ -54,7 +54,7 @@ def _accepted_after_an_end(life: Lifeline, bound: float) -> Iterator[Violation]:
 
 
 def _accepted_by_who_knew(life: Lifeline) -> Iterator[Violation]:
-    """By the process that had made an end, or had seen one."""
+    """Yield sessions accepted by a process that had ended them, or had seen their end."""
     known = known_ends(life)
     for each in (*life.verifies, *life.refreshes):
         end = known.get(each.process)
@@ -83,7 +83,7 @@ def _accepted_by_who_knew_of_a_sweep(lifelines: dict[str, Lifeline]) -> Iterator
 
 
 def _sweeps_seen(lives: list[Lifeline]) -> Iterator[tuple[str, Operation, float]]:
-    """Which process has certainly seen which sweep, or a later one, and when."""
+    """Yield a process, a sweep of which it has certainly seen this or a later one, and when."""
     for life in lives:
         if life.login.actor:
             continue  # it may have ended with whoever acts
@@ -104,7 +104,7 @@ def _began(operation: Operation) -> float:
 
 
 def _refused_without_an_end(life: Lifeline) -> Iterator[Violation]:
-    """Of what was durable nothing is lost, and a fault is no 401."""
+    """Yield durable sessions that were refused without an end, or because of a fault."""
     if not life.is_durable:
         return
     may_end = life.may_end()

@@ -1,4 +1,4 @@
-"""What is recorded: one line for each operation, on one clock for all processes.
+"""Records of a campaign: one line for each operation, on one clock for all processes.
 
 Times are seconds of ``time.monotonic()``, which on Linux is the same for all. What changes
 something is written before it is sent, unbuffered, so that it survives the process; what reads,
@@ -54,46 +54,46 @@ class Operation:
     reason: str | None = None
     durable: bool | None = None
     journaled: bool | None = None
-    """Of an ending: whether journals have confirmed it."""
+    """For an ending: whether journals have confirmed it."""
     is_strict: bool = False
     answered: str = ""
     """The session id in the answer."""
     presented: str = ""
-    """Of a refresh: which token (a digest, never the token)."""
+    """For a refresh: which token (a digest, never the token)."""
     successor: str = ""
-    """Of a refresh and of a login: the digest of the token handed out."""
+    """For a refresh and a login: the digest of the token handed out."""
     limit: int | None = None
-    """Of a login: how many sessions its subject may have, the oldest leave; None: enough."""
+    """For a login: how many sessions its subject may have, the oldest leave; None: enough."""
     lifetime: int | None = None
-    """Of a login: the seconds after which the session is over in any case; None: days."""
+    """For a login: the seconds after which the session is over in any case; None: days."""
     outage_grace: float | None = None
-    """Of a verify: the seconds that were asked for."""
+    """For a verify: the seconds that were asked for."""
     in_grace: bool | None = None
-    """Of a verify: whether it was accepted by that."""
+    """For a verify: whether it was accepted by that."""
     listed: str = ""
-    """Of a list: the session ids in the answer, separated by blanks."""
+    """For a list: the session ids in the answer, separated by blanks."""
     token: str = ""
-    """Of a verify: which access token was presented (a digest)."""
+    """For a verify: which access token was presented (a digest)."""
     access: str = ""
     """The digest of the access token handed out."""
     level: str = ""
-    """Of a verify: the level that was asked for; of a step-up: the one that it gives."""
+    """For a verify: the level that was asked for; for a step-up: the one that it gives."""
     acr: str = ""
-    """Of a verify: the level in the answer, unless it is that of every login."""
+    """For a verify: the level in the answer, unless it is that of every login."""
     seconds: int | None = None
-    """Of a ban and of a step-up: how long it lasts; None: for good."""
+    """For a ban and a step-up: how long it lasts; None: for good."""
     ends_older: bool | None = None
-    """Of a step-up: whether older tokens end."""
+    """For a step-up: whether older tokens end."""
     actor: str = ""
-    """Of an impersonation: the session id of who acts."""
+    """For an impersonation: the session id of who acts."""
     scope: str = ""
-    """Of a ban, and of one that is lifted: what it is from; empty: everything."""
+    """For a ban, and for the lift of one: its scope; empty: everything."""
     bans: str = ""
-    """Of a verify: the scopes of the bans in the answer, separated by blanks."""
+    """For a verify: the scopes of the bans in the answer, separated by blanks."""
     before: float | None = None
-    """Of the end of all sessions of the namespace: which ones; None: all that are there then."""
+    """For the end of all sessions of the namespace: which ones; None: all that are there then."""
     operation_id: str = ""
-    """That the caller has chosen."""
+    """The operation id that the caller has chosen."""
     request: str = ""
     """What is asked for under that id: others have other words."""
     since: float | None = None
@@ -106,7 +106,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What was done to the cluster or to a process."""
+    """A fault that was injected into the cluster or into a process."""
 
     name: str
     detail: str
@@ -180,7 +180,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_history(folder: Path) -> History:
-    """What the processes and the nemesis have written in ``folder``."""
+    """Return the history that the processes and the nemesis have written in ``folder``."""
     found: dict[tuple[str, int], Operation] = {}
     for path in sorted(folder.glob("*.operations")):
         for said in _lines(path):

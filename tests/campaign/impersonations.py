@@ -1,4 +1,4 @@
-"""Nobody begins to act for another after the own session has ended."""
+"""The checker's rule for impersonation: none begins after the actor's session has ended."""
 
 from collections.abc import Iterator
 

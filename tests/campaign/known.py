@@ -1,4 +1,4 @@
-"""The sessions that one process knows, of all processes.
+"""The sessions of all processes that one process knows.
 
 A process tells the others of the sessions that it opens, by lines in a file; a session that is told
 of again is looked at at once, as something has happened to it.
@@ -47,7 +47,7 @@ class Sessions:
         self._own.flush()
 
     def look(self) -> list[Known]:
-        """Which sessions there are now, of all processes; those that were told of since."""
+        """Read the sessions of all processes, and return those announced since the last look."""
         found: list[Known] = []
         for path in self._folder.glob("*.sessions"):
             with path.open(encoding="utf-8") as lines:

@@ -52,13 +52,13 @@ class Lifeline:
     sweeps: list[Operation] = field(default_factory=list)
     """What ends all sessions of the subject; the same list for all of these."""
     logins: list[Operation] = field(default_factory=list)
-    """Of the subject, this one included; the same list for all of its sessions."""
+    """Logins of the subject, this one included; the same list for all of its sessions."""
     impersonations: list[Operation] = field(default_factory=list)
-    """Of the subject; the same list for all of its sessions."""
+    """Impersonations of the subject; the same list for all of its sessions."""
     cutoffs: list[Operation] = field(default_factory=list)
     """What ends all sessions of the namespace; the same list for all."""
     actor: "Lifeline | None" = None
-    """Of an impersonation, which ends with it."""
+    """The session of the actor of an impersonation, which ends with it."""
     clocks: ServerClocks = field(default_factory=ServerClocks)
 
     @property
@@ -122,7 +122,7 @@ class Lifeline:
                 yield each
 
     def _off(self, cutoff: Operation) -> float:
-        """By how many seconds the clocks of the login and of a cutoff may be off."""
+        """Return by how many seconds the clocks of the login and of the cutoff may differ."""
         first, *_, last = sorted((self.login.began, end_of(self.login), cutoff.began))
         return self.clocks.off(first, last)
 
@@ -194,7 +194,10 @@ class Lifeline:
 def read_lifelines(
     history: History, without_effect: Collection[int] = frozenset()
 ) -> dict[str, Lifeline]:
-    """By session id. ``without_effect``: the :func:`id` of operations that ended nothing."""
+    """Return the lifeline of each session, by session id.
+
+    ``without_effect`` has the :func:`id` of operations that ended nothing.
+    """
     lifelines: dict[str, Lifeline] = {}
     sweeps: dict[str, list[Operation]] = defaultdict(list)
     logins: dict[str, list[Operation]] = defaultdict(list)
@@ -236,7 +239,7 @@ def read_lifelines(
 
 
 def end_of(operation: Operation) -> float:
-    """When it returned; it has."""
+    """Return the time at which the operation returned; only for operations that have."""
     assert operation.ended is not None
     return operation.ended
 

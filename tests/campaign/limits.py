@@ -107,7 +107,7 @@ def _lives_for_certain(life: Lifeline, listing: Operation) -> bool:
 
 
 def unexplained(lifelines: dict[str, Lifeline]) -> Iterator[Violation]:
-    """Of a session whose end was acknowledged it is known that it was ended."""
+    """Yield verifies that found a session unknown although its end was acknowledged."""
     for life in lifelines.values():
         end = life.certain_end()
         if end is None or len(life.logins) > _TOMBSTONES or life.login.lifetime is not None:

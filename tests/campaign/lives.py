@@ -1,4 +1,4 @@
-"""What a process does next, and what is noted of how it went; the same for both kinds of managers.
+"""Random operations of one process, with threads or tasks, and the record of their outcomes.
 
 All processes verify and end the sessions of all. Only who has opened a session refreshes it, now
 and then with a token that was used before.
@@ -27,7 +27,7 @@ _LOOKED_AT_AT_ONCE = 0.1
 
 
 class Lives:
-    """What one process does."""
+    """The operations of one process."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Lives:
         return start
 
     def next(self) -> Act:
-        """What to do next; recorded already if it may change something."""
+        """Return the next operation; recorded already if it may change something."""
         if time.monotonic() - self._looked_at > _LOOK_SECONDS:
             self._looked_at = time.monotonic()
             for known in self.sessions.look():
@@ -102,7 +102,7 @@ class Lives:
         return [self.ordinary.verify() for _ in range(count)]
 
     def note(self, act: Act, result: Any, error: ClusterPassError | None) -> None:
-        """How it went."""
+        """Record the outcome of an operation."""
         operation = act.operation
         operation.ended = time.monotonic()
         self.count += 1

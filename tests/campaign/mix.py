@@ -1,17 +1,17 @@
-"""How often a process does what."""
+"""The mix of operations of a process: the share of each, and further settings."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
-    """What is done how often: shares of a hundred; the others are verifies."""
+    """Shares of the operations in percent; the remaining ones are verifies."""
 
     login: float = 2.5
     short_login: float = 0.2
-    """Of a session that is over after a few seconds."""
+    """Logins to a session that is over after a few seconds."""
     capped_login: float = 0.5
-    """Of a subject that may have two sessions."""
+    """Logins of a subject that may have two sessions."""
     refresh: float = 3.0
     end_one: float = 3.0
     """Half of them come to nothing, as are those that end all."""

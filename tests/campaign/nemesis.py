@@ -1,4 +1,4 @@
-"""What is done to the cluster and to the processes; each function is a fault, from begin to repair.
+"""The faults that a campaign injects into the cluster and its processes, each until repaired.
 
 A fault returns a few words about what it did. The cluster is whole again before the next one.
 """
@@ -24,7 +24,7 @@ class Application(Protocol):
     """The processes of the application."""
 
     def names(self) -> list[str]:
-        """Of those that run, in an order of chance."""
+        """Return the names of the running processes, in random order."""
 
     def kill(self, name: str) -> None:
         """Kill one in the middle of what it does, and start another."""

@@ -1,4 +1,4 @@
-"""The network between the nodes and before them, as far as the campaign can break it.
+"""The network between the nodes and their clients, with the faults that a campaign needs.
 
 - Between the nodes: each announces a proxy of ours as its cluster bus. The links of replication go
   to the clients' port and cannot be led through a proxy without leading the clients there too; they
@@ -96,7 +96,7 @@ class Network:
 
 
 class Buses:
-    """What passes between the nodes."""
+    """The traffic between the nodes."""
 
     def __init__(
         self, cluster: EmbeddedCluster, proxies: Proxies, ids: Mapping[Node, bytes]

@@ -1,4 +1,4 @@
-"""An operation id belongs to the first request about a subject that brings it.
+"""The checker's rule for operation ids: each belongs to the first request about its subject.
 
 Only subjects about which nobody else asks for a change are judged: the store keeps the latest
 operations of a subject, and nothing is known of an id that it has forgotten.

@@ -1,4 +1,4 @@
-"""The verbs that need no preparation."""
+"""Operations of a campaign that need one call: logins, verifies, refreshes and endings."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ _OUTAGE_GRACE = 1.0
 _STRICT: Any = {"verification": "strict"}
 _SECONDS_OF_A_GENERATION = 20
 _CUTOFF_AGES = (8, 60)
-"""By so many seconds a cutoff lies in the past, mostly."""
+"""The seconds by which a cutoff usually lies in the past."""
 
 
 class Ordinary:

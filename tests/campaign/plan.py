@@ -1,4 +1,4 @@
-"""What a campaign is made of."""
+"""The plan of a campaign: faults, seed, replicas, kinds of processes, options and mix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +18,13 @@ class Plan:
     names: Sequence[str] = tuple(FAULTS)
     seed: int = 1
     replicas: int = 1
-    """Of each of the three primaries."""
+    """Replicas of each of the three primaries."""
     kinds: Sequence[str] = USUAL_KINDS
-    """Of the processes, see :data:`.processes.KINDS`."""
+    """Kinds of the processes, see :data:`.processes.KINDS`."""
     bound: float = 0.5
     node_timeout: float = 1.0
     options: str = ""
-    """Of the store URL."""
+    """Options of the store URL."""
     server: str | None = None
     broken: str = ""
     """The name of a build that is broken on purpose."""

@@ -1,4 +1,4 @@
-"""What takes several calls: each plot yields its steps, and is sent what came of each."""
+"""Plots of several calls, such as a refresh after a step-up: generators that yield each step."""
 
 import functools
 from collections.abc import Callable
@@ -132,7 +132,7 @@ class Plots:
         yield 0, lambda: self._of.list_of(subject)
 
     def _requests(self, subject: str, first: str, second: str) -> dict[str, Callable[[str], Act]]:
-        """By their names: different requests about ``subject``, each under the id it is given."""
+        """Return different requests about ``subject`` by name; each takes its operation id."""
         return {
             "revoke first": lambda id_: self._asked(
                 "revoke",

@@ -39,7 +39,7 @@ KINDS: dict[str, tuple[bool, dict[str, Any]]] = {
     "strict": (False, {"verification": "strict", "step_up_ends_older_tokens": True}),
     "full": (True, {"cache_entries": 16}),
 }
-"""By name: whether it has tasks, and its configuration."""
+"""For each name, whether the process has tasks, and its configuration."""
 _THREADS, _TASKS = 4, 20
 _THREAD_PAUSE, _TASK_PAUSE = 0.0005, 0.004
 """Seconds between two operations: the machine has to be left some time for the cluster."""
@@ -56,7 +56,7 @@ _SOAK_LIMITS: Any = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a process is to be."""
+    """The settings with which a process starts."""
 
     kind: str
     """One of :data:`KINDS`."""
@@ -106,7 +106,7 @@ class _Process:
         self._reached_at.update(reached_at)
 
     def blocks(self) -> int:
-        """How many blocks of memory the interpreter has given out, without garbage."""
+        """Return the number of memory blocks that the interpreter holds after a collection."""
         gc.collect()
         return sys.getallocatedblocks()
 

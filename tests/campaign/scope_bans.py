@@ -1,4 +1,4 @@
-"""A ban from a scope is seen by every session of its subject, once it is acknowledged."""
+"""The checker's rule for scope bans: every session of the subject sees an acknowledged ban."""
 
 from collections import defaultdict
 from collections.abc import Iterator

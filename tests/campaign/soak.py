@@ -55,7 +55,7 @@ _ALLOWED: dict[str, float] = {
 }
 """What may come on top of 8 %: chance."""
 Series = dict[tuple[str, str], list[tuple[float, float]]]
-"""By what is looked at and of whom: seconds, value."""
+"""Points of time and value, for each figure and process."""
 
 
 def soak(minutes: float, seed: int, folder: Path, say: Callable[[str], None]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A step-up applies to the tokens that were issued after it, and to no older one."""
+"""The checker's rule for step-ups: they apply to the tokens issued after them, to no older one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _ROUNDING = 1.0
 
 @dataclass(slots=True)
 class _Tokens:
-    """Which tokens a step-up applies to, by their digests."""
+    """The tokens that a step-up applies to, by their digests."""
 
     access: dict[str, Operation]
     refresh: dict[str, Operation]
@@ -76,7 +76,7 @@ def _outlived(
 
 
 def _safe_until(life: Lifeline, step_up: Operation) -> float:
-    """Until when the level is certain: another step-up may take its place."""
+    """Return the time until which the level is certain: another step-up may replace it."""
     if not step_up.durable:
         return 0.0
     others = [
@@ -87,7 +87,7 @@ def _safe_until(life: Lifeline, step_up: Operation) -> float:
 
 
 def _over_at(life: Lifeline, step_up: Operation, verify: Operation) -> float:
-    """Until when the level may be there, as ``verify`` may see it."""
+    """Return the time until which ``verify`` may still see the level."""
     over = end_of(step_up) + (step_up.seconds or 0) + _ROUNDING
     return over + life.clocks.off(step_up.began, verify.began)
 

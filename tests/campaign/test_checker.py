@@ -1,4 +1,4 @@
-"""The checker finds what was broken, and nothing else: histories by hand."""
+"""The checker on hand-written histories: it finds each broken promise, and nothing else."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a wrong clock of a server may change: times by seconds, and what is deleted early."""
+"""The tolerance for wrong server clocks: seconds by which times may differ, early deletions."""
 
 import re
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class _WrongClock:
 
 
 class ServerClocks:
-    """When the clock of a server was wrong."""
+    """Time spans in which the clock of a server was wrong."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._wrong = [
@@ -35,7 +35,7 @@ class ServerClocks:
         ]
 
     def off(self, since: float, until: float) -> float:
-        """By how many seconds times between the two may be off.
+        """Return by how many seconds times between the two may differ.
 
         Twice the tolerance when one server was behind and one ahead: a time may be written by the
         first and judged by the second.
@@ -45,7 +45,7 @@ class ServerClocks:
         return float(CLOCK_TOLERANCE * len(directions))
 
     def deleted_at(self, since: float, ends_at: float) -> float:
-        """When what was written at ``since`` may be deleted although it ends at ``ends_at``.
+        """Return when a key written at ``since`` may be deleted although it ends at ``ends_at``.
 
         A server deletes keys by its own clock, so one that is ahead deletes what had less time
         left than that. Infinity: it is not deleted.

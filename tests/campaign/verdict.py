@@ -1,4 +1,4 @@
-"""What came of a campaign, and the figures for people."""
+"""The verdict on the runs of a campaign: violations, and figures as text."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _MOST_TOLD = 20
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the checker found of one run."""
+    """The checker's findings on one run."""
 
     history: History
     violations: list[Violation]
@@ -26,7 +26,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class Total:
-    """Of several runs, whose histories are not kept."""
+    """The sum over several runs, whose histories are not kept."""
 
     operations: int = 0
     seconds: float = 0.0
@@ -69,7 +69,7 @@ def summary(verdict: Verdict) -> str:
 
 
 def details(verdict: Verdict) -> list[str]:
-    """What each process has counted, and the violations."""
+    """Return the counters of each process, and the violations."""
     lines = [str(each) for each in verdict.counted]
     lines += [f"audit trail: {each}" for each in verdict.trail]
     kinds = Counter(each.promise for each in verdict.violations)
@@ -80,7 +80,7 @@ def details(verdict: Verdict) -> list[str]:
 
 
 def _faults_before(history: History, violation: Violation) -> str:
-    """Which faults came shortly before, or were under way."""
+    """Return the faults that came shortly before, or were in progress."""
     at = violation.operation.began
     near = [
         f"{fault.name} from {fault.began:.3f} to {fault.ended:.3f} ({fault.detail})"

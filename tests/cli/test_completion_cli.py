@@ -30,7 +30,7 @@ def shell(name: str) -> str:
 
 @pytest.fixture
 def ask(tmp_path, run):
-    """What a shell offers behind some words."""
+    """Return the completions that a shell offers after some words."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "clusterpass"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m clusterpass "$@"\n')

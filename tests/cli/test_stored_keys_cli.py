@@ -1,4 +1,4 @@
-"""``clusterpass keys`` with keys that the store holds."""
+"""``clusterpass keys revoke`` accepts a key id that begins with a dash."""
 
 import pytest
 

@@ -13,11 +13,11 @@ _NEW: Final[dict[str, Callable[[], Any]]] = {"Lock": threading.Lock, "RLock": th
 
 
 class Order:
-    """Which locks were taken while which others were held, by any thread."""
+    """The locks that any thread took while it held others."""
 
     def __init__(self) -> None:
         self.later: defaultdict[str, set[str]] = defaultdict(set)
-        """By each lock, those that were taken while it was held."""
+        """For each lock, the locks that were taken while it was held."""
         self._held = threading.local()
         self._counts: defaultdict[str, int] = defaultdict(int)
         self._guard = _NEW["Lock"]()

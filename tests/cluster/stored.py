@@ -1,4 +1,4 @@
-"""What the store holds of a subject, read and rewritten: tests bring ends about, not wait for them.
+"""Helpers that read and rewrite a subject's data in the store, so that tests need not wait.
 
 ``engine`` is the fixture of that name: the running servers, and the style of the manager.
 """
@@ -63,7 +63,7 @@ def fields_of(engine: Engine, subject: str, keyspace: Keyspace = _PLAIN) -> dict
 
 
 def activity_of(engine: Engine, subject: str) -> dict[bytes, bytes]:
-    """When its sessions were used, beside the hash."""
+    """Return the hash with the last uses of the subject's sessions, which lies beside its hash."""
     key = _PLAIN.activity(subject)
     with home_of(engine, key) as client:
         return dict(client.hgetall(key))
@@ -85,7 +85,7 @@ def let_secrets_age(engine: Engine, namespace: str, seconds: int, *members: str)
 
 
 def seconds_left(engine: Engine, subject: str) -> int:
-    """How long the hash is kept: -1 for good, -2 when there is none."""
+    """Return how long the hash is kept: -1 for good, -2 when there is none."""
     key = _PLAIN.sessions(subject)
     with home_of(engine, key) as client:
         return int(client.ttl(key))
@@ -152,7 +152,7 @@ def let_age(engine: Engine, pair: TokenPair, seconds: int) -> None:
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """What ``condition`` answers as soon as that is true; fails when it never is."""
+    """Return the result of ``condition`` as soon as it is true; fail when it never is."""
     until = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > until:
@@ -162,7 +162,7 @@ def eventually(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
 
 
 def commands_of(engine: Engine, *names: str) -> dict[str, int]:
-    """How often the servers have run each of the commands ``names``, scripts' calls included."""
+    """Return how often the servers ran each of the commands ``names``, also in scripts."""
     counts = dict.fromkeys(names, 0)
     running = engine[0]
     for node in running.nodes:
@@ -175,7 +175,7 @@ def commands_of(engine: Engine, *names: str) -> dict[str, int]:
 
 
 def spent(engine: Engine, act: Callable[[], Any], name: str) -> int:
-    """How many commands ``name`` the servers ran while ``act`` did its work."""
+    """Return how many commands ``name`` the servers ran during ``act``."""
     before = commands_of(engine, name)[name]
     act()
     return commands_of(engine, name)[name] - before

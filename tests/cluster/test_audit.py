@@ -58,7 +58,7 @@ def entries(manager: Any) -> list[AuditEntry]:
 
 
 def told(manager: Any) -> list[tuple[str, str, str | None, str | None]]:
-    """What was noted, by the order in which it happened."""
+    """Return the audit entries in the order of the events."""
     found = sorted(entries(manager), key=lambda entry: entry.writer_number)
     return [(each.action, each.outcome, each.actor, each.subject) for each in found]
 

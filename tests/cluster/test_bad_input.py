@@ -1,4 +1,4 @@
-"""What cannot be is refused before anything is sent: nobody listens where these managers call."""
+"""Validation of arguments by the managers: invalid input is refused before any request."""
 
 import dataclasses
 import inspect

@@ -1,4 +1,4 @@
-"""Who may not come in, or may not do something."""
+"""Bans of subjects: from everything, from a scope, by level and for a time."""
 
 import json
 import threading

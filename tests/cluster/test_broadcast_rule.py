@@ -1,4 +1,4 @@
-"""Who holds many sessions at a node that few others track hears of all changes, and back again."""
+"""The broadcast rule on a real cluster: nodes switch to broadcast tracking and back."""
 
 import asyncio
 import time

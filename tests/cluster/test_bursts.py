@@ -1,4 +1,4 @@
-"""Many verifies at once are answered, also in a process that stood still, and share what they may.
+"""Bursts of verifies: all are answered, and callers share a load where they can.
 
 How long that takes depends on the machine, so the time limits here are generous.
 """
@@ -35,14 +35,14 @@ ALL = {"accepted": 5000}
 
 
 async def outcomes_of(verifies: Iterable[Awaitable[Session]]) -> Counter[str]:
-    """How often each thing came of ``verifies``, which are all under way at once."""
+    """Return the number of each outcome of concurrent ``verifies``."""
     found = await asyncio.gather(*verifies, return_exceptions=True)
     return Counter("accepted" if isinstance(each, Session) else repr(each) for each in found)
 
 
 @pytest.fixture
 def questions() -> Iterator[Counter[Any]]:
-    """How often others were asked about each node."""
+    """Count how often other nodes are asked about each node."""
     asked: Counter[Any] = Counter()
     agree = StoreBase.agree
 

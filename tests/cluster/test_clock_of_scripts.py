@@ -1,4 +1,4 @@
-"""By which time a script judges a call: its server's clock, unless that is too far off.
+"""The time by which a script judges a call: the server's clock, unless it is too far off.
 
 The include is run by a real server, with what TIME would answer put in its place.
 """

@@ -58,7 +58,7 @@ class Heard:
 
 @pytest.fixture
 def url(cluster: EmbeddedCluster) -> str:
-    """Of a namespace in which nobody else does anything."""
+    """The URL of a namespace that no other test uses."""
     return f"{cluster.url}?namespace={new_namespace()}"
 
 
@@ -69,7 +69,7 @@ def style(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def other(url: str, config: Config) -> Iterator[SessionManager]:
-    """Of another process, as far as what is remembered goes."""
+    """A second manager that shares no memory with the first, as in another process."""
     with SessionManager.from_url(url, config) as opened:
         yield opened
 

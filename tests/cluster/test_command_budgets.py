@@ -1,4 +1,4 @@
-"""How many commands each verb costs the servers, once connections and scripts are there."""
+"""Command budgets: the server commands that each verb costs on open connections."""
 
 import math
 import time

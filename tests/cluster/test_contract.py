@@ -1,4 +1,4 @@
-"""What every manager keeps on every engine: the verbs, as a caller sees them."""
+"""The contract of the verbs, for every manager on every engine."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""The doctor before a real cluster in which one thing after the other is wrong."""
+"""The doctor on a real cluster, with one fault after the other."""
 
 import contextlib
 import re

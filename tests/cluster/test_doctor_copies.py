@@ -1,4 +1,4 @@
-"""What the doctor says of the copies of what is stored, on real clusters: replicas, the cutoff."""
+"""The doctor's checks of replicas and of the copies of the cutoff, on real clusters."""
 
 import re
 from collections.abc import Iterator

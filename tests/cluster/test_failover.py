@@ -1,4 +1,4 @@
-"""Nodes die, stop, come back, hand over slots: who is logged in stays in, who is out stays out."""
+"""Failovers: nodes die, pause, return and hand over slots; no session is lost or revived."""
 
 import contextlib
 import itertools
@@ -160,14 +160,14 @@ def confirmed_at_last(manager: Any) -> bool:
 
 @dataclass
 class Scene:
-    """Who was logged in and who was out before something happened to ``primary``."""
+    """Live and ended sessions from before a fault of ``primary``."""
 
     primary: Node
     subject: str
     live: list[TokenPair]
     """Sessions on the shard of ``primary``, among them some with claims."""
     idle: TokenPair
-    """Of the same shard, used by nobody until it is refreshed."""
+    """A session of the same shard that is not used until it is refreshed."""
     revoked: TokenPair
     logged_out: TokenPair
     elsewhere: list[TokenPair] = field(default_factory=list)

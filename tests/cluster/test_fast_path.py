@@ -1,7 +1,7 @@
-"""Logins and refreshes that end at a glance do what they would do with all of the subject in hand.
+"""The fast path of logins and refreshes gives the same result as loading the whole subject.
 
 The same calls are made in several worlds, each a subject of its own in simulated time: with the
-scripts as they are; with scripts that never glance and keep no summary, as those of the release
+scripts as they are; with scripts that lack fast path and summary, as those of the release
 before; and with one or the other, call by call, as while servers are upgraded.
 """
 
@@ -86,7 +86,7 @@ class World:
         }
 
     def reads(self) -> int:
-        """How many hashes the node has read as a whole."""
+        """Return how many hashes the node has read as a whole."""
         return int(self.node.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"])
 
     def outdate(self, session_id: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What copies the data without being a member of the cluster keeps nothing from being durable."""
+"""Clients that replicate without being cluster members: durability ignores them."""
 
 import contextlib
 import socket

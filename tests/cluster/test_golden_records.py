@@ -1,4 +1,4 @@
-"""What was stored by this release and by earlier ones means to the scripts what it meant."""
+"""Golden records of this release and of earlier ones, as the Lua scripts treat them."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""What no ordinary day brings: a full store, records of a later release, many impersonations."""
+"""Rare cases: a full store, records of a later release, many impersonations."""
 
 import asyncio
 import dataclasses
@@ -118,7 +118,7 @@ def test_claims_are_not_nested_without_end(manager, subject):
 
 
 class Ending(BaseException):
-    """What no handler of ordinary errors catches."""
+    """An exception that no handler of ordinary errors catches."""
 
 
 def test_no_listener_ends_the_listening(cluster_url, config, subject):

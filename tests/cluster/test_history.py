@@ -1,4 +1,4 @@
-"""What happened to the sessions of a subject."""
+"""The history of a subject's sessions: its lines, their limits, and how long it is kept."""
 
 import dataclasses
 import time

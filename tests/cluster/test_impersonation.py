@@ -1,4 +1,4 @@
-"""Somebody acts in another's session: seen by all, brief, and never further than that."""
+"""Impersonation: visible to all parties, short, and limited in its rights."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""How long a session lives: its absolute and its idle limit, and what keeps it alive."""
+"""Lifetimes of a session: absolute and idle limits, notes of use, and ``shorten``."""
 
 import dataclasses
 import time

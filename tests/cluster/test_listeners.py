@@ -1,4 +1,4 @@
-"""Who wants to know is told what happened; no listener can slow or break a verb."""
+"""Listeners of one manager: events in order, errors, slow listeners, and closing."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Claims that change while sessions live."""
+"""Live claims: changes that sessions see while they live."""
 
 import pytest
 

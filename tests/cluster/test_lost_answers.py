@@ -1,4 +1,4 @@
-"""A client that lost the answer to its refresh, and who else has the token it presents again."""
+"""Lost refresh responses: the retry of the client, and the same token from a thief."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""What was read over a connection that is gone: a node pushes nothing of it to anybody any more.
+"""Entries read over a connection that was lost: they leave the cache within the bound.
 
 A node remembers who has read a key as a connection, also where it pushes to another one.
 """

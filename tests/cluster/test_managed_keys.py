@@ -1,4 +1,4 @@
-"""Signing keys in the store: made, published, rotated, revoked, and followed by every process."""
+"""Managed signing keys in the store: creation, publication, rotation, revocation."""
 
 import dataclasses
 import pickle

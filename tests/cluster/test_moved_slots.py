@@ -1,4 +1,4 @@
-"""While slots move and epochs rise, what is in memory stays there, unless it has moved itself."""
+"""The near cache while slots move and epochs rise: entries of other slots stay."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""After the ends of all sessions nothing of them is left in the store.
+"""Expiry of all keys after the end of all sessions: nothing of them is left in the store.
 
 ``LEAK_SESSIONS`` opens that many (100,000) and waits until the last key is gone. Without it, each
 of a few thousand sessions' keys is shown to have an end of its own, in time.
@@ -102,7 +102,7 @@ class Keys:
                 each.close()
 
     def seconds_left(self) -> dict[bytes, float]:
-        """Of each key the seconds until its end; -1: it has none.
+        """Return the seconds until each key expires; -1: never.
 
         The three journals of a namespace stay, and hold nothing of sessions that have ended.
         """

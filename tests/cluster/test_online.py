@@ -1,4 +1,4 @@
-"""Who is online: an index in each slot, kept by the scripts that change a subject."""
+"""Online subjects: the index in each slot that the scripts keep, its pages and its cost."""
 
 import dataclasses
 import os

@@ -39,7 +39,7 @@ class Scene:
         return self.manager.revoke(self.subject, self.pairs[number].session_id, **options)
 
     def state(self) -> Any:
-        """What a request could have changed: sessions, bans, generation and history."""
+        """Return the state that a request could change: sessions, bans, generation, history."""
         manager, subject = self.manager, self.subject
         return (
             [session.session_id for session in manager.sessions(subject)],

@@ -1,4 +1,4 @@
-"""Whoever has changed something finds it changed: in the next call, every time."""
+"""Read your own writes: the next verify after a change sees it."""
 
 import pytest
 

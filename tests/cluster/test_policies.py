@@ -1,4 +1,4 @@
-"""How many sessions a subject may have, judged inside the store."""
+"""Session policies: limits for each subject and kind of device, enforced by the scripts."""
 
 import dataclasses
 import threading

@@ -1,4 +1,4 @@
-"""What was retired long ago leaves the store, and nobody who still knows it brings it back."""
+"""Pruning of keys and secrets that were retired long ago: no process writes them back."""
 
 import dataclasses
 import json

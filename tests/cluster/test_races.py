@@ -1,4 +1,4 @@
-"""Many at once on one session: there is one lineage of refresh tokens, and an end is the end.
+"""Concurrent operations on one session: one lineage of refresh tokens, and final endings.
 
 ``RACE_ROUNDS`` sets how many rounds there are.
 """
@@ -41,7 +41,7 @@ ROUNDS = int(os.environ.get("RACE_ROUNDS", "20"))
 AT_ONCE = 64
 HANGING = 60.0
 PATIENT = "?timeout=10&deadline=25"
-"""Of the last of 64 at once."""
+"""Options with time enough for the last of 64 concurrent calls."""
 KEYSPACE = Keyspace()
 
 pytestmark = pytest.mark.timeout(240 if ROUNDS <= 20 else 0)
@@ -68,7 +68,7 @@ class Threads:
         self.pool = ThreadPoolExecutor(AT_ONCE + 8)
 
     def run(self, *calls: Call) -> list[Any]:
-        """What each came to: a result or an error."""
+        """Return the result or the error of each call."""
         barrier = threading.Barrier(len(calls), timeout=HANGING)
 
         def one(call: Call) -> Any:

@@ -1,4 +1,4 @@
-"""The keys of a manager that is in use are replaced."""
+"""Replacement of the keys of a manager that is in use."""
 
 import dataclasses
 import threading

@@ -1,4 +1,4 @@
-"""Ends that somebody else decides: of one session, of many, of the whole namespace."""
+"""Revocation: of one session, of all sessions of a subject, and of the whole namespace."""
 
 import threading
 import time

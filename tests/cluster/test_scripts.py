@@ -1,4 +1,4 @@
-"""What the scripts leave in the store, and what they cost."""
+"""The Lua scripts: the records that they write, their memory, and their round trips."""
 
 import dataclasses
 import math
@@ -111,7 +111,7 @@ def node(cluster: EmbeddedCluster, key: bytes):
 
 
 def session_fields(node, key: bytes) -> int:
-    """How many fields belong to sessions; the others are the history's and the subject's."""
+    """Return the number of fields of sessions; the others are of history and subject."""
     return sum(len(name) >= 16 for name in node.hkeys(key))
 
 
@@ -247,7 +247,7 @@ def test_the_latest_tombstone_stays_however_many_there_are(sessions, subject):
 
 
 def writes(node) -> int:
-    """How often a hash of the node was written to."""
+    """Return how often a hash of the node was written."""
     return sum(
         figures["calls"]
         for name, figures in node.info("commandstats").items()

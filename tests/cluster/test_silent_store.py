@@ -1,4 +1,4 @@
-"""Once a store is known to be silent, nobody waits for it, and its return is noticed."""
+"""A silent store: calls fail at once while it is known, and its return is noticed."""
 
 import contextlib
 from collections.abc import Callable, Iterator

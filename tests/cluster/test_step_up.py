@@ -1,4 +1,4 @@
-"""A stronger or more recent authentication: asked for, noted, told in tokens (RFC 9470)."""
+"""Step-up authentication (RFC 9470): required, recorded and claimed in tokens."""
 
 import dataclasses
 import time
@@ -19,7 +19,7 @@ from tests.cluster.stored import eventually, fields_of, let_age, let_expire
 
 @pytest.fixture
 def read(config):
-    """What an access token says, without the store."""
+    """Return the claims of an access token, without the store."""
     return TokenVerifier(config.keys, issuer=config.issuer, audience=config.audience).verify
 
 

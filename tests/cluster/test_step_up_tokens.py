@@ -1,4 +1,4 @@
-"""Which tokens of a session a step-up applies to: those issued after it, and no others."""
+"""Tokens around a step-up: it applies to those issued after it, and to no others."""
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor

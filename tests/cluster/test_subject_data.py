@@ -1,4 +1,4 @@
-"""What the store holds of a subject is exported, and erased but for what keeps old tokens dead."""
+"""Export and erasure of a subject's data; tokens of an erased subject stay refused."""
 
 import json
 from dataclasses import replace

@@ -87,7 +87,7 @@ def watcher(
 
 @pytest.fixture
 def other(cluster: EmbeddedCluster, config: Config) -> Iterator[SessionManager]:
-    """Of another process, as far as what is remembered goes."""
+    """A second manager that shares no memory with the first, as in another process."""
     with SessionManager.from_url(cluster.url, config) as opened:
         yield opened
 

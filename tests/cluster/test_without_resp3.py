@@ -124,7 +124,7 @@ def test_who_watches_there_reads_now_and_then(
 
 
 def reads_of(cluster: EmbeddedCluster) -> int:
-    """How many scripts the nodes have run."""
+    """Return how many scripts the nodes have run."""
     return commands_of((cluster, "both"), "evalsha")["evalsha"]
 
 

@@ -1,4 +1,4 @@
-"""The shapes of stores that ClusterPass runs on, each of which can lose its primary.
+"""The topologies that ClusterPass runs on, each of which can lose its primary.
 
 Behind Sentinel the library is told a name, which somebody else keeps leading to the primary: here
 that is a thread that asks a real Sentinel. Or it is told the address of the Sentinel.
@@ -57,7 +57,7 @@ def await_that(is_so: Callable[[], Any], what: str) -> None:
 
 
 def at_last(call: Callable[[], Result]) -> Result:
-    """What ``call`` returns, for a caller who asks again while the store is away."""
+    """Return the result of ``call``, which is repeated while the store is unavailable."""
     found: list[Result] = []
 
     def answered() -> bool:

@@ -79,7 +79,7 @@ class Images:
         )
 
     def configuration(self) -> dict[str, Any]:
-        """What the image says of how to run it."""
+        """Return the configuration of the image: how it is to be run."""
         described = json.loads(self.buildah("inspect", "--type", "image", IMAGE))
         found: dict[str, Any] = described["Docker"]["config"]
         return found

@@ -1,4 +1,4 @@
-"""What the panels of the dashboard in ``deploy/grafana`` ask."""
+"""The Prometheus queries of the panels in the dashboard of ``deploy/grafana``."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ class Query:
     legend: str
 
     def name(self, labels: dict[str, str]) -> str:
-        """How Grafana names a line in the legend."""
+        """Return the name of a line in the legend, as Grafana makes it."""
         text = self.legend
         for label, value in labels.items():
             text = text.replace(f"{{{{{label}}}}}", value)

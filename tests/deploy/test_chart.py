@@ -43,7 +43,7 @@ def nested(flat: dict[str, object]) -> dict[str, object]:
 
 
 def render(values: dict[str, object], tmp_path, *, kubernetes: str = NEWEST):
-    """What ``helm template`` says, and what went wrong."""
+    """Return the output of ``helm template``, and its errors."""
     file = tmp_path / "values.json"
     file.write_text(json.dumps(nested(values)))
     return run("helm", "template", "auth", CHART, "-f", file, "--kube-version", kubernetes)

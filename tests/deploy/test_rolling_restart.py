@@ -1,4 +1,4 @@
-"""What the pages say of a restart: requests that have begun are answered, and others go on."""
+"""A rolling restart of the service: requests in progress are answered, none is refused."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The systemd unit, judged by systemd itself without being started, and lived by."""
+"""The systemd unit, checked by systemd itself, and the service under its restrictions."""
 
 import os
 import re

@@ -124,7 +124,7 @@ class Host:
         return done.stdout
 
     def log(self) -> str:
-        """What the servers of this host have logged."""
+        """Return the log of the servers of this host."""
         return "".join(path.read_text("utf-8") for path in self.folder.glob("*.log"))
 
     def pids(self) -> list[int]:

@@ -19,7 +19,7 @@ SERVER, SENTINEL = 6379, 26379
 
 
 class Places:
-    """Where the hosts of the page are on this machine."""
+    """The addresses on this machine that stand for the hosts of the page."""
 
     def __init__(self) -> None:
         self._ports = {(host, port): free_port() for host in HOSTS for port in (SERVER, SENTINEL)}

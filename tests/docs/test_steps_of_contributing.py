@@ -1,4 +1,4 @@
-"""What CONTRIBUTING asks of a change is noticed when it was forgotten."""
+"""The steps that CONTRIBUTING.md demands of a change: each one that was forgotten is found."""
 
 import ast
 import inspect

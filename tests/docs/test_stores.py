@@ -1,4 +1,4 @@
-"""What docs/reference/stores.md says was tried, is: the tests that it names exist and run there."""
+"""The claims of docs/reference/stores.md: the tests that it names exist and run there."""
 
 import re
 import subprocess

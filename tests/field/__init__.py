@@ -1,1 +1,1 @@
-"""What networks and servers of the field do to a store: each test brings one such thing about."""
+"""Networks and servers as in the field: NAT, Sentinels, certificates, silent addresses, rights."""

@@ -71,7 +71,7 @@ class _Commands:
         return int(self._done(lambda: self._manager.logout(token)).count)
 
     def pending(self) -> int:
-        """How many endings are not confirmed yet."""
+        """Return the number of endings that are not confirmed yet."""
         return int(self._manager.stats().pending.waiting)
 
     def leases(self) -> list[str]:

@@ -116,7 +116,7 @@ class MovingCluster:
         self._await()
 
     def _online(self) -> int:
-        """How many replicas the first primary counts for a confirmation."""
+        """Return how many replicas the first primary counts for a confirmation."""
         told = self.nodes[0].ask("INFO", "replication")
         return sum(
             isinstance(each, dict) and each.get("state") == "online" for each in told.values()

@@ -37,7 +37,7 @@ class Nat:
 
     @property
     def opened(self) -> int:
-        """How many connections there were."""
+        """Return the number of connections that were opened."""
         return len(self._numbers)
 
     def forget(self) -> None:

@@ -75,7 +75,7 @@ class Process:
 
 @dataclass
 class Service:
-    """What stands behind one name."""
+    """The servers and Sentinels behind one service name."""
 
     servers: list[Process]
     sentinels: list[Process]

@@ -1,4 +1,4 @@
-"""What each server program does, apart from its networks: failover, and confirmation by a disk."""
+"""Each server program: a session across a failover, and confirmation of a write by the disk."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -45,7 +45,7 @@ def shop(tmp_path: Path, server_program: str) -> Iterator[Service]:
 
 
 def at_last(call: Callable[[], Any]) -> Any:
-    """What ``call`` returns, for a caller who asks again while the store is away."""
+    """Return the result of ``call``, which is repeated while the store is unavailable."""
     found: list[Any] = []
 
     def answered() -> bool:

@@ -43,7 +43,7 @@ class Overheard:
         return self._reached[announced]
 
     def to(self, *processes: Process) -> bytes:
-        """What clients have sent to these."""
+        """Return the data that clients have sent to these addresses."""
         return b"".join(bytes(self._by_port[each.port].heard) for each in processes)
 
     def check(self) -> None:

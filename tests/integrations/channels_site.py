@@ -117,7 +117,7 @@ def who(request):
 
 
 def state(request):
-    """Who has left, what was heard of whom, and how many sessions are watched."""
+    """Answer with consumers that left, messages heard, and the count of watched sessions."""
     followers = installed().async_sessions._flows.memory.near.followers
     return JsonResponse({"left": left, "heard": heard, "watched": len(followers)})
 

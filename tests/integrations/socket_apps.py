@@ -27,7 +27,7 @@ EVENTS: Any = {**CHAT, "in_outage": "close", "keep_alive": 0.1}
 
 
 class Seen:
-    """What the applications do that no client sees."""
+    """Events of the applications that no client sees."""
 
     def __init__(self) -> None:
         self.left: list[str] = []

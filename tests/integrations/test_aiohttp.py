@@ -1,4 +1,4 @@
-"""What only aiohttp has: views, methods, mounted applications, middlewares, own responses."""
+"""The aiohttp integration: views, methods, mounted applications, middlewares, responses."""
 
 from collections.abc import Iterator
 

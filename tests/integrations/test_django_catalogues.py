@@ -20,7 +20,7 @@ _ENTRY = re.compile(
 
 
 def messages() -> set[str]:
-    """What the sources mark for translation."""
+    """Return the messages that the sources mark for translation."""
     calls = [
         node
         for source in SOURCES

@@ -1,4 +1,4 @@
-"""What becomes of the session managers of Django when their process ends."""
+"""The session managers of Django at the end of the process: pending revocations are reported."""
 
 import subprocess
 import sys

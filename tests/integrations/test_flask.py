@@ -1,4 +1,4 @@
-"""What only Flask has: applications that are mounted, coroutines as views."""
+"""The Flask integration: mounted applications, managed keys, and the manager at exit."""
 
 import subprocess
 import sys

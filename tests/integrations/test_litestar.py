@@ -1,4 +1,4 @@
-"""What only Litestar has: layers of guards, dependencies, the OpenAPI schema, a JSON login."""
+"""The Litestar integration: layers of guards, dependencies, the OpenAPI schema, JSON login."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What only Quart has: users that are loaded with await, synchronous views, uploads, bodies."""
+"""The Quart integration: users loaded with await, request bodies, and own managers."""
 
 from typing import Any
 

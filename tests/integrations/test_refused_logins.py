@@ -61,7 +61,7 @@ def settings_of(cluster: EmbeddedCluster, config: Config, namespace: str) -> dic
 
 
 def refusals(manager: SessionManager, subject: str) -> list[AuditEntry]:
-    """What the trail has of logins of ``subject`` that were refused, the oldest first."""
+    """Return the audit entries of refused logins of ``subject``, the oldest first."""
     entries = manager.audit.page(limit=1000).entries
     return [each for each in entries if each.outcome == "refused" and each.subject == subject]
 

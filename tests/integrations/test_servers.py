@@ -84,7 +84,10 @@ def serving(
 
 
 def ask_all(servers: list[Served], token: str) -> list[tuple[str, int, str]]:
-    """Who answers many requests at once with what; so many that no worker is left out for long."""
+    """Return worker, status and body of each answer to many concurrent requests.
+
+    They are so many that no worker is left out for long.
+    """
 
     def ask(server: Served) -> tuple[str, int, str]:
         headers = {"Authorization": f"Bearer {token}"}

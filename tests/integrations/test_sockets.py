@@ -52,7 +52,7 @@ def served(name: str, store_url: str, config: Config) -> Iterator[Sockets]:
 
 @pytest.fixture
 def manager(cluster: EmbeddedCluster, config: Config) -> Iterator[SessionManager]:
-    """Of another process, as far as what is remembered goes."""
+    """A second manager that shares no memory with the applications, as in another process."""
     with SessionManager.from_url(cluster.url, config) as opened:
         yield opened
 

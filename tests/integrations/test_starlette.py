@@ -1,4 +1,4 @@
-"""What only Starlette and FastAPI have: layers of middleware, mounted applications, a backend."""
+"""The Starlette and FastAPI integration: middleware, mounted applications, the backend."""
 
 import asyncio
 from collections.abc import Iterator

@@ -72,7 +72,7 @@ def _fills(world: World, s: State, holders: list[int]) -> Iterable[Step]:
 
 
 def sources(world: World, s: State, n: int, holders: list[int]) -> Log | None:
-    """What the two other journals have, or None when they cannot be believed."""
+    """Return the entries of the two other journals, or None when they cannot be trusted."""
     epoch, shard = s.nodes[n].epoch, world.shard_of[n]
     others = [m for m in holders if world.shard_of[m] != shard and s.nodes[m].epoch == epoch]
     if len({world.shard_of[m] for m in others}) < 2:

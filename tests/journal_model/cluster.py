@@ -1,4 +1,4 @@
-"""What the cluster does by itself, and the faults it meets."""
+"""The cluster in the journal model: gossip, replication, promotion, and faults."""
 
 from collections.abc import Iterable
 
@@ -123,7 +123,7 @@ def _is_by_owner(s: State, k: int) -> bool:
 
 
 def _voters(world: World, s: State, n: int) -> list[int]:
-    """Who may vote for ``n``: not who has heard of a later owner of a slot that ``n`` claims."""
+    """Return the nodes that may vote for ``n``: not those that know a later owner of its slots."""
     me = s.nodes[n]
     return [
         m

@@ -1,4 +1,4 @@
-"""What comes late or from elsewhere: requests of those who gave up, entries of another subject."""
+"""Late requests in the journal model: of clients that gave up, and entries of other subjects."""
 
 from .state import ENDINGS, State, Steps, append
 from .world import REVOKER, World

@@ -1,4 +1,4 @@
-"""Where each rule is needed: a world, and steps after which, with the rule off, a search fails."""
+"""Proof that each rule is needed: with the rule off, a search near the danger fails."""
 
 from typing import Any, Final, NamedTuple
 

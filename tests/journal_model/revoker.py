@@ -1,4 +1,4 @@
-"""Who ends: the owner first, else the journals, then an acknowledgement."""
+"""The revoker in the journal model: writes to the owner or the journals, then acknowledges."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ _NAMES = ("revoker", "second")
 
 
 def revoker(world: World, s: State, k: int) -> Steps:
-    """Whoever asks for ending ``k``."""
+    """Yield the next steps of the process that requests ending ``k``."""
     r, who = s.revokers[k], _NAMES[k]
     if "late" in world.actors and s.lates and s.late is None:
         yield from _gives_up(world, s, k)

@@ -17,7 +17,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which rules are kept."""
+    """The rules that are in force."""
 
     heads: bool = True
     two_heads: bool = True

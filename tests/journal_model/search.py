@@ -1,4 +1,4 @@
-"""How states are looked for: breadth first, near a danger, and towards a step."""
+"""Searches of the state space: breadth first, near a danger, and towards a step."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from .world import World
 
 @dataclass(slots=True)
 class Result:
-    """What was explored, and a trace for each kind of violation."""
+    """The states that were explored, and a trace for each kind of violation."""
 
     states: int = 0
     steps: int = 0

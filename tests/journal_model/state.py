@@ -11,7 +11,7 @@ EXPIRED: Final = 2
 
 
 class Mark(NamedTuple):
-    """Who filled a journal: the run of a node, and the config epoch of that node at the time."""
+    """Mark of a filled journal: run of the node that filled it, and its config epoch then."""
 
     node: int
     run: int
@@ -52,7 +52,7 @@ class Evidence(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a verifier has in memory of a session."""
+    """An entry about a session in the memory of a verifier."""
 
     age: int
     epoch: int

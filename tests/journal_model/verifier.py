@@ -1,4 +1,4 @@
-"""Who verifies and logs in: beats bring evidence, answers of the owner are judged by it."""
+"""The verifier in the journal model: heartbeats, evidence, and answers judged by it."""
 
 from collections.abc import Iterable
 
@@ -125,7 +125,7 @@ def _beats(world: World, s: State, k: int) -> Iterable[Step]:
 
 
 def _begins(s: State) -> tuple[int, bool]:
-    """What an operation that begins now must respect: the acknowledgements, and s1."""
+    """Return what a new operation must respect: the acknowledgements, and s1."""
     login = s.login
     return acked_in(s), bool(login and login.later and login.durable)
 
@@ -136,7 +136,7 @@ def _all_that_end(world: World, session: int) -> int:
 
 
 def _meets(world: World, s: State, v: Verifier, n: int) -> Verifier:
-    """What is learnt of an owner from its answer."""
+    """Return the verifier with what the answer of owner ``n`` tells."""
     v = v._replace(epoch=max(v.epoch, s.nodes[n].epoch))
     if world.fence and v.fence != n:
         evidence = tuple(
@@ -202,7 +202,7 @@ def _reads(world: World, s: State, k: int, asked: Asked) -> Iterable[Step]:
 
 
 def _broken(world: World, s: State, asked: Asked, alive: set[int]) -> str | None:
-    """Which promise a believed answer breaks."""
+    """Return the promise that a trusted answer breaks."""
     for k, ended in enumerate(world.ended):
         if asked.after >> k & 1:
             # s1 has to end where it was there before the ending began.

@@ -32,7 +32,7 @@ _ENDED: Final[dict[str, tuple[tuple[int, ...], ...]]] = {
 
 
 class World:
-    """What does not change during a history.
+    """The constants of a history.
 
     Args:
         layout: ``3+3`` (S is one of the three journals), ``4`` or ``7`` shards.
@@ -148,7 +148,7 @@ class World:
         return [n for n in dict.fromkeys(found) if n in up]
 
     def _asked_of_mover(self, s: State, n: int, m: int) -> int | None:
-        """Who executes what the old owner ``n`` is asked, which has not heard that it moved."""
+        """Return who executes a request to the old owner ``n`` that has not heard of the move."""
         if not self.holds(s, n):
             return m
         return n if "stale" in self.kinds or not s.nodes[m].claims else None
@@ -166,7 +166,7 @@ class World:
 
     @staticmethod
     def data(log: Log) -> Log:
-        """What a node executed on the data of the subject that it has now."""
+        """Return the part of ``log`` that is about the subject's present data."""
         began = max((at for at, item in enumerate(log) if item in {"D", "I"}), default=-1)
         return tuple(item for item in log[began + 1 :] if item in {*ENDINGS, "l", "u", "i"})
 

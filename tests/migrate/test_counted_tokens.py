@@ -1,4 +1,4 @@
-"""What is counted of old tokens, and what their verbs are told and answer."""
+"""Counts of old tokens during a migration, and arguments and results of the verbs for them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def old_token(kind: str = "access", *, age: int = 10, **more: Any) -> str:
 
 
 def figures(sessions: MigratingSessionManager) -> tuple[int, int, int]:
-    """How many tokens were accepted, exchanged and refused."""
+    """Return the numbers of accepted, exchanged and refused tokens."""
     (report,) = sessions.migration_reports()
     assert isinstance(report, MigrationReport)
     return report.accepted, report.exchanged, report.refused

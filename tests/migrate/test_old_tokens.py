@@ -1,4 +1,4 @@
-"""Nobody is logged out who moves in: the tokens of other libraries, on both managers."""
+"""Migration without a logout: tokens of other libraries, on both managers."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

@@ -82,7 +82,7 @@ def _calling(recorded: Recorded, tree: Path, path: str) -> set[str]:
 
 
 def _about_script(tests: set[str], path: str) -> set[str]:
-    """Of ``tests``, those that are about the changed include, or about scripts as such."""
+    """Return the tests that are about the changed include, or about scripts in general."""
     about = ("tests/cluster/test_scripts.py",)
     if "/_include/" in path:
         about = ABOUT_INCLUDES.get(Path(path).stem, about)

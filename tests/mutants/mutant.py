@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a mutant does to the code."""
+    """The kind of a change that a mutant makes."""
 
     COMPARISON = "comparison swapped"
     BOUNDARY = "boundary moved"

@@ -1,4 +1,4 @@
-"""Which tests execute a line, and how long each test takes."""
+"""The record of a test run: the tests that execute each line, and the time each test takes."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ IGNORED = shutil.ignore_patterns(
 
 
 def cache_folder() -> Path:
-    """Where recorded coverage is kept between runs, by the hash of what it was recorded from."""
+    """Return the folder that keeps recorded coverage between runs, by the hash of its input."""
     folder = Path(tempfile.gettempdir()) / f"clusterpass-mutants-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder

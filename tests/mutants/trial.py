@@ -1,4 +1,4 @@
-"""Whether the tests find one mutant.
+"""Trials of one mutant: runs of the tests over the changed code, and the verdict.
 
 A mutant is found when a test fails over the changed code and passes over the unchanged code right
 after. It is also found when the run takes too long or ends with an unusual exit status, and the
@@ -23,7 +23,7 @@ PASSED, TESTS_FAILED, NONE_COLLECTED = 0, 1, 5
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a run of pytest ended."""
+    """The end of a run of pytest."""
 
     status: int | None
     """None: it was killed because it took too long."""
@@ -37,7 +37,7 @@ class Run:
         return self.status in {PASSED, NONE_COLLECTED}
 
     def describe(self) -> str:
-        """Which test noticed the change, and how if it did not simply fail."""
+        """Name the test that noticed the change, and how if it did not simply fail."""
         if self.status == TESTS_FAILED and self.last:
             return self.last
         how = "too slow" if self.status is None else f"exit status {self.status}"
@@ -45,7 +45,7 @@ class Run:
 
 
 class Verdict(StrEnum):
-    """What became of a mutant."""
+    """The verdict on a mutant."""
 
     FOUND = "found"
     HANGS = "found: the tests hang"

@@ -136,7 +136,7 @@ def alice(proxy: Proxy, login: Callable[..., TokenPair]) -> Iterator[httpx.Clien
 
 @dataclass
 class Seen:
-    """What reached the application."""
+    """A request as it reached the application."""
 
     said: dict[str, Any]
 

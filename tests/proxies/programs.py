@@ -99,7 +99,7 @@ def _nothing(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Program:
-    """How a proxy is started, in a folder that holds its files."""
+    """The start of a proxy, in a folder that holds its files."""
 
     name: str
     arguments: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the rules require, and what a client learns when its session does not meet them."""
+"""Decisions of the front door behind each proxy: scopes, step-up, denials, revocation."""
 
 import time
 

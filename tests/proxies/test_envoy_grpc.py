@@ -1,4 +1,4 @@
-"""What Envoy does over gRPC alone: policies of routes, and answers as the service writes them."""
+"""Envoy over gRPC: policies of routes, denials, and the access log."""
 
 import json
 import socket

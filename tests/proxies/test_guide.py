@@ -1,4 +1,4 @@
-"""What the guide tells its readers to try gives what it says, behind every proxy."""
+"""The guide to proxies: its examples give the documented results behind every proxy."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a request becomes on its way through a proxy, and what its identity is."""
+"""Requests through each proxy: methods, bodies, headers, WebSockets and the identity."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

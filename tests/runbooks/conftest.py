@@ -89,7 +89,7 @@ def command(keys_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def findings(
     command: Callable[..., subprocess.CompletedProcess[str]],
 ) -> Callable[[str], dict[str, str]]:
-    """What the doctor finds in a store: the worst severity of each check."""
+    """Return the worst severity that the doctor finds for each check of a store."""
 
     def found(url: str) -> dict[str, str]:
         report = json.loads(command(url, "doctor", "--json").stdout)

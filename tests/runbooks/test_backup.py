@@ -1,4 +1,4 @@
-"""What docs/howto/backup.md says of copies of the store, rehearsed on real clusters."""
+"""The procedures of docs/howto/backup.md for backup and restore, on real clusters."""
 
 import json
 import os

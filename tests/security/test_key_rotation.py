@@ -1,4 +1,4 @@
-"""What holds while keys are added, moved and removed, and where only public keys are."""
+"""Rotation of signing keys: keys added, moved and removed, and sets of public keys only."""
 
 import json
 

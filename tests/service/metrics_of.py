@@ -1,4 +1,4 @@
-"""Scrapes a service, and reads what it answers."""
+"""Scrapes the metrics of a service and parses them."""
 
 import time
 from collections.abc import Callable

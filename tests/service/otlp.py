@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 
 class Collector:
-    """What was exported."""
+    """The exported traces."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -59,7 +59,7 @@ class Browser:
         return await self.post("/page/login", fields, **more)
 
     async def text(self, path: str = "/") -> str:
-        """What the page says: without tags, entities resolved."""
+        """Return the text of the page, without tags and with entities resolved."""
         return words(await self.get(path))
 
     async def forms(self, path: str = "/") -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Where a request comes from, and how addresses are counted."""
+"""Client addresses: trusted proxies, and the network by which an address is counted."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer that says what is wrong, never a 500, never what was sent."""
+"""Bad input to the service: each answer names the fault; no 500, and no echo of the input."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Every call of the service, as a client sees it."""
+"""Every call of the service over HTTP, as a client sees it."""
 
 import re
 from pathlib import Path

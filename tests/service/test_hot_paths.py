@@ -289,7 +289,7 @@ async def test_too_many_attempts_are_the_same(sides: Any, settings: Settings, al
 
 
 async def issued(side: Side, path: str, body: Any, **more: Any) -> tuple[Any, ...]:
-    """What an answer with tokens says, without the tokens themselves and their exact lifetime."""
+    """Return a response with tokens, without the tokens and their exact lifetime."""
     answer = await side.ask("POST", path, json=body, **more)
     assert answer.status_code == 200, answer.text
     found = answer.json()

@@ -1,4 +1,4 @@
-"""What the log says, and what it never does."""
+"""The log of the service: its lines and formats, without secrets or forged lines."""
 
 import io
 

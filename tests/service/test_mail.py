@@ -34,7 +34,7 @@ NEW = "battery staple horse"
 
 
 class Inbox:
-    """What a mail server has taken; it refuses everybody at refused.example."""
+    """The mails that a server has accepted; it refuses everybody at refused.example."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []

@@ -1,4 +1,4 @@
-"""What administrators do to accounts on the page: links, invitations, deleting, erasing, export."""
+"""Accounts on the page of administrators: links, invitations, deletion, erasure, export."""
 
 import json
 import re

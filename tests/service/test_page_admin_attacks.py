@@ -1,4 +1,4 @@
-"""What must not be achieved at the pages of administrators: by others, by forms, by names."""
+"""Attacks on the pages of administrators: by other users, forged forms and crafted names."""
 
 import re
 from urllib.parse import urlencode

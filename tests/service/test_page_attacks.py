@@ -1,4 +1,4 @@
-"""What other sites, crafted names and crafted forms must not achieve at the page."""
+"""Attacks on the page: cross-site forms, crafted names and forms, planted cookies."""
 
 from base64 import b64encode
 from hashlib import sha256

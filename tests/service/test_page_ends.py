@@ -1,4 +1,4 @@
-"""Whoever comes back to a session that is over reads why: when, by whom, for what reason."""
+"""The page shows why, when and by whom a session was ended."""
 
 import asyncio
 import re

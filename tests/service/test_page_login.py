@@ -37,7 +37,7 @@ async def strict(start, settings):
 
 
 def lifetime(answer) -> int | None:
-    """How long the browser keeps the tokens; None: until it is closed."""
+    """Return how long the browser keeps the tokens; None: until it is closed."""
     cookies = [
         each
         for each in answer.headers.get_list("set-cookie")

@@ -1,4 +1,4 @@
-"""Where settings come from, and what is said about wrong ones."""
+"""Settings of the service: environment, files and code, and errors about wrong values."""
 
 import pickle
 import re

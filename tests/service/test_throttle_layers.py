@@ -38,7 +38,7 @@ def throttle(cluster_url, keys_file, new_name):
 
 
 def admitted(throttle, times, name, **more):
-    """How many of so many attempts are admitted."""
+    """Return how many of the attempts are admitted."""
     count = 0
     for _ in range(times):
         try:

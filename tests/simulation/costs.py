@@ -1,4 +1,4 @@
-"""What a request costs a server, and the designs that are compared.
+"""Costs of a request on a server, and the designs that the simulation compares.
 
 Microseconds of one core of a server, measured on six nodes of Valkey 9.1 over loopback, with one
 request in flight and everything that the kernel does for it.
@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import exp, log
 
 _BROADCAST = ((1, 24.0), (10, 126.0), (100, 680.0), (1_000, 11_000.0))
-"""By the number of tracking connections, what one changed key costs in broadcasting mode."""
+"""Cost of one changed key in broadcast mode, for each number of tracking connections."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Design:
-    """How changes are pushed, and who sends heartbeats."""
+    """A design: how changes are pushed, and which process sends heartbeats."""
 
     name: str
     hears_all: bool

@@ -1,4 +1,4 @@
-"""What must hold in every run, and the record of what happened."""
+"""Invariants of every simulation run, and the record by which they are judged."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""How much work the servers are given, in slices of time."""
+"""The meter of server work: microseconds by kind, server and slice of time."""
 
 from collections import Counter, defaultdict
 

@@ -1,4 +1,4 @@
-"""Where today's code exceeds the bound on amplification, and by how much at most.
+"""Pinned shortfalls: scenarios that exceed the bound on amplification, and by how much.
 
 A shortfall is known: the tests fail when it grows, and the number here goes down when it shrinks.
 """
@@ -17,7 +17,7 @@ SHORTFALLS: dict[str, tuple[float, float]] = {
     # New processes know nothing.
     "deploy": (2.6, 5.0),
 }
-"""By scenario, the peak in steady loads, and the seconds until the load is back."""
+"""For each scenario, the peak in steady loads, and the seconds until the load is back."""
 NEAR: dict[str, tuple[float, float]] = {
     # Leases of a few seconds ago have run out; the connections open again one by one.
     "cut-off": (2.5, 5.0),

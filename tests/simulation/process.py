@@ -47,7 +47,7 @@ class User:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the users of each process do."""
+    """The traffic of each process's users."""
 
     verifies: float = 50.0
     """A second."""

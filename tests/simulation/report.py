@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "why" / "a-thousand-processes.md"
 
 @dataclass
 class Figures:
-    """What is reported of one run."""
+    """The reported figures of one run."""
 
     scenario: str
     processes: int

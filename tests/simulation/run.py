@@ -32,7 +32,7 @@ _BETWEEN_PROBES = 0.05
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run is about."""
+    """The parameters of a run."""
 
     processes: int
     seed: int = 1
@@ -50,7 +50,7 @@ class Setup:
 
 @dataclass
 class Result:
-    """What came of a run."""
+    """The result of a run."""
 
     setup: Setup
     steady: float

@@ -1,4 +1,4 @@
-"""What happens to the processes and the cluster. Each scenario plans its events in a simulation."""
+"""The scenarios: events of the processes and the cluster, planned in a simulation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -58,7 +58,7 @@ class Server:
         """Whether it is cut off from the other servers, and does not hear of anything."""
         self.epoch = self.config_epoch = 1
         self.data: dict[bytes, tuple[int, bool]] = {}
-        """By key, the version of a session and whether it is live."""
+        """For each key, the version of a session and whether it is live."""
         self.journals: dict[int, StoredJournal] = {}
         self.readers: dict[bytes, set[Connection]] = {}
         """Who has read a key since it last changed."""
@@ -79,7 +79,7 @@ class Server:
     # Work.
 
     def kind_of(self, commands: tuple[tuple[Any, ...], ...]) -> str:
-        """What kind of request ``commands`` are."""
+        """Return the kind of request that ``commands`` are."""
         last = commands[-1]
         if last[0] in {b"EVALSHA", b"EVAL"}:
             if last[1] == READ.sha1:
@@ -121,7 +121,7 @@ class Server:
                 self._begin()
 
     def push_cost(self, holders: int) -> float:
-        """What the push of a changed key costs that ``holders`` processes hold."""
+        """Return the cost of pushing a changed key that ``holders`` processes hold."""
         if self.design.hears_all:
             return self.costs.broadcast(sum(self.tracking.values()))
         return holders * self.costs.holder

@@ -36,7 +36,7 @@ def _the_pool_ends() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of a run in another process."""
+    """The result of a run in another process."""
 
     events: int
     counts: Counter[str]

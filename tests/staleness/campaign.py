@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done in one run of a scenario."""
+    """The numbers of tokens in one run of a scenario."""
 
     revoked: int = 60
     """Tokens that are revoked; two of three lie on the node that the fault is about."""
@@ -111,7 +111,7 @@ class Campaign:
             call_all(everyone, "close")
 
     def bus_proxies(self, ids: Mapping[Node, bytes]) -> dict[bytes, Address]:
-        """Where a proxy stands before the bus of each node."""
+        """Return the address of the proxy before the cluster bus of each node."""
         if not self._bus_proxies:
             buses = {ids[node]: Address(node.host, node.bus_port) for node in ids}
             self._bus_proxies = self.proxies.open_buses(buses)

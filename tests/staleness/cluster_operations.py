@@ -1,4 +1,4 @@
-"""What is done to the cluster itself: who owns what, failovers, slots that move."""
+"""Operations on the cluster: owners of slots, failovers, and migration of slots."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ WAITING = 40.0
 
 
 def address_of(node: Node) -> Address:
-    """Where clients reach it."""
+    """Return the address at which clients reach the node."""
     return Address(node.host, node.port)
 
 
@@ -66,7 +66,7 @@ def _await_buses(client: "redis.Redis", wanted: Mapping[int, int]) -> None:
 
 
 def _buses_seen(client: "redis.Redis") -> dict[int, int] | None:
-    """By port, where a node takes the buses to be; None while a connection is missing."""
+    """Return the bus port of each node by its port, as one node sees it; None while one is down."""
     found = {}
     for line in client.execute_command("CLUSTER", "NODES", NEVER_DECODE=True).decode().splitlines():
         columns = line.split(" ")
@@ -143,7 +143,7 @@ def _is_moved(client: "redis.Redis") -> bool:
 
 
 def home(owned: Sequence[tuple[Node, list[tuple[int, int]]]], key: bytes) -> Node:
-    """Who owns ``key``, by what :func:`owners` told."""
+    """Return the owner of ``key``, according to :func:`owners`."""
     slot = slot_of(key)
     return next(
         node for node, ranges in owned if any(first <= slot <= last for first, last in ranges)

@@ -1,4 +1,4 @@
-"""What the processes of the campaign tell each other. Plain data.
+"""Messages between the processes of the campaign, as plain data.
 
 All times are seconds of ``time.monotonic()``, which on Linux is one clock for all processes.
 """
@@ -15,7 +15,7 @@ class Token:
     """An access token that was handed out."""
 
     name: str
-    """Of its subject; each subject has one token."""
+    """The name of its subject; each subject has one token."""
     access_token: str
     session_id: str
     group: int
@@ -34,7 +34,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a revocation."""
+    """The outcome of a revocation."""
 
     name: str
     kind: str
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What one verifier saw of one token."""
+    """Observations of one token by one verifier."""
 
     name: str
     verifies: int

@@ -1,4 +1,4 @@
-"""How a process opens its manager."""
+"""The configuration with which a process of the campaign opens its manager."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ ISSUER = "https://staleness.example"
 
 @dataclass(frozen=True)
 class Opening:
-    """What a process needs in order to open a manager."""
+    """The settings that a process needs to open a manager."""
 
     url: str
     keys: str
@@ -25,12 +25,12 @@ class Opening:
 
 
 def location_of(opening: Opening) -> StoreLocation:
-    """Where the store is, as the client reaches it."""
+    """Return the location of the store as the client reaches it."""
     return dataclasses.replace(parse_store_url(opening.url), reached_at=opening.reached_at)
 
 
 def configuration(opening: Opening) -> Config:
-    """What all managers of the campaign share."""
+    """Return the configuration that all managers of the campaign share."""
     return Config(
         issuer=ISSUER,
         keys=KeyRing.from_jwks(opening.keys),

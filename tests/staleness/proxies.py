@@ -27,7 +27,7 @@ _LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a proxy treats what passes."""
+    """The treatment of the data that passes a proxy."""
 
     to_client: Way = "forward"
     to_server: Way = "forward"
@@ -206,7 +206,7 @@ class Proxy:
         return self.behaviour.only_pushing
 
     def behaviour_for(self, pair: Pair) -> Behaviour:
-        """How this connection is treated."""
+        """Return the behaviour for this connection."""
         return self.behaviour if pair.is_pushing or not self.behaviour.only_pushing else FORWARD
 
     def behave(self, behaviour: Behaviour) -> None:

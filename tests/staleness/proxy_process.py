@@ -38,20 +38,20 @@ class BusProxy(Proxy):
         self._blocked = blocked
 
     def learn(self, pair: Pair, data: bytes) -> bool:
-        """Who opened the connection."""
+        """Learn which node opened the connection; whether it was learnt now."""
         if pair.sender or data[:4] != _SIGNATURE:
             return False
         pair.sender = data[_SENDER]
         return True
 
     def behaviour_for(self, pair: Pair) -> Behaviour:
-        """What is said either way passes unless that is blocked."""
+        """Return the behaviour in both directions: forward, unless a direction is blocked."""
         here, there = self._node, pair.sender
         return _BEHAVIOURS[(here, there) in self._blocked, (there, here) in self._blocked]
 
 
 class ProxyProcess:
-    """What runs in the process of the proxies."""
+    """The object that runs in the process of the proxies."""
 
     def __init__(self, seed: int) -> None:
         self._thread = LoopThread(asyncio.new_event_loop)

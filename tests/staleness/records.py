@@ -1,4 +1,4 @@
-"""What one thread or task saw of one token, and how that is brought together."""
+"""Records of each token's verifies by one thread or task, and their merge."""
 
 from array import array
 from collections.abc import Iterable
@@ -79,7 +79,7 @@ def bring_together(
     acknowledged: float | None,
     bound: float,
 ) -> Sighting:
-    """What all threads of a verifier saw; the times are those of the revocation, if there was one.
+    """Merge the records of all threads of a verifier, relative to the revocation if there was one.
 
     ``begun``: before it was sent; ``acknowledged``: after it was acknowledged.
     """

@@ -1,4 +1,4 @@
-"""What a scenario came to, and whether that is what was promised."""
+"""The report of a scenario's results, compared with the promised bound."""
 
 import dataclasses
 import json
@@ -197,7 +197,7 @@ def table(results: Sequence[Result], *, markdown: bool = False) -> str:
 
 
 def remarks(results: Iterable[Result], most: int = 8) -> str:
-    """What else was noted."""
+    """Return further remarks."""
     lines = []
     for result in results:
         notes = [*result.problems, *result.failures]

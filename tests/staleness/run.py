@@ -47,14 +47,14 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Findings:
-    """What one run of a scenario came to."""
+    """The findings of one run of a scenario."""
 
     outcomes: dict[str, Outcome]
-    """By name of the token."""
+    """Outcomes by the name of the token."""
     promised: set[str]
     """Names of tokens whose revocation was acknowledged and could not be lost."""
     sightings: dict[str, list[Sighting]]
-    """By verifier."""
+    """Sightings by the name of the verifier."""
     problems: list[str]
     """What made the run say little, or was not as it should be."""
 

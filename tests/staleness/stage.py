@@ -1,4 +1,4 @@
-"""One run of a scenario: who is logged in, and what a fault may reach for."""
+"""The state of one scenario run that its fault works with: cluster, proxies, victim, tokens."""
 
 import contextlib
 import itertools
@@ -32,7 +32,7 @@ _numbers = itertools.count()
 
 
 class Stage:
-    """One run of a scenario: who is logged in, and what a fault may reach for."""
+    """The state of one run that a fault reads and changes: cluster, proxies, victim, tokens."""
 
     def __init__(self, campaign: "Campaign", keyspace: Keyspace) -> None:
         self.campaign = campaign
@@ -49,9 +49,12 @@ class Stage:
         self.revocable: list[Token] = []
         self.kept: list[Token] = []
         self.also_ended: list[Outcome] = []
-        """Of tokens that the fault itself ended."""
+        """Outcomes for the tokens that the fault itself ended."""
         self.safe = [(-inf, inf)]
-        """In these times nobody acknowledged who failed later: no replica need have confirmed."""
+        """Time spans in which no primary that failed later acknowledged a write.
+
+        An acknowledgement within them counts even without a replica's confirmation.
+        """
         self.begins_at = 0.0
         self.problems: list[str] = []
         self._ids: dict[Node, bytes] = {}
@@ -59,7 +62,7 @@ class Stage:
     # Subjects.
 
     def key_of(self, token: Token) -> bytes:
-        """Of the subject's sessions."""
+        """Return the key of the sessions of the subject of ``token``."""
         return self.keyspace.sessions(token.name)
 
     @property
@@ -133,11 +136,11 @@ class Stage:
     # Time.
 
     def sleep(self, seconds: float) -> None:
-        """For this long the fault goes on."""
+        """Let the fault go on for this long."""
         time.sleep(seconds)
 
     def sleep_until(self, offset: float) -> None:
-        """Until ``offset`` seconds after the beginning of the fault."""
+        """Sleep until ``offset`` seconds after the beginning of the fault."""
         time.sleep(max(0.0, self.begins_at + offset - time.monotonic()))
 
     # Faults.

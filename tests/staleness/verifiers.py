@@ -34,7 +34,7 @@ _now = time.monotonic
 
 
 class _Verifier:
-    """What both have in common: the records."""
+    """The records that both kinds of verifiers keep."""
 
     def __init__(self, *, lease_off: bool) -> None:
         if lease_off:
@@ -66,7 +66,7 @@ class _Verifier:
         ]
 
     def sightings(self, outcomes: Mapping[str, Outcome], bound: float) -> list[Sighting]:
-        """What was seen of each token."""
+        """Return the sightings of each token."""
         return [
             bring_together(
                 name,
@@ -79,7 +79,7 @@ class _Verifier:
         ]
 
     def stats(self) -> str:
-        """What the manager says of itself."""
+        """Return the statistics of the manager."""
         return repr(self.manager.stats())
 
 

@@ -1,4 +1,4 @@
-"""Processes of our own, and the parent's end of the line to each.
+"""The worker processes of the campaign, and the parent's connection to each.
 
 - A worker is an object in a process of its own; the parent calls its methods, one at a time.
 - It ends with the parent, however that ends, also while it is stopped by a signal.
@@ -45,7 +45,7 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The id of the process."""
         assert self._process.pid is not None
         return self._process.pid
 

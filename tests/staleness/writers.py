@@ -23,7 +23,7 @@ _now = time.monotonic
 
 
 class Writer:
-    """What runs in the process; both managers look the same from here."""
+    """The object that runs in the process; both managers look alike from here."""
 
     def __init__(self, style: str) -> None:
         self._style = style

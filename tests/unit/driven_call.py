@@ -1,4 +1,4 @@
-"""A call that is carried out by hand: no socket, no sleep, no clock but ours."""
+"""A call that a test carries out step by step, without sockets, pauses or a real clock."""
 
 import math
 from typing import Any

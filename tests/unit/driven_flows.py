@@ -1,4 +1,4 @@
-"""Flows that are driven by hand: what the store answers is given to them."""
+"""Flows that a test drives step by step, giving them the replies of the store."""
 
 from collections.abc import Generator, Mapping
 from functools import cache
@@ -37,11 +37,11 @@ def ring() -> KeyRing:
 
 
 REFRESH_SECRETS = (new_refresh_secret(),)
-"""Of the configuration, so that the store is not asked for them."""
+"""Refresh secrets in the configuration, so that the store is not asked for them."""
 
 
 def refresh_tokens(secrets: tuple[str, ...] = REFRESH_SECRETS) -> RefreshTokens:
-    """What makes the tokens, with the one secret that is not random."""
+    """Return a maker of refresh tokens with the one secret that is not random."""
     return RefreshTokens(
         read_refresh_secrets(secrets),
         lambda count: SECRET[:count],

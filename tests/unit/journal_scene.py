@@ -79,7 +79,7 @@ def answer(
     mark: bytes | None = None,
     **changed: Any,
 ) -> JournalRead:
-    """What a journal tells; it is filled unless its ``mark`` is given."""
+    """Return the reply of a journal; it is filled unless its ``mark`` is given."""
     found = {each.id: each.encode() for each in entries} | {each.id: b"" for each in trimmed}
     mark = own_mark if mark is None else mark
     read = JournalRead(head, mark, own_mark, milliseconds=250, cursor=b"", entries=found)

@@ -28,7 +28,7 @@ REST = 0.25
 
 @dataclass
 class Store:
-    """What the shard of the subject and the journals answer, and what they were asked."""
+    """Scripted replies of the subject's shard and of the journals, and the requests to them."""
 
     is_away: bool = False
     """Whether the shard of the subject does not answer."""
@@ -65,7 +65,7 @@ class Store:
             outcome = None if isinstance(step, Rest) else self.answer(step)
 
     def names(self) -> list[Any]:
-        """What was asked, in short: names of scripts, journals by their slots, seconds of rest."""
+        """Return the requests in short: scripts, journals by their slots, seconds of rest."""
         found: list[Any] = []
         for step in self.asked:
             if isinstance(step, Rest):

@@ -17,7 +17,7 @@ SESSION_ID = "A" * 22
 
 
 class JwksIssuer:
-    """What is served, and how often it was asked for."""
+    """The responses to serve, and the number of requests."""
 
     def __init__(self) -> None:
         self.ring = KeyRing.generate()

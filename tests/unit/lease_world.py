@@ -187,7 +187,7 @@ class World:
     # The judgement.
 
     def staleness(self) -> float:
-        """By how much what is served now is behind what was acknowledged; 0: nothing, or new."""
+        """Return by how many seconds the entry served now lags behind an acknowledged one, or 0."""
         session = self.cache.find(TOKEN)
         if session is None:
             return 0.0

@@ -54,7 +54,7 @@ class Node:
 
     @property
     def told(self) -> Told:
-        """What a heartbeat would hear of the journal."""
+        """Return the part of a heartbeat's reply that is about the journal."""
         return self.head, self.mark, 250, int(self.own_mark[41:])
 
     def answer(self, commands: tuple[tuple[Any, ...], ...]) -> Replies | Fault:

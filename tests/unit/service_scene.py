@@ -50,7 +50,7 @@ ALICE = Session(
 ROOT = Session("root", "r" * 22, None, 1, 2, 3, acr="1", auth_time=1)
 OLD = Session("root", "o" * 22, None, 1, 2, 3, acr="1", auth_time=1)
 SESSIONS = {"alice": ALICE, "root": ROOT, "old": OLD}
-"""By access token; that of ``old`` is no recent authentication."""
+"""Sessions by access token; that of ``old`` has no recent authentication."""
 PAIR = TokenPair(
     "new access", "new refresh", 900, "n" * 22, "alice", durable=True, session_expires_in=600
 )
@@ -81,7 +81,7 @@ class Asked:
 
 
 class Responses:
-    """What is kept with the sessions that a manager remembers."""
+    """The responses that are kept with the remembered sessions."""
 
     def __init__(self, remembered: dict[str, Session]) -> None:
         self.kept: dict[str, bytes] = {}
@@ -105,7 +105,7 @@ class Manager(Asked):
     def __init__(self, answers: dict[str, Any]) -> None:
         super().__init__(answers)
         self.remembered: dict[str, Session] = {}
-        """By access token; empty: it asks the store each time."""
+        """Remembered sessions by access token; empty: the store is asked each time."""
         self.responses = Responses(self.remembered)
 
     def recall(self, token: str) -> Session | None:

@@ -1,4 +1,4 @@
-"""What a step-up and a shorter lifetime ask, return and tell."""
+"""The step-up and shorten flows: requests to the store, results, and events for listeners."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What listing and revoking the sessions of a subject asks the store."""
+"""The flows that list and revoke the sessions of a subject, and the requests that they send."""
 
 import json
 from collections.abc import Mapping

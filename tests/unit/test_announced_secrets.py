@@ -1,4 +1,4 @@
-"""What processes tell each other of the refresh secrets in their configurations."""
+"""Announcements in the store of the refresh secrets that each process is configured with."""
 
 import json
 

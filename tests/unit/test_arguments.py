@@ -1,4 +1,4 @@
-"""What verbs take as arguments: the least, the most, and what is refused, by name."""
+"""Validation of arguments: device types, levels, lifetimes, methods, reasons and scopes."""
 
 from collections.abc import Callable
 from typing import Any

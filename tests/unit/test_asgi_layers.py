@@ -1,4 +1,4 @@
-"""What lies around the routes of the service: limits of bodies, headers, HEAD, the log."""
+"""The ASGI layers of the service: body limits, HEAD, lifespan, logs and security headers."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""What becomes of the body of a connection that is attached to a session."""
+"""Cancellation of the body of a connection that is attached to a session."""
 
 import asyncio
 from collections.abc import AsyncIterator

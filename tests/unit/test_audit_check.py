@@ -1,4 +1,4 @@
-"""The check of an audit trail: what it misses, what it notices, and what is no fault."""
+"""The check of an audit trail: faults that it finds, and gaps that are no fault."""
 
 import hashlib
 import json

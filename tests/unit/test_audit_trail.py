@@ -1,4 +1,4 @@
-"""The audit trail of one manager: what it notes of flows, and what becomes of its entries."""
+"""The audit trail of one manager: entries that flows make, and their delivery."""
 
 import asyncio
 import contextlib

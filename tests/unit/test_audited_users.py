@@ -1,4 +1,4 @@
-"""What the audit trail is told of what becomes of a user."""
+"""The audit trail of the user directory: results and failures, each noted once."""
 
 from collections.abc import Generator
 from typing import Any
@@ -38,7 +38,7 @@ def procedure(outcome: Any) -> Generator[Any, Any, Any]:
 
 
 def steps(outcome: Any, action: str = "add_user", trail: Any = None, **options: Any) -> list[Any]:
-    """What is asked for besides the procedure's own step."""
+    """Return the requests besides the procedure's own step."""
     made: Any = audited(trail or Trail(), action, procedure(outcome), **options, **ABOUT)  # type: ignore[arg-type]
     asked = [next(made)]
     try:

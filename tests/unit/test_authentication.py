@@ -1,4 +1,4 @@
-"""How strongly and recently a user authenticated, and which of it suffices."""
+"""Authentication levels, methods and ages of a session, and the checks against them."""
 
 from typing import Any
 

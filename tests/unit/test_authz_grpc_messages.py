@@ -1,4 +1,4 @@
-"""Envoy's messages: what they say of a request, and how an answer is put into one."""
+"""Envoy's ext_authz messages: parsing of requests and encoding of responses."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which requests are led to the page, and where to."""
+"""Redirects of browsers by the front door: to the login page and the step-up page."""
 
 from urllib.parse import parse_qs, urlsplit
 

@@ -1,4 +1,4 @@
-"""What each proxy says of the request to authorize, and what no rule may judge."""
+"""The original request as each proxy describes it to the front door; ambiguous paths."""
 
 from typing import Any
 

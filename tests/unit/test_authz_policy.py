@@ -1,4 +1,4 @@
-"""Which rule decides about a request, and what it says."""
+"""Policy files of the front door: patterns, order of rules, grace and error messages."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""What the front door remembers: bounded, of the policies of now, and of the session of now."""
+"""Caches of the front door: bounded, and invalidated with the policies or the session."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What a cookie is worth in a request to authorize, and when the answer replaces it."""
+"""Session cookies in requests to the front door, and their renewal in the response."""
 
 import asyncio
 from dataclasses import replace

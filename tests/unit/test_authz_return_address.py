@@ -1,4 +1,4 @@
-"""Where browsers are led back to: to the listed hosts, whatever a link says."""
+"""Return addresses after a login: listed hosts only, against open redirects."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""When a node pushes all changes, and when those of what was read."""
+"""The rule that switches a node between broadcast tracking and tracking of the keys read."""
 
 from typing import Any
 

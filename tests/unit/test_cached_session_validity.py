@@ -1,4 +1,4 @@
-"""Until when what is remembered of a session stays true by itself."""
+"""The time until which a cached session stays valid: the next end of a ban or step-up."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What each call sends to which keys, for how long it is tried, and how its reply is read."""
+"""The script calls of the protocol: keys, arguments, timeouts and parsing of replies."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""What a Celery task with a session carries, and as whom it runs; there is no broker."""
+"""The Celery integration without a broker: session headers, identity of tasks, retries."""
 
 from types import SimpleNamespace
 from typing import Any

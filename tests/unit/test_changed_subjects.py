@@ -1,4 +1,4 @@
-"""Whose histories are to be read: each once at a time, in turn, and not for ever."""
+"""The queue of subjects whose histories have to be read: order, retries and bounds."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Which handshakes a consumer of Channels refuses before it runs."""
+"""The Channels ``SessionConsumer``: handshakes that are refused before the consumer runs."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The circuit breaker of each node, by hand: no clock but ours."""
+"""The circuit breaker of each node, on the test's own clock."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""How ``clusterpass audit`` reads the trail page by page, and what it prints of it."""
+"""``clusterpass audit``: paging through the trail, export, follow and check."""
 
 import json
 import sys

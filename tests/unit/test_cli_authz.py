@@ -1,4 +1,4 @@
-"""What ``clusterpass authz`` says of requests and of tables of them, without a store."""
+"""``clusterpass authz``: explanations of decisions, and tables of requests, without a store."""
 
 import json
 from pathlib import Path

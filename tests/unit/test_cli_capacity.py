@@ -1,4 +1,4 @@
-"""What ``clusterpass capacity`` reckons with where an option is not given."""
+"""``clusterpass capacity``: defaults and ranges of the options, and the arithmetic."""
 
 import json
 from typing import Any

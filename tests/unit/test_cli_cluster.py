@@ -1,4 +1,4 @@
-"""What ``clusterpass cluster`` asks for, and how it shows a cluster."""
+"""``clusterpass cluster``: start, status and stop of an embedded cluster, and their output."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ STATE = SimpleNamespace(
 
 
 class World:
-    """What the functions of the package were asked, and answer."""
+    """Calls of the package's functions, and their results."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []

@@ -1,4 +1,4 @@
-"""What each administrative command asks of the manager, and what it prints of the answer."""
+"""The administrative commands: calls of the session manager, and output as text and JSON."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""How ``clusterpass config`` shows a value."""
+"""``clusterpass config``: the display of a value."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is the same for all commands: JSON, exit statuses, colours, suggestions, manual pages."""
+"""Conventions of all commands: JSON, exit statuses, colours, suggestions and manual pages."""
 
 import ast
 import json
@@ -180,7 +180,7 @@ def test_the_help_says_what_each_option_is_for_and_what_holds_without_it() -> No
 
 
 def exits() -> Iterator[tuple[Path, ast.expr]]:
-    """What the modules of the command line end with."""
+    """Yield the argument of each exit call in the modules of the command line."""
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in (

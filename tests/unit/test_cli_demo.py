@@ -1,4 +1,4 @@
-"""The story of ``clusterpass demo``: what is asked of whom, and what counts as expected."""
+"""The script of ``clusterpass demo``: its calls, and the results that it expects."""
 
 import json
 import signal

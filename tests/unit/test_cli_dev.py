@@ -1,4 +1,4 @@
-"""What ``clusterpass dev`` starts, with which settings, and what it prints."""
+"""``clusterpass dev``: the cluster, users, keys and settings that it sets up, and its output."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""How ``clusterpass doctor`` shows a report, and what it asks the doctor for."""
+"""``clusterpass doctor``: reports as text and JSON, exit statuses, and options passed on."""
 
 import dataclasses
 import json

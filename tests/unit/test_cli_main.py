@@ -1,4 +1,4 @@
-"""The exit status of the command line and its sentences, and the keys that it makes."""
+"""The exit statuses and messages of the command line, and the keys that it generates."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""How ``clusterpass migration`` shows what became of the tokens of other libraries."""
+"""``clusterpass migration``: the table of each issuer's tokens, and when the last one expires."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What commands print, and the times and durations that they understand."""
+"""The output helpers of the command line, and the parsing of times and durations."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What ``clusterpass serve`` hands to the server, and what it says."""
+"""``clusterpass serve``: settings that reach the server, messages and early refusals."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""The commands about keys in the store: what they ask of the manager, and what they print."""
+"""The commands for keys in the store: calls of the manager, and output."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the command line refuses before it does anything."""
+"""Wrong usage of the command line: exit status 2 and the error message."""
 
 import pytest
 from click.testing import CliRunner

@@ -1,4 +1,4 @@
-"""On which time most clocks agree, and by which time what a server says is judged."""
+"""``Clocks``: the time on which most servers agree, and replies judged by it."""
 
 import logging
 import re
@@ -45,12 +45,12 @@ class World:
             self.clocks.told(node, round(told * 1000), sent_at, primaries)
 
     def agreed(self) -> float | None:
-        """By how much the agreed time is ahead of the true one; None: none is agreed on."""
+        """Return by how much the agreed time is ahead of the true one; None: no agreement."""
         time = self.clocks.call_time()
         return round(time.milliseconds / 1000 - self.true, 1) if time.is_agreed else None
 
     def judged(self, ahead: float) -> float:
-        """By how much the time is ahead by which a reply of such a server is judged."""
+        """Return by how much the time that judges the replies of such a server is ahead."""
         told = round((self.true + ahead) * 1000)
         return round(self.clocks.judge(told, self.steady) / 1000 - self.true, 1)
 

@@ -1,4 +1,4 @@
-"""Concurrent callers, threads or tasks, close once."""
+"""Closing by concurrent threads or tasks: it runs once, and the others wait for it."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""How the workers of a parallel run share what has to be done once for all of them."""
+"""The division of collected test modules among the workers of a parallel run."""
 
 from tests.collection import share_of
 

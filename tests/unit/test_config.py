@@ -1,4 +1,4 @@
-"""The configuration refuses what would not be safe."""
+"""Validation of ``Config``: unsafe values are refused."""
 
 from dataclasses import FrozenInstanceError
 from typing import Any

@@ -1,4 +1,4 @@
-"""What works for the connections of an event loop is over once a store is closed.
+"""Background tasks of an event loop's connections: all of them end when the store is closed.
 
 An event loop may be closed right after; a task that it destroys would leave its socket open.
 """

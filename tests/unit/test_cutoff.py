@@ -1,4 +1,4 @@
-"""How old the known time of ``revoke_before`` may be, and what a copy that is away leads to."""
+"""The cached ``revoke_before`` cutoff: its age, its three copies, and copies that are down."""
 
 import bisect
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a process has seen to be over stays so for it, whatever the store says later."""
+"""The denials cache: a session that a process has seen end stays ended, whatever the store says."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""When a request is taken for genuine because Django has checked it, and when it is not."""
+"""The CSRF check under Django: requests that Django's own check has covered, and all others."""
 
 from types import SimpleNamespace
 from typing import Any

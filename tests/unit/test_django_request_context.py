@@ -1,4 +1,4 @@
-"""What Django's middleware leaves behind a request: nothing that a later one could find."""
+"""Django's middleware: the current request is set during the request and reset after it."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whose sessions end when a user of Django is changed, and when: after the commit."""
+"""Django signals: changes of a user end the user's sessions after the commit."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from .test_web_gate import SESSION
 
 
 class World:
-    """What was asked of the manager, and what waits for the commit, with its database."""
+    """Calls of the manager, and callbacks that wait for the commit, with their database."""
 
     def __init__(self) -> None:
         self.ended: list[tuple[str, str | None]] = []
@@ -31,7 +31,7 @@ class World:
         self.waiting.append((act, str(using)))
 
     def commit(self, using: str) -> list[tuple[str, str | None]]:
-        """What is asked when the changes of a database are committed."""
+        """Run the callbacks of a commit, and return the calls that have ended sessions."""
         for act, of in self.waiting:
             if of == using:
                 act()

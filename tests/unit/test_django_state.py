@@ -1,4 +1,4 @@
-"""Which user a request of Django has, and what becomes of Django's own session beside ours."""
+"""The request state under Django: the user, and the tie to Django's own session."""
 
 import sys
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Django's backend that limits how many passwords are tried: what it counts and what it notes."""
+"""Django's throttled authentication backend: attempts that it counts and records."""
 
 import asyncio
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What the doctor says of what was seen; the seeing is tested on real clusters."""
+"""The doctor's checks on made-up snapshots, without a cluster, and the report's JSON."""
 
 import dataclasses
 import importlib

@@ -1,4 +1,4 @@
-"""What is asked of one node, and where each answer goes; a query that is refused ends nothing."""
+"""The doctor's queries to one node: answers that are kept, and queries that are refused."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The doctor's connection to one node: what it sends, and what it makes of the answers."""
+"""The doctor's connection to one node: commands, replies and failures."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""What the doctor says of replicas, and of where the copies of the cutoff are."""
+"""The doctor's checks of replicas and of the copies of the cutoff."""
 
 import dataclasses
 

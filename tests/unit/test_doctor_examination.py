@@ -1,4 +1,4 @@
-"""What an examination looks at, and what it refuses before it asks anybody."""
+"""``doctor.examine``: options passed on, and arguments refused before any connection."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the doctor says of replicas, trial writes and files, and on which nodes."""
+"""The doctor's checks of replication, trial writes and persistence, for each node."""
 
 import dataclasses
 from typing import Any

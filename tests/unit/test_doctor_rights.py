@@ -1,4 +1,4 @@
-"""With which keys the doctor asks what a user may do, and what it makes of the answers."""
+"""The doctor's check of a user's ACL rights: the keys that it tries, and unknown results."""
 
 from typing import Any
 

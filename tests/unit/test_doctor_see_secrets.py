@@ -1,4 +1,4 @@
-"""What is read of the keys and secrets in the store, copy by copy."""
+"""The doctor's reading of the keys and secrets in the store, copy by copy."""
 
 import dataclasses
 import time

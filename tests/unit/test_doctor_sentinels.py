@@ -1,4 +1,4 @@
-"""Whom the doctor asks for the servers of a service, and how it leaves the Sentinels."""
+"""The doctor behind Sentinels: discovery of a service's servers, and errors."""
 
 import ssl
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Where the doctor draws its lines about the cluster as a whole."""
+"""Thresholds of the doctor's checks on the topology: slots, keys, hosts and primaries."""
 
 import dataclasses
 

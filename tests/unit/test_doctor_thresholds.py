@@ -1,4 +1,4 @@
-"""Where the doctor draws its lines: the last value that is fine, and the first that is not."""
+"""Thresholds of the doctor's checks on nodes: the last good value and the first bad one."""
 
 import dataclasses
 from typing import Any

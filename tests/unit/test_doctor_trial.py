@@ -1,4 +1,4 @@
-"""What the doctor asks of a primary on trial, how it reads replies, and how it names a failure."""
+"""The doctor's trial write on a primary, its parsing of replies, and names of failures."""
 
 import dataclasses
 import ssl

@@ -1,4 +1,4 @@
-"""What a watch of the doctor takes for a change."""
+"""``clusterpass doctor --watch``: findings that count as a change, outages and Ctrl-C."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The trial write of the doctor: what is sent to a primary, and what each answer means."""
+"""The trial write of the doctor: the commands sent to a primary, and its replies."""
 
 from typing import Any
 

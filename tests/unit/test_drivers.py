@@ -1,4 +1,4 @@
-"""What both drivers send to one server, and what they make of its answers and of its absence."""
+"""The drivers ``SyncStore`` and ``AsyncStore`` against one scripted server, and without one."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ NOBODY = Address("127.0.0.1", 1)
 
 
 class Server:
-    """What the server says."""
+    """The replies of the server."""
 
     def __init__(self) -> None:
         self.role = b"master"
@@ -137,7 +137,7 @@ def asking(*steps: Any) -> Any:
 
 
 def names_of(node: Any) -> list[bytes]:
-    """What the node was asked, without the greetings of connections."""
+    """Return the commands that the node got, without the greetings of connections."""
     return [each[0] for each in node.requests if each[0] not in {b"HELLO", b"CLIENT", b"AUTH"}]
 
 

@@ -1,4 +1,4 @@
-"""What a write waits for, and what counts as confirmed."""
+"""Durability of writes: WAIT and WAITAOF, expected replicas and confirmations."""
 
 import copy
 import dataclasses
@@ -357,7 +357,7 @@ class Ending:
         self.sent = 1
 
     def go_on(self, outcome) -> None:
-        """Until it is sent again; StopIteration has the answer."""
+        """Continue until the call is sent again; StopIteration has the answer."""
         step = self._steps.send(outcome)
         while not isinstance(step, Send):
             self.now += getattr(step, "seconds", 0.0)

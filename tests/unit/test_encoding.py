@@ -40,7 +40,7 @@ def test_base64url_round_trip(data: bytes) -> None:
 
 
 def canonical(text: str) -> bool:
-    """By the book (RFC 4648): alphabet, length, and no stray bits in the last character."""
+    """Return whether the text is canonical by RFC 4648: alphabet, length, no stray bits."""
     if not set(text) <= set(ALPHABET) or len(text) % 4 == 1:
         return False
     unused_bits = {0: 0, 2: 4, 3: 2}[len(text) % 4]

@@ -178,7 +178,7 @@ class Served:
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def failure(self) -> BaseException | None:
-        """What the next handler to end raised."""
+        """Return the exception of the next handler that ends."""
         async with asyncio.timeout(HANGING):
             return await self.failures.get()
 

@@ -1,4 +1,4 @@
-"""What a majority and the journals have to tell before the answer of a node is believed."""
+"""Evidence for a primary: the majority and the journals that confirm the answer of a node."""
 
 import pytest
 

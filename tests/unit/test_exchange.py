@@ -1,4 +1,4 @@
-"""How one call is carried out: what is sent, and what confirms a write."""
+"""The exchange of one call: the commands sent, and the confirmation of a write."""
 
 import dataclasses
 import math

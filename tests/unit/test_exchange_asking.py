@@ -1,4 +1,4 @@
-"""How a command without a key is put to a primary, or to one node."""
+"""Commands without a key: requests to any primary or to one given node."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the exchange of another issuer's token asks the store, and what its answers mean."""
+"""The flow that exchanges another issuer's token: calls of the store, refusals and results."""
 
 import hashlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""How the owners of slots are looked up."""
+"""The lookup of slot owners: the order of the nodes, refusals and the deadline."""
 
 import pytest
 

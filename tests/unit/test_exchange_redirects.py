@@ -1,4 +1,4 @@
-"""How a call follows the redirects MOVED and ASK."""
+"""MOVED and ASK redirects: followed, remembered and bounded."""
 
 import itertools
 

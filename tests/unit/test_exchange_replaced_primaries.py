@@ -1,4 +1,4 @@
-"""What nodes say that may not know that they were replaced."""
+"""Replies of primaries that may have been replaced: doubted, confirmed or asked for again."""
 
 from dataclasses import replace
 

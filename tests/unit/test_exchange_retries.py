@@ -1,4 +1,4 @@
-"""Which faults and errors a call is tried again after, and until when."""
+"""Retries of a call: faults and errors that are retried, pauses and the deadline."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What has begun comes to its end, also where its caller is cancelled, and is kept no longer."""
+"""``users.finishing``: a call that has begun is completed although its caller is cancelled."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Several attempts at once, of which one has to succeed."""
+"""The first success among several concurrent attempts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

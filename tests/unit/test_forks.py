@@ -1,4 +1,4 @@
-"""What holds locks, threads or queues begins anew in a forked child."""
+"""Locks, threads, queues and counters in a forked child: all are made anew."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the front door asks of the session manager for a proxy, and what it answers and logs."""
+"""The front door, which authorizes requests for proxies: decisions, responses and the log."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What reading a session by its id asks, and what this process remembers of ends."""
+"""The flow that reads a session by its id, and the ends that the process remembers."""
 
 import json
 from typing import Any

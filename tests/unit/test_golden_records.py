@@ -1,4 +1,4 @@
-"""What was stored by this release and by earlier ones means to Python what it meant."""
+"""Golden records of this release and of earlier ones, as Python reads and writes them."""
 
 import pytest
 

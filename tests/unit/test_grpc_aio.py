@@ -1,4 +1,4 @@
-"""What a gRPC server on an event loop does with calls and streams, and how it leaves them."""
+"""The asyncio gRPC interceptor: unary calls, streams and their end with the session."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What the interceptors of gRPC require of a method, and what becomes of its stream."""
+"""The rules of the gRPC interceptors: requirements of methods, and the end of streams."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The codes that hand a session over to a host of another domain: what each of them is good for."""
+"""The codes that hand a session over to a host of another domain: their scope and limits."""
 
 import re
 

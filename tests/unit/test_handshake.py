@@ -1,4 +1,4 @@
-"""What the answer to a greeting means."""
+"""The HELLO reply: accepted, retried, refused, or RESP2 only."""
 
 import pytest
 

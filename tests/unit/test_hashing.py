@@ -1,4 +1,4 @@
-"""Where passwords are hashed: how many at once, who is refused, and what follows a close."""
+"""Password hashing on threads and beside an event loop: concurrency, refusals and closing."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A health check answers in time, whatever its check does."""
+"""The health check answers in time, however long its probe takes."""
 
 import asyncio
 import io

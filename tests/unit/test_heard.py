@@ -1,4 +1,4 @@
-"""What cluster listeners hear of: each line of a history once, and own events once."""
+"""Deduplication for cluster listeners: each history line and each own event is told once."""
 
 import threading
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What one manager hears of other processes: by pushes, and of each history once."""
+"""Cluster listeners of one manager: pushes of other processes, and reads of their histories."""
 
 import asyncio
 import logging

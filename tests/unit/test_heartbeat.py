@@ -1,4 +1,4 @@
-"""What a node is asked with each heartbeat, and which answers show that it is not the owner."""
+"""The heartbeat of a node: its commands, and replies of a node that is no longer the owner."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a measurement over HTTP makes of its numbers: by hand, without a load."""
+"""The figures of ``benchmarks.http_paths``, computed from recorded output without a load."""
 
 import asyncio
 import platform

@@ -1,4 +1,4 @@
-"""Which texts may name a subject, a device, a session."""
+"""Validation of subjects and device names; encoding of session ids."""
 
 import unicodedata
 from typing import Any

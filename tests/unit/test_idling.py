@@ -1,4 +1,4 @@
-"""Which idle connections are closed when one of them turns out to be dead."""
+"""Idle connections after one of them was found dead: those that are closed, and those kept."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a job carries of a session, what it may not carry, and what its session has to be."""
+"""Jobs that carry a session: admission, arguments that are refused, and the current session."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""How journals that may have lost entries are filled from the others, and when they are not."""
+"""Filling of journals that may have lost entries: from which journals, and when not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How far a process has read the journal of each node, and when it has to read it all again."""
+"""The position up to which a process has read each node's journal, and complete rereads."""
 
 import pytest
 

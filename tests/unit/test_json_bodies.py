@@ -1,4 +1,4 @@
-"""What integrations make of a JSON body that any client may send."""
+"""Parsing of JSON request bodies for the web integrations."""
 
 import pytest
 

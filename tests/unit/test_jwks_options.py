@@ -1,4 +1,4 @@
-"""What a verifier that fetches keys is given, and how long an answer is fresh."""
+"""Options of a verifier that fetches a JWKS, and the freshness of a response."""
 
 import sys
 from typing import Any

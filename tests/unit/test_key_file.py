@@ -1,4 +1,4 @@
-"""Files with keys: who may read them, and what is left when they cannot be written."""
+"""Key files: permissions, and failures while they are written."""
 
 import json
 import os

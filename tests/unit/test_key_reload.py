@@ -1,4 +1,4 @@
-"""What the service does with a key file that changes, and what is derived from keys."""
+"""Reload of the service's key file, and the values derived from its keys."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which of the keys in the store is used for what, and when the next one is made."""
+"""The schedule of managed keys: publication, signing, retirement, revocation and rotation."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Leases when the config epoch rises without a failover, and when slots move: which remain."""
+"""Leases that remain valid when the config epoch rises without a failover, or slots move."""
 
 from math import inf
 

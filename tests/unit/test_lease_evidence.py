@@ -1,4 +1,4 @@
-"""How old evidence about a primary and the journals may be, for answers and for leases."""
+"""The age of evidence from nodes and journals that leases and answers require."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""Where Sentinels look after a server, what it says of itself does not suffice."""
+"""Leases behind Sentinels: valid only while the Sentinels name the same server."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Since when a primary is known: until then somebody may believe the one that it has replaced."""
+"""Settled primaries: known for so long that no process believes a replaced one any more."""
 
 import pytest
 

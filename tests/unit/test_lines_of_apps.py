@@ -1,4 +1,4 @@
-"""What counts as a line of an app, and what as glue."""
+"""The line count of ``benchmarks.apps``: lines of code, and lines of session glue."""
 
 from benchmarks.apps.candidates import CANDIDATES, ROOT
 from benchmarks.apps.lines import Lines, count, count_source

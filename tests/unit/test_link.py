@@ -1,4 +1,4 @@
-"""How a link greets a node, asks it to push, and what it tells its listener."""
+"""A link to a node: handshake, tracking, TLS, idle connections and calls of its listener."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""When a link that could not be opened is tried again, and what callers are told meanwhile."""
+"""Pauses between attempts to open a link, and the errors that callers get meanwhile."""
 
 import asyncio
 from typing import Any, cast

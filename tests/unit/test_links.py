@@ -1,4 +1,4 @@
-"""One-time links: what their tokens say, and what is asked of the store."""
+"""One-time links: their tokens, and the calls of the store."""
 
 import hashlib
 from typing import Any

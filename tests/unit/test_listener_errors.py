@@ -1,4 +1,4 @@
-"""What a listener raises: none of it escapes, and the log names the listener and the error."""
+"""Exceptions of listeners: caught, and logged with the listener's name."""
 
 import asyncio
 import logging

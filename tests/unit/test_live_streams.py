@@ -1,4 +1,4 @@
-"""What a stream or a view may require is handed on by each framework, whatever it calls it."""
+"""Requirements of streams and views in each framework: all are passed on to the gate."""
 
 from collections.abc import AsyncIterator
 from types import SimpleNamespace

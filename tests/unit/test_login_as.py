@@ -1,4 +1,4 @@
-"""What a test client sends after a login for it, of the kinds that need no application."""
+"""``LoginAs`` of the test clients: the tokens that a client sends after a login."""
 
 from types import SimpleNamespace
 from typing import Any

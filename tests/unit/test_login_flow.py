@@ -1,4 +1,4 @@
-"""What a login asks the store, and what it hands out."""
+"""The login flow: the call of the store, the token pair and the claims."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What each option of a login does, and what becomes of a login that the store refuses."""
+"""Options of the login flow, and logins that the store refuses."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ POLICY = SessionPolicy(max_sessions=3, max_per_device=2, overflow="refuse")
 
 
 def sent(**options: Any) -> tuple[bytes | int, ...]:
-    """What a login with these options sends after its first argument."""
+    """Return the arguments that a login with these options sends after the first one."""
     _, (call,) = drive(life().login("alice", **options), opened(live()))
     arguments: tuple[bytes | int, ...] = call.arguments[1:]
     return arguments

@@ -1,4 +1,4 @@
-"""What a logout asks the store, by which of the tokens."""
+"""The logout flow: by access token, by refresh token, and refusals before any call."""
 
 from dataclasses import replace
 

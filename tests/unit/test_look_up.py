@@ -1,4 +1,4 @@
-"""Whom a store asks for the slots, and in which order."""
+"""The nodes that a store asks for the slot map, and their order."""
 
 from collections.abc import Iterator
 

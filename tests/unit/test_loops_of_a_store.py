@@ -1,4 +1,4 @@
-"""Which event loop runs the watch of a store, when several begin at once or one ends."""
+"""The watch of an ``AsyncStore`` that several event loops use: one of them runs it."""
 
 import asyncio
 import contextlib

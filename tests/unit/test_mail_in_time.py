@@ -1,4 +1,4 @@
-"""How many mails are sent at once, and how long a request waits for one."""
+"""``send_in_time``: the limit of concurrent mails, and the time that a request waits for one."""
 
 import threading
 from contextvars import ContextVar

@@ -1,4 +1,4 @@
-"""What a line of CLUSTER NODES says of a member."""
+"""Parsing of CLUSTER NODES: addresses, flags, links and slots of each member."""
 
 import pytest
 

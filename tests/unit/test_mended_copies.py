@@ -28,7 +28,7 @@ class Time:
 
 
 class Copies:
-    """What the three nodes hold, and which of them do not answer."""
+    """The contents of three nodes, and the nodes that do not answer."""
 
     def __init__(self) -> None:
         self.held: dict[bytes, dict[bytes, bytes]] = {name: {} for name in NAMES}
@@ -87,7 +87,7 @@ class Copies:
         return [name.decode() for name in found]
 
     def wrapped_by(self, kind: bytes) -> list[str]:
-        """Which key wraps what each copy holds."""
+        """Return the keys that wrap the entries of each copy."""
         found = []
         for name in NAMES:
             entries = [json.loads(v) for n, v in self.held[name].items() if n.startswith(kind)]

@@ -1,4 +1,4 @@
-"""What a manager counts, as metrics in a registry of an application; no server is needed."""
+"""Metrics of managers and of the service in a Prometheus registry, without a server."""
 
 import re
 from collections.abc import Iterator

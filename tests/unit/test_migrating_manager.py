@@ -1,4 +1,4 @@
-"""What a manager that accepts old tokens asks, counts and notes, without a store."""
+"""``MigratingSessionManager`` without a store: verify, exchange, logout and counts."""
 
 import asyncio
 import dataclasses

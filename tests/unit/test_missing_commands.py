@@ -1,4 +1,4 @@
-"""Which command an error of a server names, and what is told of it."""
+"""Server errors that name a missing command or right, and the messages about them."""
 
 import logging
 

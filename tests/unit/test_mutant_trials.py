@@ -1,4 +1,4 @@
-"""Which tests run over a mutant, and what counts as found."""
+"""Trials of ``tests.mutants``: the tests chosen for a mutant, and the verdict."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the mutants of tests/mutants look like, and where they come from."""
+"""The mutants that ``tests.mutants`` makes of Python and Lua sources, and its layers."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What is remembered, and when it may be served; the clocks are the test's."""
+"""The near cache: entries, leases, invalidation and limits, on the test's own clocks."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""What one call of the near cache may cost, counted in instructions and not in seconds."""
+"""The cost of near cache calls, counted in instructions instead of seconds."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""What a near cache takes from heartbeats, journals and forks, and what its statistics say."""
+"""``NodeTrust``: heartbeats, journals, forks and the statistics of the near cache."""
 
 from typing import Any
 

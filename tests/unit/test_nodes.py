@@ -1,4 +1,4 @@
-"""How the steps of an exchange are taken by an event loop, without any server."""
+"""``Nodes``: the steps of an exchange on an event loop, against fake nodes."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""What an old issuer takes for a token of its own, and what it does not."""
+"""Tokens of old issuers for the migration: accepted, expired and refused ones."""
 
 import json
 import math

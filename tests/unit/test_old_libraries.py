@@ -1,4 +1,4 @@
-"""What the issuer of each library is called, and which of its tokens it takes."""
+"""The old issuer of each supported library: its name, lifetimes, algorithms and tokens."""
 
 import functools
 from typing import Any

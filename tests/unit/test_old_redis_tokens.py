@@ -1,4 +1,4 @@
-"""Which opaque tokens of fastapi-users are looked up, and what one stands for."""
+"""Lookup of opaque fastapi-users tokens in Redis for the migration."""
 
 import asyncio
 from types import SimpleNamespace

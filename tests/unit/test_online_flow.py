@@ -1,4 +1,4 @@
-"""What counting, listing and pruning those who are online asks, slot by slot."""
+"""The flows that count, list and prune online subjects, slot by slot."""
 
 from typing import Any
 

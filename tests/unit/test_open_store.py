@@ -1,4 +1,4 @@
-"""What a URL opens: a store as it is, or a cluster of this machine and then its store."""
+"""``open_store``: URLs of an existing store and of an embedded development cluster."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What the service says of itself to programs: every call with its answers, and what it takes."""
+"""The OpenAPI document of the service: operations, responses, errors and parameters."""
 
 from types import SimpleNamespace
 from typing import Any

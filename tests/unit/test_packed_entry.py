@@ -1,4 +1,4 @@
-"""An entry that was packed comes back as it was."""
+"""Packing of cache entries: an entry is unpacked as it was."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""What each form of the page asks of the session manager, and where it leads the browser."""
+"""Forms of the service's page: calls of the session manager, and redirects."""
 
 from typing import Any
 

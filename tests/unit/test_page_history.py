@@ -1,4 +1,4 @@
-"""What the page says of each entry of the history, with and without what is known of it."""
+"""History entries on the service's page, with and without a known device."""
 
 from dataclasses import replace
 from typing import Any

@@ -18,7 +18,7 @@ OF_EACH = {"at", "here", "style"}
 """What ``render`` adds."""
 OF_JINJA = {"_trans", "parts"}
 ARGUMENTS = {"about", "reason", "sure"}
-"""Of macros in subject.html."""
+"""The arguments of macros in subject.html."""
 
 
 def shown_by(environment: Environment, template: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The words, cookies and forms of the page, and the problems that the service tells."""
+"""The texts, cookies and forms of the page, and the problem details of the service."""
 
 import asyncio
 from datetime import UTC, datetime

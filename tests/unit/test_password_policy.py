@@ -1,4 +1,4 @@
-"""Which passwords may be chosen."""
+"""``PasswordPolicy``: length, common passwords and passwords like the name."""
 
 import re
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""Password hashes: their parameters, their limits, and what is refused."""
+"""Password hashes: parameters, normalization, verification and limits."""
 
 import base64
 from types import SimpleNamespace

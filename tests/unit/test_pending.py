@@ -56,7 +56,7 @@ def first_due(queue):
 
 
 def lanes_due(queue, **options):
-    """What is retried now: of each lane, the owner and the kinds."""
+    """Return the retries that are due: owner and kinds of each lane."""
     return {
         owner: [each.kind for each in revocations]
         for (owner, _), revocations in queue.due(most=99, **options)

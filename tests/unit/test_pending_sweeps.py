@@ -1,4 +1,4 @@
-"""Whom a process refuses while a revocation of all, or a ban, is pending."""
+"""Sessions that a process refuses while its revocation of all sessions or its ban is pending."""
 
 from collections.abc import Generator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The connections of threads to one node: which are used again, and which are not."""
+"""The connection pool of threads for one node: connections that are reused or closed."""
 
 import contextlib
 import socket

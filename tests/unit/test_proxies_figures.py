@@ -1,4 +1,4 @@
-"""What the measurement of proxies makes of its numbers, and of the files of ``deploy/``."""
+"""The figures of ``benchmarks.proxies``, and its edits of the files of ``deploy/``."""
 
 import itertools
 import shutil

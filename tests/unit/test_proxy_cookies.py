@@ -1,4 +1,4 @@
-"""The cookie for proxies: what it says, for how long, and to whom."""
+"""The cookie for proxies: its content, lifetime and audience."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How what is stored is described to callers: sessions, bans, lines of the history, addresses."""
+"""Public values made of stored records: sessions, bans, history lines and addresses."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the nodes of a watch are asked to push, when, and what becomes of their answers."""
+"""Requests for push notifications to the nodes of a watch, and the handling of replies."""
 
 from typing import Any, cast
 
@@ -35,7 +35,7 @@ class Scene:
         self.connection = Connection()
 
     def adjust(self, now: float = 100.0) -> list[bytes]:
-        """What the node is asked."""
+        """Return the commands that the node gets."""
         before = len(self.connection.asked)
         self.pushing.adjust(A, cast("Any", self.connection), now)
         assert all(urgent for *_, urgent in self.connection.asked), "no request of users delays it"

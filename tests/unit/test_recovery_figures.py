@@ -1,4 +1,4 @@
-"""The figures of a failover follow from the calls: by hand."""
+"""The figures of a failover measurement, computed from recorded calls."""
 
 import pytest
 from benchmarks.open_loop import Call

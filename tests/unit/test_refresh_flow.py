@@ -1,4 +1,4 @@
-"""What a refresh asks the store, and what it makes of the answers."""
+"""The refresh flow: calls of the store, reuse, repetition, step-ups and ends."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is left word of during an attempt to log in that is refused."""
+"""``open_refusal``: a refused login attempt is noted once, and enters the audit trail once."""
 
 import threading
 from contextvars import copy_context

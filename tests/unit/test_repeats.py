@@ -1,4 +1,4 @@
-"""What has failed in a whole run of tests is repeated by itself, where it starts servers."""
+"""The repetition of failed tests at the end of a run, for tests that start servers."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What is stored or sent may be printed: no digest of a token and no password hash is shown."""
+"""The ``repr`` of stored, sent and public values: no token, digest or password hash."""
 
 import dataclasses
 import importlib

@@ -1,4 +1,4 @@
-"""What the bodies and parameters of requests to the service may hold, and what refusals show."""
+"""Bodies and query parameters of service requests: limits, and refusals without values."""
 
 import inspect
 import pkgutil

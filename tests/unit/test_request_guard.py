@@ -1,4 +1,4 @@
-"""What the door of the service refuses and answers, before anything else looks at a request."""
+"""The request guard of the service: paths, hosts, HSTS, and CORS for listed origins."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ class Log:
 
 
 class Answer:
-    """What the door, or the application behind it, has answered."""
+    """The response of the request guard, or of the application behind it."""
 
     def __init__(self, sent: list[Any]) -> None:
         start, self.body = sent[0], b"".join(part["body"] for part in sent[1:])

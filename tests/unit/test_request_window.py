@@ -1,4 +1,4 @@
-"""How many requests are in flight on one connection, and how long the others wait.
+"""The window of requests in flight on one multiplexed connection, and the queue behind it.
 
 The time and the turns of the loop are the test's own.
 """

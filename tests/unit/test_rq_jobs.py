@@ -1,4 +1,4 @@
-"""What a job of RQ with a session carries, and as whom it runs; there is no Redis."""
+"""The RQ integration without Redis: session metadata, identity of jobs, retries."""
 
 import asyncio
 from types import SimpleNamespace

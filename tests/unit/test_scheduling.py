@@ -1,4 +1,4 @@
-"""In which order the files of tests are handed out to the workers."""
+"""The order in which the scheduler hands the test files out to the workers."""
 
 from itertools import pairwise
 from pathlib import Path

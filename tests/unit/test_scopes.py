@@ -1,4 +1,4 @@
-"""Which scopes cover which: stars stand for whole parts."""
+"""Matching of scopes with wildcards for whole parts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How a Cookie header is read."""
+"""Parsing of the Cookie header, and detection of repeated names."""
 
 import pytest
 

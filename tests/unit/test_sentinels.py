@@ -1,4 +1,4 @@
-"""Which primary Sentinels name: a majority of all there are, and no fewer."""
+"""The primary that a majority of the Sentinels names: quorum, discovery and refusals."""
 
 import math
 from collections.abc import Callable
@@ -24,7 +24,7 @@ OLD, NEW, THIRD = (Address(f"10.0.1.{number}", 6379) for number in (1, 2, 3))
 
 @dataclass
 class Sentinel:
-    """What one Sentinel answers."""
+    """The replies of one Sentinel."""
 
     id: str
     primary: Address | None = OLD

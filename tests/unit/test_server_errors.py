@@ -1,4 +1,4 @@
-"""What errors mean: those that servers answer, and those that redis-py raises."""
+"""Classification of server errors and of redis-py exceptions."""
 
 import ssl
 from typing import Any

@@ -12,7 +12,7 @@ ONE_LINE = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), mi
 
 
 def parse(stream: bytes) -> list[tuple[str, str, str]]:
-    """What a browser dispatches: the name, the data and the last id of each event."""
+    """Return the events that a browser dispatches: name, data and last id of each."""
     dispatched = []
     name, data, last_id = "", "", ""
     for line in stream.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n"):

@@ -1,4 +1,4 @@
-"""What each call of the service asks of the session manager, and what it answers."""
+"""The service API over a scripted session manager: calls, arguments and responses."""
 
 from typing import Any
 

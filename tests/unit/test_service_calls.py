@@ -1,4 +1,4 @@
-"""The calls of the service hand on all that they were given, whoever checks the passwords."""
+"""The calls of the service pass on all their arguments, with any password check."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""How the service becomes its supervisor and the service again, without losing a signal."""
+"""Re-execution of the service: handover to a successor without losing a signal."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""How the service is handed to granian, and what is checked before that."""
+"""The start of the service under granian: arguments, ports, limits and workers."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What the service's settings show of what they were given, and that they stay."""
+"""The service's ``Settings``: immutable, and errors that show no values."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""Who waits for the load of another caller: for how long, and with how much time left then."""
+"""Single flight of verify: the time spent waiting, and the time left afterwards."""
 
 import asyncio
 import threading

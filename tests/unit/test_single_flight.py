@@ -1,4 +1,4 @@
-"""One load for all who want the same: the others wait until it is over, and no longer."""
+"""Single flight: one load for all callers that want the same entry."""
 
 import asyncio
 import threading

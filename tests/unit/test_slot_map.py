@@ -1,4 +1,4 @@
-"""The slot map: which node owns which slot, by what the nodes say."""
+"""The slot map: owners of slots as the nodes report them."""
 
 import math
 

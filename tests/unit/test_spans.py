@@ -180,7 +180,7 @@ def test_managers_that_are_instrumented_make_spans_and_requests_tell_whose_they_
 
 
 def calls_of(is_async: bool, result: Any, *, is_traced: bool = True) -> tuple[Any, list[Any]]:
-    """What a call of a traced store returns or raises, and the spans within that of a verb."""
+    """Return the outcome of a traced store call, and its spans within that of a verb."""
     provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     kind: Any = AsyncSessionManager if is_async else SessionManager

@@ -1,4 +1,4 @@
-"""What the middleware for Starlette makes of responses, and what is read of a form."""
+"""The Starlette middleware: headers of responses, errors, and forms that are read twice."""
 
 import asyncio
 from typing import Any
@@ -40,7 +40,7 @@ def body(content: bytes, *, more: bool = False) -> dict[str, Any]:
 
 
 async def sent(app: Any, *, refusing: Any = refuse, raises: Any = None) -> list[Any]:
-    """What is sent for a request that ``app`` answers."""
+    """Return the messages that ``app`` sends for a request."""
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
     messages: list[Any] = []
 

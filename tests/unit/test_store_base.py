@@ -1,4 +1,4 @@
-"""What both stores share: whom they ask and believe, how long, and what they report."""
+"""``StoreBase``: nodes asked, majorities, lookups, journals and statistics of both drivers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""When the log is told that the store is back."""
+"""The log of store outages: the store is back once every part of it answers."""
 
 import asyncio
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Store URLs: what they say, and what is refused."""
+"""Parsing of store URLs: options, addresses, and errors."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""What the verbs about a whole subject ask, return and tell: bans, claims, history, generation."""
+"""The flows about a whole subject: bans, live claims, history and generation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the login throttle counts, in which order, and under which name."""
+"""The login throttle: its counters, their order, and canonical account names."""
 
 from hashlib import sha256
 from typing import Any

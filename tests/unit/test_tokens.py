@@ -1,4 +1,4 @@
-"""Access tokens: what the issuer makes, the verifier reads."""
+"""Access tokens: the verifier reads those that the issuer makes."""
 
 import json
 from datetime import date

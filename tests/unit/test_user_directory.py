@@ -1,4 +1,4 @@
-"""What the user directory asks of the store and of the sessions, and what it makes of answers."""
+"""The user directory over a scripted store: passwords, logins, changes and erasure."""
 
 import asyncio
 import dataclasses
@@ -803,7 +803,7 @@ def test_what_is_done_and_what_fails_is_in_the_trail(
 
 
 class Gone(BaseException):
-    """Whoever asked does not wait for the answer."""
+    """Raised where the caller no longer waits for the result."""
 
 
 def test_a_change_that_nobody_waits_for_is_in_the_trail_at_once(face: Any) -> None:

@@ -1,4 +1,4 @@
-"""What verify asks the store, and what it makes of the answers."""
+"""The verify flow: calls of the store, refusals, clocks and notes of use."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What a caller of verify may require, and what is answered without the store."""
+"""Verify modes and requirements: stateless, cached, grace, levels and ages."""
 
 import json
 from typing import Any
@@ -55,7 +55,7 @@ def token(**members: Any) -> str:
 
 
 def result_of(flow: Any) -> Any:
-    """What a flow returns that asks nothing."""
+    """Return the result of a flow that sends no request."""
     with pytest.raises(StopIteration) as end:
         next(flow)
     return end.value.value

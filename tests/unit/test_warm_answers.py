@@ -1,4 +1,4 @@
-"""What is answered from memory, without the store, and in the same words as otherwise."""
+"""Answers of the service from memory: equal to those from the store, or left to it."""
 
 from dataclasses import replace
 from typing import Any

@@ -134,7 +134,7 @@ class Scene:
         self.links = Links()
 
     def turn(self) -> list[tuple[Any, ...]]:
-        """What the observer is told in one turn."""
+        """Return the events that the observer gets in one turn."""
         self.observer.told.clear()
         self.watch._turn(cast("Nodes", self.links))
         return self.observer.told.copy()

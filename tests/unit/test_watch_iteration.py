@@ -1,4 +1,4 @@
-"""How a watch goes on and ends: what wakes it, what it reports, and what it leaves behind."""
+"""Iteration of a session watch: wake-ups, changes, closing and cancellation."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""The thread of a watch: it ends when it is told to, and a watch that breaks begins again."""
+"""The thread of a watch: its end, and its restart after a failure."""
 
 import asyncio
 import concurrent.futures

@@ -1,4 +1,4 @@
-"""What is reported of a watched session, and who is woken when."""
+"""Watched sessions: changes that are reported, and followers that are woken."""
 
 import random
 from dataclasses import replace
@@ -275,7 +275,7 @@ def test_deadlines_that_count_no_more_take_no_memory() -> None:
 
 
 def due(scene: Scene, all_of_them: dict[str, Followed]) -> list[str]:
-    """Who has to be woken now, by looking at everybody."""
+    """Return the followers to wake now, found by checking all of them."""
     found = []
     for name, each in all_of_them.items():
         lease = each.entry.lease

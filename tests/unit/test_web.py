@@ -1,4 +1,4 @@
-"""What every web integration shares: it needs no framework, and says what the HTTP API says."""
+"""The framework-free layer ``clusterpass.web``: imports, JSON, problems, headers and cookies."""
 
 import json
 import pkgutil

@@ -1,4 +1,4 @@
-"""What another site, or a subdomain, makes a browser send, to a site in each framework."""
+"""Cross-site attacks on a site in each framework: cookies, tokens and logins."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,15 +30,15 @@ class Site:
         self.name, self.ask, self.sessions = name, ask, sessions
 
     def answer(self, method: str, target: str, *headers: tuple[str, str], body: str = "") -> Answer:
-        """What a request to ``shop.example`` is answered."""
+        """Return the response to a request to ``shop.example``."""
         return self.ask(method, target, [("Host", "shop.example"), *headers], body.encode())
 
     def whose(self, *cookies: str) -> str:
-        """Whose page a browser with ``cookies`` gets; empty: it is refused."""
+        """Return the user whose page a browser with ``cookies`` gets; empty: it is refused."""
         return self.whose_bytes("; ".join(cookies).encode().decode("latin-1"))
 
     def whose_bytes(self, *headers: str) -> str:
-        """Whose page a browser with these Cookie headers gets, a character being a byte."""
+        """Return the user whose page these raw Cookie headers get, a character being a byte."""
         answer = self.answer("GET", "/page", *(("Cookie", each) for each in headers))
         assert answer.status == (200 if answer.body in {b"alice", b"mallory"} else 401)
         return answer.body.decode() if answer.status == 200 else ""

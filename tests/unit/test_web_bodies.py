@@ -1,4 +1,4 @@
-"""Bodies that cannot be read, and what a refusal of them says."""
+"""Request bodies that cannot be read, and the messages of their refusals."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is answered to a browser and to an app, and where a browser is led."""
+"""The endpoints of the web integrations: responses to browsers and apps, and redirects."""
 
 import json
 from typing import Any

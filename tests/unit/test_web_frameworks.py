@@ -1,5 +1,4 @@
-"""What an application in any framework does with a request, over a session manager that answers as
-it is told."""
+"""Applications in each framework over a scripted session manager: guards, refresh, routes."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Who is admitted by which token, and what the response has to carry."""
+"""The gate of the web integrations: credentials, renewal, CSRF and response cookies."""
 
 from collections.abc import Callable
 from typing import Any
@@ -501,7 +501,7 @@ def test_a_token_of_another_library_is_exchanged_once_in_a_request() -> None:
 
 
 def view(_: Any) -> str:
-    """What somebody would decorate."""
+    """A view, passed by mistake where scopes belong."""
     return "secret"
 
 

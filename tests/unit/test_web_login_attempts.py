@@ -1,4 +1,4 @@
-"""Which attempts to log in are counted where: of a known device, of an address, of a stranger."""
+"""Counting of login attempts: by known device, by address, and of strangers."""
 
 import logging
 from typing import Any
@@ -43,7 +43,7 @@ def attempts(**settings: Any) -> LoginAttempts:
 
 
 def counted(visit: Visit, username: str = "alice", **settings: Any) -> dict[str, Any]:
-    """How the attempt of a visit is counted."""
+    """Return how the attempt of a visit is counted."""
     throttle = Throttle()
     run(throttle, attempts(**settings).count(visit, username))
     ((_, name, options),) = throttle.asked

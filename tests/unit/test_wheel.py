@@ -1,4 +1,4 @@
-"""What is installed is whole: the built wheel holds the scripts and all that is no Python."""
+"""The built wheel: every script and every data file is included."""
 
 import subprocess
 import sys

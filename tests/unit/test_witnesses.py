@@ -1,4 +1,4 @@
-"""What a watch makes of the answers of Sentinels that are asked whether they name the same node."""
+"""The watch's inquiries at Sentinels: whether they still name the primary in use."""
 
 import asyncio
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""How background work starts, is woken and ends: on threads, and in tasks."""
+"""Background workers, jobs and alarms on threads and in tasks: start, wake-up and end."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Jobs of an event loop that another loop takes leave of."""
+"""Background jobs of an event loop that are stopped from another loop."""
 
 import asyncio
 import threading

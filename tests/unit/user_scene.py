@@ -25,7 +25,7 @@ NOBODY = [b"", b"0", 0]
 
 
 class Scene:
-    """What was asked, in order, and what is answered: a list of replies for each script.
+    """Requests in order, and the replies to them: a list for each script.
 
     The last reply of a list is repeated. ``asked`` has the calls of the store and of the sessions.
     """

@@ -72,7 +72,7 @@ class Sessions:
         return None
 
     def of(self, verb: str) -> list[Any]:
-        """What it was asked to do by ``verb``."""
+        """Return the calls by ``verb``."""
         return [asked for found, asked in self.asked if found == verb]
 
 

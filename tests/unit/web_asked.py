@@ -15,7 +15,7 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass
 class Answer:
-    """What a site answers."""
+    """The response of a site."""
 
     status: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)

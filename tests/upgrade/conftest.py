@@ -22,7 +22,7 @@ BOUND: Final = 0.5
 
 
 class Refused(Exception):
-    """What a server raised."""
+    """An error that a server raised."""
 
     def __init__(self, said: dict[str, str]) -> None:
         super().__init__(f"{said['error']} ({said['reason']}): {said['message']}")

@@ -35,7 +35,7 @@ class Peer:
         self._heard: list[tuple[str, str]] = []
 
     def home(self) -> str:
-        """Where the code is."""
+        """Return the path of the installed package."""
         return str(clusterpass.__file__)
 
     def login(self, subject: str, **options: Any) -> dict[str, str]:

@@ -270,7 +270,7 @@ def test_both_work_on_the_same_users_at_once(start, new_subject):
 
 
 def use(chance: random.Random, servers: list[Any], subject: str) -> None:
-    """What the devices of one user do: each call goes to any server."""
+    """Play the devices of one user: each call goes to any server."""
 
     def any_server() -> Any:
         return chance.choice(servers)

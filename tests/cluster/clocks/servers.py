@@ -49,7 +49,7 @@ def make_server(folder: Path) -> Path:
 
 
 def clock_of(cluster: EmbeddedCluster, node: Node) -> float:
-    """By how many seconds the clock of ``node`` is ahead of this machine's."""
+    """Return by how many seconds the clock of ``node`` is ahead of this machine's."""
     with cluster.client(node) as client:
         seconds, microseconds = client.time()
         return float(seconds) + microseconds / 1e6 - time.time()

@@ -55,5 +55,5 @@ def manager(open_one: Any, fragile: EmbeddedCluster, config: Config) -> Any:
 
 @pytest.fixture
 def other(open_one: Any, fragile: EmbeddedCluster, config: Config) -> Any:
-    """Of another process, as far as what is remembered goes."""
+    """A second manager that shares no memory with the first, as in another process."""
     return open_one(fragile.url, config)

@@ -31,7 +31,7 @@ KEYSPACE = Keyspace()
 
 
 def entries_in(cluster: EmbeddedCluster) -> list[int]:
-    """How many entries each journal holds."""
+    """Return the number of entries in each journal."""
     found = []
     for slot in JOURNAL_SLOTS:
         key = KEYSPACE.journal(slot)

@@ -1,4 +1,4 @@
-"""How durable a write is: on replicas, on the disk, on the primary alone."""
+"""Levels of durability: replicas, the disk, or the primary alone."""
 
 from dataclasses import replace
 from typing import Any

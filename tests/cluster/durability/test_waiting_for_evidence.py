@@ -41,7 +41,7 @@ def parted(
 
 
 def accepted_after(parted: SessionManager, other: Any, subject: str) -> int:
-    """How often a strict verify that begins after the acknowledgement is accepted."""
+    """Return how many strict verifies that begin after the acknowledgement are accepted."""
     accepted = 0
     for _ in range(TIMES):
         pair = other.login(subject)

@@ -1,4 +1,4 @@
-"""A program that opens the manager at the URL in its arguments, and does what it is told."""
+"""A program that opens the manager at a given URL and carries out the commands it reads."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What an embedded cluster finds when it starts: its own data, data of others, ports."""
+"""The start of an embedded cluster: its own data, foreign data, and ports that are taken."""
 
 import socket
 from pathlib import Path

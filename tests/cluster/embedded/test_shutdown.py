@@ -1,4 +1,4 @@
-"""However an embedded cluster ends, nothing is left of it."""
+"""The shutdown of an embedded cluster, in any way: no process or file is left over."""
 
 import contextlib
 import json

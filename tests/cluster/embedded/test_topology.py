@@ -1,4 +1,4 @@
-"""What an embedded cluster is made of."""
+"""The topology of an embedded cluster: nodes, URL, primaries and private files."""
 
 import stat
 

@@ -1,4 +1,4 @@
-"""Does the same to the model and to the real manager, and compares."""
+"""Comparison of the reference model with the real manager, call by call."""
 
 import copy
 import dataclasses

@@ -1,4 +1,4 @@
-"""What the verbs should do, in plain Python: the model that the real manager is compared with.
+"""The reference model of the verbs in plain Python, which the real manager is compared with.
 
 It imports nothing of the package. Times are seconds; each verb is told the second ``now`` in which
 it happens.
@@ -169,7 +169,7 @@ class Model:
     def _surplus(
         self, account: Account, new: Life, policy: Policy, now: int, chosen: list[Life]
     ) -> list[Life]:
-        """Who has to leave for one more, besides who was chosen."""
+        """Return the sessions that have to end for one more, besides the chosen ones."""
         staying = [life for life in account.living(now) if not life.actor and life not in chosen]
         if policy.overflow == "least_recently_used":
             staying.sort(key=lambda life: life.used)
@@ -522,7 +522,7 @@ class Model:
         }
 
     def _pair(self, life: Life, now: int, number: int, token: str | None) -> dict[str, Any]:
-        """What a pair of tokens says."""
+        """Return the content of a token pair."""
         life.issued.append(number)
         view = self.view(life, now, number)
         said = {name: view[name] for name in ("subject", "session_id", "claims", "acr", "amr")}

@@ -1,4 +1,4 @@
-"""What the model knows: sessions, bans, lines of the history, and the errors it tells.
+"""Records of the reference model: sessions, bans, lines of the history, and errors.
 
 Times are seconds.
 """
@@ -130,7 +130,7 @@ class Life:
     methods: tuple[str, ...]
     actor: tuple[str, str, str] | None
     branches: list[Branch]
-    """By number; the last is that of the latest step-up."""
+    """Branches by number; the last is that of the latest step-up."""
     current: Branch
     """The one that is exchanged."""
     older: Branch | None = None

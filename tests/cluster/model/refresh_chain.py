@@ -1,4 +1,4 @@
-"""What should become of refresh tokens that are presented in any order, also after losses."""
+"""The reference model of refresh tokens, presented in any order and after a rollback."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Link:
 
 @dataclass
 class Place:
-    """Where the store is in the chain of a session."""
+    """The position of the store in the refresh chain of a session."""
 
     newest: Link
     refreshed: int

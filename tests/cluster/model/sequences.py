@@ -1,4 +1,4 @@
-"""How many random sequences run, and how long they are.
+"""Settings of the random sequences: how many run, and how long they are.
 
 ``MODEL_EXAMPLES`` and ``MODEL_STEPS`` make it run longer, ``MODEL_SEED`` (a number) with other
 sequences; ``MODEL_SHRINK`` looks for the shortest that fails.

@@ -1,4 +1,4 @@
-"""What random sequences came upon, one by one."""
+"""Regression tests for defects that random sequences of verbs found."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A real cluster on which time is let pass.
+"""A real cluster under the reference model, on which simulated time passes.
 
 Time is let pass by moving all that the store holds of a subject into the past. All durations here
 lie half way between two sums of such moves, so that the seconds a run takes decide nothing.

@@ -1,4 +1,4 @@
-"""Stores that are tormented, and managers that are opened by a URL."""
+"""Fixtures: stores for fault tests, and managers that are opened by a URL."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""A life of a session, for whatever is between it and the store."""
+"""The life of one session from login to logout, for tests of faults before the store."""
 
 from typing import Any
 

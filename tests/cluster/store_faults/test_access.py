@@ -1,4 +1,4 @@
-"""Whoever is not let in, or has too few rights, is told at once."""
+"""Missing credentials and missing rights are reported at once."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A store that was closed says so, also to who is in the middle of a call."""
+"""A closed store raises an error, also for a call that is in progress."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Whoever does not answer, or answers as no store does, is told apart and in time."""
+"""Unreachable servers, and servers that are no cluster: the error of each, in time."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""Who may make the calls under /admin, and how recently they must have authenticated."""
+"""Access to the calls under /admin: administrators only, after a recent authentication."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What administrators do with accounts: export, erase and delete."""
+"""Accounts under /admin: export, erasure and deletion."""
 
 import pytest
 

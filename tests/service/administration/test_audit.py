@@ -1,4 +1,4 @@
-"""What the audit trail says of those who use the service, and of its administrators."""
+"""The audit trail of the service: its users, its administrators and its workers."""
 
 import time
 

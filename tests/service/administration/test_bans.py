@@ -1,4 +1,4 @@
-"""Administrators ban subjects and lift the bans."""
+"""Bans under /admin: administrators ban subjects and lift the bans."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Administrators set the live claims of a subject."""
+"""Live claims under /admin: administrators set those of a subject."""
 
 import pytest
 

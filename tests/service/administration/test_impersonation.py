@@ -1,4 +1,4 @@
-"""Administrators act as others, and it is told."""
+"""Impersonation under /admin: administrators act for users, which is recorded."""
 
 from ..conftest import bearer
 from .calls import Administrator

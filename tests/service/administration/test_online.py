@@ -1,4 +1,4 @@
-"""Administrators see who is online."""
+"""Online subjects under /admin: count and pages."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Administrators see the sessions of a subject and end them; they end all before a time."""
+"""Sessions under /admin: list, revoke, and end all that were opened before a time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What tests of answers from memory share: to wait for one, and to tell it from others."""
+"""Helpers that wait for an answer from memory and tell it from one of the store."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What each proxy is told about a request, and the headers of a 200."""
+"""Responses of the front door to each proxy, and the headers of a 200."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What no client can talk the front door into."""
+"""Attacks on the front door: forged headers, queries, proxies and ambiguous paths."""
 
 import pytest
 
