@@ -1,4 +1,4 @@
-"""What users notice when a primary dies or hangs: their own shard, and the others.
+"""Errors and delays for users when a primary dies or hangs: on their shard, and on the others.
 
 ``python -m benchmarks.recovery`` writes docs/why/failover.md; about ten minutes.
 """

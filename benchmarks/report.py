@@ -1,4 +1,4 @@
-"""What a measurement found, as a table on the terminal, as Markdown and as JSON."""
+"""Formats a measurement as a table on the terminal, as Markdown and as JSON."""
 
 import dataclasses
 import json

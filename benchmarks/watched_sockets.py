@@ -1,4 +1,4 @@
-"""How soon a process closes its WebSockets when their sessions end, and what it costs to wait."""
+"""The delay until WebSockets close after their sessions end, and the cost of waiting for it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Which apps are compared: where their sources are, what they stand on, what their names are."""
+"""The apps that are compared: their names, sources, libraries and servers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

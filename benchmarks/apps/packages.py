@@ -1,4 +1,4 @@
-"""How many packages an installation brings."""
+"""Counts the packages that an installation brings, dependencies included."""
 
 from importlib.metadata import requires, version
 

@@ -1,6 +1,4 @@
-"""What a visit takes: a login, ten requests, a refresh and a logout everywhere; and how soon a
-revocation is heard by another server.
-"""
+"""Round trips of a visit to an app, and the delay of a revocation on another server."""
 
 import statistics
 import time

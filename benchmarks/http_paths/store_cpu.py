@@ -1,4 +1,4 @@
-"""What the nodes of a store spend."""
+"""The CPU time that the nodes of a store have used, by ``INFO CPU``."""
 
 from contextlib import ExitStack
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the proxies ask: ours, and servers that let everybody in with the same headers."""
+"""The backends that the proxies ask: ClusterPass, and servers that let everybody in."""
 
 import http.client
 import json

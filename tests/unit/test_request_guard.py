@@ -1,4 +1,4 @@
-"""What the door of the service refuses and answers, before anything else looks at a request."""
+"""The request guard of the service: the requests that it refuses, and those that it answers."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ class Log:
 
 
 class Answer:
-    """What the door, or the application behind it, has answered."""
+    """The response of the guard, or of the application behind it."""
 
     def __init__(self, sent: list[Any]) -> None:
         start, self.body = sent[0], b"".join(part["body"] for part in sent[1:])
@@ -58,7 +58,7 @@ def ask(
         sent.append(message)
 
     async def receive() -> Any:
-        raise AssertionError("the door reads no body")
+        raise AssertionError("the guard reads no body")
 
     own = [] if host is None else [(b"host", host)]
     scope = {
@@ -277,7 +277,7 @@ def test_what_is_certainly_in_order_passes_at_once(changes: dict[str, Any], is_o
         raise AssertionError
 
     scope = {"type": "http", "path": "/a", "raw_path": b"/a", "headers": [], "method": "GET"}
-    door = RequestGuard(app, settings(), logger=Log())
-    assert door.is_open_to({**scope, **changes}) is is_open
+    guard = RequestGuard(app, settings(), logger=Log())
+    assert guard.is_open_to({**scope, **changes}) is is_open
     for chosen in (settings(hosts=["a.example"]), settings(cors_origins=[APP.decode()])):
         assert not RequestGuard(app, chosen, logger=Log()).is_open_to({**scope, **changes})

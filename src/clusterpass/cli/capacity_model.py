@@ -1,4 +1,4 @@
-"""What a deployment needs, reckoned from what docs/benchmarks.md has measured.
+"""Estimates memory, CPU and nodes of a deployment from the figures in docs/benchmarks.md.
 
 The figures are those of the machine that is named there. Memory is the same elsewhere; times scale
 with the processor.

@@ -1,4 +1,4 @@
-"""Which of the keys and secrets in the store open with the configured ``key_encryption_keys``.
+"""Tries the keys and secrets in the store with the configured ``key_encryption_keys``.
 
 What opens is forgotten at once: only whether it did, and why not, goes into a snapshot.
 """

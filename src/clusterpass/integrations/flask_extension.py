@@ -1,4 +1,4 @@
-"""What the extension of Flask keeps for one application."""
+"""The state of the Flask extension in one application: session manager, gate and throttle."""
 
 import weakref
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the gRPC servers of both faces have in common: what methods need, admission, refusals."""
+"""Shared code of the gRPC interceptors: rules of methods, admission of calls, and refusals."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""What the integrations with job queues share: what a job carries, and how it is admitted.
+"""Shared code of the integrations with job queues: the session of a job, and its admission.
 
 A job carries the subject and the id of a session, never a token: a broker keeps what it is given,
 and an access token would expire before the job runs. When the job begins, its worker reads the

@@ -1,4 +1,4 @@
-"""What the extension of Quart keeps for one application."""
+"""The state of the Quart extension in one application: session manager, gate and throttle."""
 
 import inspect
 from collections.abc import AsyncGenerator

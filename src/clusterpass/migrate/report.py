@@ -1,4 +1,4 @@
-"""What became of the tokens of other issuers, and when none of them can be valid any more."""
+"""Reports on the tokens of other issuers: counts, and the time when the last one expires."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The audit trail: who did what to whom, when, on which way and with what outcome."""
+"""The audit trail: who did what to whom, when, through which channel and with what outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ class AuditEntry(Value):
     session_id: str | None = None
     """The session that was opened, changed or ended; None: several or none."""
     via: str | None = None
-    """On which way: ``http``, ``page``, ``command``, or a name of the application's."""
+    """The channel: ``http``, ``page``, ``command``, or a name of the application's."""
     address: str | None = None
     """The client's IP address, as far as ``Config.stored_addresses`` keeps it."""
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""What one manager counts: plain numbers, raised where things happen and read when somebody asks.
+"""The counters of one manager: plain numbers, raised where things happen and read on demand.
 
 No lock is taken, so that counting costs next to nothing: concurrent threads may lose a count.
 """

@@ -1,4 +1,4 @@
-"""What is reported of a session that a caller watches: the differences between two readings."""
+"""The changes that the watcher of a session is told: the differences between two readings."""
 
 from dataclasses import replace
 from typing import Final

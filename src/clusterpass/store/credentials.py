@@ -1,4 +1,4 @@
-"""Who a connection logs in as: fixed, read from a file, or asked of the application.
+"""Credentials of the connections to a store: fixed, read from a file, or from the application.
 
 A source is asked for each new connection. What it raises or returns may be secret: the error that
 callers see names the type of the failure alone.

@@ -1,4 +1,4 @@
-"""Where a store is, and how it is reached: what a store URL and the arguments beside it say."""
+"""The location of a store, as a store URL and further arguments give it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

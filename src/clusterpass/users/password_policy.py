@@ -1,4 +1,4 @@
-"""Which passwords may be chosen: NIST SP 800-63B-4, section 3.1.1.2.
+"""The rules for new passwords, by NIST SP 800-63B-4, section 3.1.1.2.
 
 - A length that the operator sets, and no rules about kinds of characters.
 - Not one of the most common passwords, compared as a whole. The list is that of Django

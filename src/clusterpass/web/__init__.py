@@ -1,4 +1,4 @@
-"""What every web integration needs, free of any framework: functions over plain values.
+"""Web logic that all integrations share, free of any framework: functions over plain values.
 
 An integration wraps its framework's request (``messages``), runs what ``gate`` and ``endpoints``
 say with a session manager of either face (``flow``), and turns the answer into a response.

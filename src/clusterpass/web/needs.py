@@ -1,4 +1,4 @@
-"""What a route requires of a session."""
+"""The requirements of a route: scopes, level and age of the authentication, and bans."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

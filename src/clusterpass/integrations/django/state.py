@@ -1,4 +1,4 @@
-"""What is known about one request: its session, its user, and the cookies of its response."""
+"""The state of one request: its session, its user, and the cookies of its response."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What a worker remembers of earlier answers: which rule is about a request, and responses.
+"""Caches of a front-door worker: the rules of earlier requests, and responses by session.
 
 Neither says whether a session lives. Both are bounded, and what was used last stays.
 """

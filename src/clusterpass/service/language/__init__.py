@@ -1,4 +1,4 @@
-"""What people read, in their language: the choice of the language, and its catalogue of messages.
+"""Translations: the choice of a reader's language, and its catalogue of messages.
 
 - ``choice``: which language a reader gets, by a chosen one or by Accept-Language.
 - ``languages``: a language: its messages, plural forms, and times.

@@ -1,4 +1,4 @@
-"""The settings of the service's door: hosts, other origins, HTTPS, and slow clients."""
+"""HTTP settings: allowed hosts, CORS, HSTS, limits for slow clients, number of connections."""
 
 import re
 from typing import Final

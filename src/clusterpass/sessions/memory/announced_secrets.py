@@ -1,4 +1,4 @@
-"""Which refresh secrets the configurations of all processes hold, as they announce in the store.
+"""Announcements in the store of the refresh secrets that the configurations of processes hold.
 
 A process that lacks a secret can tell a token of it from a forgery then, and does not take a token
 whose successor was derived by it for stolen. Beside the secrets of the store there is

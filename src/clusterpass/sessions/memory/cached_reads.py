@@ -1,4 +1,4 @@
-"""What the near cache serves from memory: sessions by their access tokens, and kept responses.
+"""Reads of the near cache: sessions by their access tokens, and kept responses.
 
 The hot path reads without a lock. A session is served while its :class:`Lease` runs and its
 deadline has not come; what fills and invalidates the entries is in

@@ -1,4 +1,4 @@
-"""Why a session is denied: what ended it alone, or with others of its subject."""
+"""The reason why a session is denied: an end of its own, or one of several sessions together."""
 
 import math
 from dataclasses import dataclass

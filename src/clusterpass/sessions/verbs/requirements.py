@@ -1,4 +1,4 @@
-"""What the caller of a verify requires, of the verify and of the user's authentication."""
+"""Parses the requirements of a verify, and checks the user's authentication against them."""
 
 from dataclasses import dataclass
 from typing import Final

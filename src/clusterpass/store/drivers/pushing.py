@@ -1,4 +1,4 @@
-"""What each node pushes over the connection of a watch, and how that is changed while it is open.
+"""Tracks what each node pushes over the connection of a watch, and changes it while it is open.
 
 A node is met once it answers heartbeats. It then pushes what was agreed when the connection was
 opened, and is asked to push other changes when somebody listens to all of them, or when the rule of

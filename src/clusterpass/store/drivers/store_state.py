@@ -1,4 +1,4 @@
-"""What a store knows of itself and its nodes, and what it tells of that."""
+"""The state of a store that both drivers share: slots, durability, breakers and Sentinels."""
 
 import time
 from collections.abc import Callable, Hashable

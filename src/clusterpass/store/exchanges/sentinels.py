@@ -1,4 +1,4 @@
-"""Who the primary of a service is, by what a majority of its Sentinels says. Pure.
+"""Finds the primary of a service by what a majority of its Sentinels says. Pure.
 
 A Sentinel that has heard of a failover never names the former primary again, unless a later
 failover has chosen it. So once a majority has named the successor, no majority names the former

@@ -1,4 +1,4 @@
-"""What every call of one store is carried out with: slot map, limits, clock, breakers. Pure.
+"""The settings and the state that all calls of a store share: slots, limits, breakers. Pure.
 
 A store makes its terms once and replaces them when its durability or its observer changes.
 """

@@ -1,4 +1,4 @@
-"""What the failure of a connection means, whoever opened it. Imports no client of Redis."""
+"""Turns exceptions of sockets and TLS into faults with a cause. Imports no Redis client."""
 
 import errno
 import socket
