@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(slots=True)
 class ShardLoad:
-    """What is done on one shard."""
+    """The load on one shard, and its failures."""
 
     name: str
     subjects: Sequence[str]

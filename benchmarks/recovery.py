@@ -33,7 +33,7 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one fault did. All times are seconds after it."""
+    """The effect of one fault. All times are seconds after it."""
 
     replaced: float
     """Until the cluster had another primary for the shard: nobody can be quicker."""

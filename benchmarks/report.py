@@ -66,7 +66,7 @@ class Report:
 
     @property
     def command(self) -> str:
-        """What makes this table again."""
+        """The command that makes this table again."""
         program = self.program or f"python -m benchmarks {self.name}"
         return " ".join([program, *self.arguments])
 

@@ -31,7 +31,7 @@ _SESSION_ENDED: Final = 4401
 
 
 def application() -> Starlette:
-    """What the measured process serves, by the variables of the environment."""
+    """The application of the measured process, by the variables of the environment."""
     cp = ClusterPass.from_env()
 
     async def wait(websocket: WebSocket) -> None:

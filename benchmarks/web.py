@@ -22,7 +22,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a worker did under load."""
+    """The requests per second and the CPU time of a worker under load."""
 
     per_second: float
     processor_seconds: float

@@ -15,7 +15,7 @@ REQUESTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What one took."""
+    """The number of requests and round trips of a visit."""
 
     requests: int
     round_trips: int

@@ -65,7 +65,7 @@ class Visitor:
         return client
 
     def give_up_at(self, seconds: float) -> float:
-        """When to give up what is to come within ``seconds``, of the monotonic clock."""
+        """The time on the monotonic clock at which to give up waiting, ``seconds`` from now."""
         return time.monotonic() + seconds * self.served.patience
 
     def csrf(self, client: httpx.Client, *, refresh: bool = False) -> dict[str, str]:
@@ -96,7 +96,7 @@ class Visitor:
 
 
 def answered(answer: httpx.Response) -> str:
-    """What a note says of ``answer``."""
+    """Describe ``answer`` in a note."""
     return f"answers {answer.status_code}"
 
 

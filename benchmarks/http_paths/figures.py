@@ -47,7 +47,7 @@ def stored(load: Load) -> float:
 def median_ratio(
     quantity: Callable[[Load], float], these: Sequence[Load], those: Sequence[Load]
 ) -> float:
-    """How many times ``quantity`` of ``those`` is that of ``these``, in the median of rounds."""
+    """The ratio of ``quantity`` of ``those`` to that of ``these``: the median of all rounds."""
     return statistics.median(
         quantity(this) / quantity(that) for this, that in zip(these, those, strict=True)
     )
@@ -65,7 +65,7 @@ def middle(latencies: Sequence[Latency]) -> Latency:
 
 
 def goals(found: Found) -> list[Goal]:
-    """What was to be reached."""
+    """The goals of the measurement."""
     loads = found.loads
     one, few, many = (
         loads[each] for each in (ours.CACHED_ONE, ours.CACHED, ours.cached(found.many))

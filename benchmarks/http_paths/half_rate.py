@@ -34,7 +34,7 @@ _NEXT_TOKEN = re.compile(rb'"refresh_token":"([^"]+)"')
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """What was found at a rate."""
+    """The response times at a rate."""
 
     per_second: float
     p99: float

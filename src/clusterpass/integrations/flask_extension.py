@@ -27,7 +27,7 @@ _app_here: Final = cast("LocalProxy[Flask]", current_app)._get_current_object
 
 
 class Extension:
-    """What the extension keeps for one application."""
+    """The state of the extension in one application."""
 
     def __init__(
         self, owner: "ClusterPass", values: dict[str, Any], sessions: SessionManager | None

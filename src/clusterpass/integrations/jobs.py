@@ -39,7 +39,7 @@ _running: Final[ContextVar[str | None]] = ContextVar("clusterpass_running_job", 
 
 
 class OfSession(Protocol):
-    """What names a session: a Session, a TokenPair, or the AccessClaims of a token."""
+    """A value that names a session: a Session, a TokenPair, or the AccessClaims of a token."""
 
     @property
     def subject(self) -> str:

@@ -46,7 +46,7 @@ class MigrationReport:
 
 @dataclass(slots=True)
 class Tally:
-    """What one process has counted for one issuer since it last told the store."""
+    """The counts of one process for one issuer since it last reported them to the store."""
 
     accepted: int = 0
     exchanged: int = 0

@@ -21,7 +21,7 @@ _LONGEST_SIGHT: Final = 60.0
 
 
 class Durations:
-    """How often something took how long."""
+    """A histogram of durations."""
 
     __slots__ = ("counts", "seconds")
 
@@ -115,7 +115,7 @@ class Counters:
 
 
 class HashingCounters:
-    """What the hashing of passwords counts."""
+    """The counters of password hashing."""
 
     __slots__ = ("refused", "running", "waited", "waiting", "worked")
 

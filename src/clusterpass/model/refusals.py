@@ -13,7 +13,7 @@ from typing import Final
 
 
 class Refusal:
-    """What was noted since it was opened, or last taken."""
+    """The notes on a refused login attempt since it was opened, or last taken."""
 
     __slots__ = ("_is_in_trail", "_is_told")
 

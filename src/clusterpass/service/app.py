@@ -153,7 +153,7 @@ class Application:
 
     @property
     def service(self) -> Service:
-        """What the calls work with, while the application is running."""
+        """The state that the calls share, while the application is running."""
         assert self._service is not None
         return self._service
 

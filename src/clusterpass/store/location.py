@@ -61,7 +61,7 @@ class StoreLocation:
         )
 
     def reach(self, address: Address) -> Address:
-        """Where the node at ``address`` is reached. Raises StoreFailed where the remap fails."""
+        """The address at which the node is reached. Raises StoreFailed where the remap fails."""
         return reached_through(address, self.reached_at, self.address_remap)
 
     def certificate_name(self, address: Address) -> str:

@@ -94,7 +94,7 @@ def describe_refusal(error: ServerError, *, is_denied: bool) -> str | None:
 
 
 class Missing:
-    """What the nodes of one store lack. Threads may share it."""
+    """Commands that the nodes of one store lack. Threads may share it."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, set[Hashable]] = {}
@@ -131,5 +131,5 @@ class Missing:
         return bool(self._nodes.get(f"INFO: {REPLICAS_UNKNOWN}"))
 
     def told(self) -> tuple[str, ...]:
-        """What is missing now, as ``COMMAND: what follows``."""
+        """The commands that are missing now, as ``COMMAND: what follows``."""
         return tuple(sorted(text for text, nodes in list(self._nodes.items()) if nodes))

@@ -27,7 +27,7 @@ _SHORTEST_NAME: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordPolicy(Value):
-    """Which new passwords are accepted; the constructor raises ConfigurationError."""
+    """The rules for new passwords; the constructor raises ConfigurationError."""
 
     shortest: int = SHORTEST_NEW_PASSWORD
     """The fewest characters, 8 to 64. NIST requires 15 where the password is the only factor."""

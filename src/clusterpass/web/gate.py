@@ -97,7 +97,7 @@ class Visit:
 
 
 class Gate:
-    """What one application asks of requests, by its configuration and settings."""
+    """Admits the requests of one application, by its configuration and settings."""
 
     on_begun: ClassVar[Callable[[], Callable[[], object]] | None] = None
     """Called when a request enters an application whose framework makes spans of its own within

@@ -68,7 +68,7 @@ class Installed:
 
     @cached_property
     def gate(self) -> Gate:
-        """What the application asks of requests."""
+        """The gate that admits requests, by the settings of the application."""
         return Gate(self._config, self._web)
 
     @cached_property

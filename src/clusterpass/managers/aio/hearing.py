@@ -33,7 +33,7 @@ logger: Final = logging.getLogger("clusterpass.listeners")
 
 
 class AsyncHearing:
-    """What one manager hears of other processes."""
+    """Events of other processes, for the cluster listeners of one manager."""
 
     def __init__(self, store: AwaitableStore, flows: Flows, listeners: AsyncListeners) -> None:
         self._store: Final = store

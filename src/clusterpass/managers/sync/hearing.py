@@ -34,7 +34,7 @@ logger: Final = logging.getLogger("clusterpass.listeners")
 
 
 class Hearing:
-    """What one manager hears of other processes."""
+    """Events of other processes, for the cluster listeners of one manager."""
 
     def __init__(self, store: Store, flows: Flows, listeners: Listeners) -> None:
         self._store: Final = store

@@ -67,7 +67,7 @@ _SCOPE: Final = mark("You are banned from {scope}.")
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
-    """How a session ended, as far as its tokens reveal."""
+    """The end of a session, as far as its tokens reveal it."""
 
     reason: str = _UNKNOWN
     """The reason in the library's error; any other value: not known."""

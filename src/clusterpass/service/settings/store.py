@@ -54,7 +54,7 @@ class StoreAccess(BaseModel):
 
 
 class StoreSettings(StoreAccess):
-    """Where sessions are stored."""
+    """Settings for the store of the sessions."""
 
     model_config = ConfigDict(
         extra="forbid",

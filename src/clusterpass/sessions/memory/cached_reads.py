@@ -142,7 +142,7 @@ class CachedReads(Following):
 
     @property
     def era(self) -> int:
-        """How often tokens were forgotten; an entry is only kept in the era that it began in."""
+        """The number of times that tokens were forgotten; an entry is kept only in its own era."""
         return self._tokens.era
 
     def _rebuilt(self, token: str) -> CachedToken | None:
@@ -270,7 +270,7 @@ class CachedReads(Following):
 
     @property
     def held(self) -> int:
-        """How many entries are in memory."""
+        """The number of entries in memory."""
         return len(self._tokens)
 
     def now(self) -> float:

@@ -73,7 +73,7 @@ def bounds_of_clock(milliseconds: int, sent_at: float, answered_at: float) -> tu
 
 
 class Clocks:
-    """What one manager knows about the clocks. Callers of :meth:`told` must take turns."""
+    """The clocks as one manager knows them. Callers of :meth:`told` must take turns."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -12,7 +12,7 @@ from clusterpass.protocol.replies import StoredBan
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why and when a session ended."""
+    """The reason and time of a session's end."""
 
     reason: RevocationReason
     """Why the session ended."""

@@ -12,7 +12,7 @@ from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
 
 @dataclass(slots=True)
 class JournalCopy:
-    """How far the journal of one node was read."""
+    """The position up to which the journal of one node was read."""
 
     own_mark: bytes
     """The run of the server and its config epoch; under others, positions mean other events."""

@@ -152,7 +152,7 @@ class StoreState:
         return tuple(sorted(str(node) for node in list(self.breakers.silent)))
 
     def missing_commands(self) -> tuple[str, ...]:
-        """What nodes lack, as ``COMMAND: what is left undone``."""
+        """The commands that nodes lack, as ``COMMAND: what is left undone``."""
         return self.missing.told()
 
     def begin_anew(self) -> None:

@@ -35,11 +35,11 @@ _CLUSTER_INFO: Final[Command] = (b"CLUSTER", b"INFO")
 
 
 class JournalBook(Protocol):
-    """What a process knows of the journals; no method blocks or raises."""
+    """The journals as a process knows them; no method blocks or raises."""
 
     @property
     def ahead(self) -> Mapping[bytes, tuple[Ahead, ...]]:
-        """What has to be carried out ahead of every call about a subject, by the key of its
+        """The endings to carry out ahead of every call about a subject, by the key of its
         sessions."""
 
     def read_from(self, node: Address) -> ReadFrom:

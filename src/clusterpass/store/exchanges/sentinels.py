@@ -31,7 +31,7 @@ _MOST_SENTINELS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a majority of the Sentinels has said."""
+    """The primary of a service, as a majority of the Sentinels names it."""
 
     primary: Address
     epoch: int

@@ -20,7 +20,7 @@ _SETTLING: Final = 5.0
 
 
 class AttachedReplicas:
-    """What the primaries of one store have told."""
+    """The replicas that the primaries of one store have reported."""
 
     def __init__(self) -> None:
         self._told: dict[Address, tuple[Attached, tuple[float, ...], tuple[Address, ...]]] = {}

@@ -53,7 +53,7 @@ def said_by_the_system(error: BaseException) -> OSError | None:
 
 
 def cause_of(error: OSError) -> StoreCause:
-    """What operators are told of ``error``."""
+    """The cause of ``error`` for operators."""
     match error:
         case ssl.SSLError() | HandshakeTimeoutError():
             return "tls"
