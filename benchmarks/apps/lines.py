@@ -1,4 +1,4 @@
-"""Lines of an app, and those of them that are glue.
+"""Counts the lines of an app, and those of them that are glue code.
 
 A line counts if it has code on it: blank lines, comments and docstrings do not. Glue is what is not
 the shop: every statement of a module but its imports, its users and its database, its pages, the

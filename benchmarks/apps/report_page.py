@@ -1,4 +1,4 @@
-"""docs/why/apps.md."""
+"""Composes the page docs/why/apps.md from what was measured."""
 
 import math
 import platform

@@ -1,4 +1,4 @@
-"""Composes the section of docs/benchmarks.md about HTTP: table, verdicts, what checks cover."""
+"""Composes the HTTP section of docs/benchmarks.md: table, verdicts, and coverage of checks."""
 
 import time
 from collections.abc import Sequence

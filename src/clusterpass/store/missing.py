@@ -1,4 +1,4 @@
-"""Commands that a server lacks, or that the user may not run: which one, and what follows.
+"""Commands that a server lacks, or that the user may not run, and what follows from each.
 
 A command without which something is left undone is noted: the log tells of it once, and
 ``stats()`` for as long as it lasts. One without which a call cannot be carried out is named by the

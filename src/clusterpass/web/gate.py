@@ -1,4 +1,4 @@
-"""Admits requests: who sends one, and may they.
+"""Admits requests: authentication, CSRF protection, requirements, and silent refresh.
 
 - A :class:`Visit` is one request. It collects the headers that the response has to carry, whatever
   the application answers: renewed tokens, or cookies to delete.

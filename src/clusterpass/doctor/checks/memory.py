@@ -1,4 +1,4 @@
-"""Eviction and free memory."""
+"""Checks of memory: eviction and free memory."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Replication, persistence and durability."""
+"""Checks of replication, persistence and durability."""
 
 from collections.abc import Iterator
 from typing import Final

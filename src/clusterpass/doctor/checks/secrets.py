@@ -1,4 +1,4 @@
-"""Keys and secrets that the store holds."""
+"""Checks of the keys and secrets that the store holds."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Members, slots and primaries."""
+"""Checks of the topology: members, slots and primaries."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

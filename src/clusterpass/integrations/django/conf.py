@@ -1,4 +1,4 @@
-"""The settings, and what is made of them once for each process: the gate and the session manager.
+"""The settings, and the gate and session manager that each process makes from them.
 
 ``settings.CLUSTERPASS`` knows the settings of :mod:`clusterpass.integrations.settings` and three of
 its own: ``CLAIMS``, a function (or its dotted path) that returns the claims of a user's new

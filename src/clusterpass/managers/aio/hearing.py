@@ -1,4 +1,4 @@
-"""Tells listeners with ``scope="cluster"`` what other processes did, at no cost to these.
+"""Delivers events of other processes to listeners with ``scope="cluster"``.
 
 The nodes push the names of changed keys. The history of a subject that has changed is read, once
 for all changes meanwhile, and what is new in it is told. Without such listeners nothing is read.

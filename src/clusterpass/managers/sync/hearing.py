@@ -1,5 +1,5 @@
 # Generated from managers/aio/hearing.py by scripts/generate_sync.py; do not edit.
-"""Tells listeners with ``scope="cluster"`` what other processes did, at no cost to these.
+"""Delivers events of other processes to listeners with ``scope="cluster"``.
 
 The nodes push the names of changed keys. The history of a subject that has changed is read, once
 for all changes meanwhile, and what is new in it is told. Without such listeners nothing is read.

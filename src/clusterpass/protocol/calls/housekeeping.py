@@ -1,4 +1,4 @@
-"""The keys and the first argument of every script that changes a subject: how long to keep what."""
+"""The keys and the retention times that every script takes which changes a subject."""
 
 import struct
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The calls about a subject as a whole: its bans, its live claims, and what else is known of it."""
+"""The calls about a subject as a whole: its bans, live claims, and everything known of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

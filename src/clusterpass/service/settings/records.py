@@ -1,4 +1,4 @@
-"""The settings of what is kept of users: their history, the audit trail, and for how long."""
+"""The settings of records about users: history, audit trail, and how long they are kept."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The settings of how the store is reached: its URL, and what becomes options of the URL."""
+"""The settings of the store connection: its URL, and those that become options of the URL."""
 
 from pathlib import Path
 from typing import Final, Self

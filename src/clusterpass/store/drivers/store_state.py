@@ -45,7 +45,7 @@ class StoreState:
             time.monotonic, patience=patience.deadline, most_waiting=patience.max_waiting
         )
         self._steady = clock_in_use(for_tests=location.keyspace.is_for_tests).steady
-        """The clock of beliefs, in seconds; goes on while the machine sleeps."""
+        """The clock of leases and evidence, in seconds; goes on while the machine sleeps."""
         self._terms = Terms(
             self._current,
             self._adopt,

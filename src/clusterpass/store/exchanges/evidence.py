@@ -1,4 +1,4 @@
-"""The evidence by which answers are believed: what a majority and the journals tell. Pure.
+"""Collects the evidence for answers: the epochs of a majority, and the journals. Pure.
 
 - A node is believed when a majority of the primaries tells the epoch that the node itself tells: a
   replica is promoted by the votes of a majority, and a primary raises its epoch before it votes. An
