@@ -1,4 +1,4 @@
-"""Checks of access: permissions, passwords, TLS, and what the doctor could not inspect."""
+"""Permissions, passwords, TLS, and what the doctor could not inspect."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Checks of clients: connections, buffers and invalidation messages."""
+"""Connections, buffers and invalidation messages."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Checks of copies: replicas of the shards, their hosts, and the copies of the cutoff."""
+"""Replicas of the shards, their hosts, and the copies of the cutoff."""
 
 from collections import Counter
 from collections.abc import Iterator

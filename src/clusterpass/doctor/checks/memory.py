@@ -1,4 +1,4 @@
-"""Checks of memory: eviction and free memory."""
+"""Eviction and free memory."""
 
 from collections.abc import Iterator
 from typing import Final

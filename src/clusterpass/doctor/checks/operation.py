@@ -1,4 +1,4 @@
-"""Checks of operation: failover settings, versions, clocks and latency."""
+"""Failover settings, versions, clocks and latency."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final

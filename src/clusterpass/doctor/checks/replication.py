@@ -1,4 +1,4 @@
-"""Checks of replication, persistence and durability."""
+"""Replication, persistence and durability."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Checks of the keys and secrets that the store holds."""
+"""Keys and secrets that the store holds."""
 
 from collections.abc import Iterator
 from typing import Final

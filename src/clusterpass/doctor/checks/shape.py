@@ -1,4 +1,4 @@
-"""Checks of the topology: members, slots and primaries."""
+"""Members, slots and primaries."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
