@@ -72,7 +72,7 @@ class Load:
         self._is_over = False
 
     def stop(self) -> None:
-        """No more calls."""
+        """End the load: make no more calls."""
         self._is_over = True
 
     def _next(self, shard: ShardLoad) -> Callable[[Any], Any]:

@@ -102,7 +102,7 @@ class Report:
             draw_bars(self.plot, self.plot_label, self.command, IMAGES / f"{self.name}.svg")
 
     def plain_data(self) -> dict[str, Any]:
-        """For JSON."""
+        """The report as plain data, for JSON."""
         data = dataclasses.asdict(self)
         data["command"] = self.command
         data["goals"] = [dataclasses.asdict(goal) | {"met": goal.met} for goal in self.goals]

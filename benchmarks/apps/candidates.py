@@ -10,7 +10,7 @@ PEERS = "benchmarks/peers"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One app."""
+    """An app to compare: its name, libraries, sources, server, and details of its cookies."""
 
     name: str
     framework: str

@@ -22,7 +22,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One check."""
+    """A check in the list of checks."""
 
     says: str
     """In the table."""

@@ -17,7 +17,7 @@ _BUSY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was measured."""
+    """The results of all measurements."""
 
     loads: Loads
     latencies: Mapping[str, Sequence[Latency]]
@@ -54,7 +54,7 @@ def median_ratio(
 
 
 def median(quantity: Callable[[Load], float], loads: Sequence[Load]) -> float:
-    """Of all rounds."""
+    """The median of ``quantity`` over all rounds."""
     return statistics.median(map(quantity, loads))
 
 
@@ -96,7 +96,7 @@ def goals(found: Found) -> list[Goal]:
 
 
 def rows(found: Found) -> Iterator[list[str]]:
-    """Each candidate with what it needs, and how many times ours that is."""
+    """The table rows: what each candidate needs, and the ratios of that to ours."""
     for label, taken in found.loads.items():
         limit = median(lambda load: load.generator_share, taken)
         yield [
@@ -122,7 +122,7 @@ def is_limit(taken: Sequence[Load]) -> bool:
 
 
 def better_peers(found: Found) -> list[str]:
-    """In what each peer is better than our verifies that ask the store, as they do."""
+    """The respects in which each peer is better than our verifies that ask the store."""
     sentences = []
     strict = found.loads[ours.STRICT]
     for peer in found.peers:

@@ -24,7 +24,7 @@ class Spending(Protocol):
     """A dependency of a server whose CPU time counts, such as a store."""
 
     def processor_seconds(self) -> float:
-        """All that was spent so far."""
+        """The CPU seconds used so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Backend:
     grpc_port: int
 
     def processor_seconds(self) -> float:
-        """All that the process and its children have spent."""
+        """The CPU seconds that the process and its children have used."""
         return 0.0 if self.pid is None else processor_seconds(self.pid)
 
 

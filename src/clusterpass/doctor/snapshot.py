@@ -114,7 +114,7 @@ class NodeSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything that the nodes of one deployment told."""
+    """The answers of all nodes of one deployment."""
 
     nodes: tuple[NodeSnapshot, ...]
     """Every member of the cluster that has an address, or the single server, or the primary and

@@ -41,7 +41,7 @@ def who_acts() -> Acting:
 
 @contextmanager
 def nobody_acts() -> Iterator[None]:
-    """In the block the library itself acts, in whosever call."""
+    """Have the library itself act in the block, whoever has called it."""
     token = _current.set(_NOBODY)
     try:
         yield

@@ -33,7 +33,7 @@ class Durations:
 
     @property
     def state(self) -> tuple[float, ...]:
-        """All numbers, to compare with those of another time."""
+        """The counts and the sum, for comparison with those of another time."""
         return (self.seconds, *self.counts)
 
     def add(self, other: "Durations") -> None:

@@ -49,7 +49,7 @@ class Attempt(NamedTuple):
 
 @dataclass(slots=True)
 class Visit:
-    """One request."""
+    """One request, and the headers that its response has to carry."""
 
     request: WebRequest
     headers: list[tuple[str, str]] = field(default_factory=list, repr=False)

@@ -39,7 +39,7 @@ _STATE: Final = "_clusterpass"
 
 
 class RequestState:
-    """One request."""
+    """The session, the user and the cookies of one request."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request: Final[Any] = request

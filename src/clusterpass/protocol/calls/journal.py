@@ -20,7 +20,7 @@ config epoch of its primary."""
 
 @dataclass(frozen=True, slots=True)
 class ReadFrom:
-    """From where to read a journal: an event, or a place among all entries."""
+    """The place to read a journal from: an event, or a cursor among all entries."""
 
     position: int | None
     """The latest event that is known; None: all entries are read."""

@@ -43,7 +43,7 @@ class JournalBook(Protocol):
         sessions."""
 
     def read_from(self, node: Address) -> ReadFrom:
-        """From where the journal of ``node`` has to be read."""
+        """The place from which the journal of ``node`` has to be read."""
 
     def take(self, node: Address, asked: ReadFrom, read: JournalRead) -> ReadFrom | None:
         """Take note of a reply; from where to go on, None: all entries are known."""
