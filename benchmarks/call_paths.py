@@ -1,4 +1,4 @@
-"""How much code a verb runs through: calls, files, and moves from one file to another.
+"""Counts the code that a verb runs through: calls, files, and moves between files.
 
 A call is an entry of a function of ours, or a generator or coroutine of ours that goes on; a move
 is a call in another file than the one before. Counted with ``sys.setprofile`` in one event loop, in

@@ -1,4 +1,4 @@
-"""Where the processor time of a call of the library goes, by part: sampled with ``perf``."""
+"""Profiles the CPU time of a call of the library by part, sampled with ``perf``."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""What several measurements start from: a cluster with one session, and the script call of it."""
+"""Fixtures of the benchmarks: a cluster with one session, its script call, and plain clients."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Where the processor time of the service goes, by part of the program: sampled with ``perf``."""
+"""Profiles the CPU time of the service by part of the program, sampled with ``perf``."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""``GET /verify`` from memory beside a constant, and beside what people would pick instead."""
+"""``GET /verify`` from memory beside a constant response, and beside other libraries."""
 
 import secrets
 import statistics

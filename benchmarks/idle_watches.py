@@ -1,4 +1,4 @@
-"""``python -m benchmarks.idle_watches``: what sessions that are watched cost while nothing happens.
+"""``python -m benchmarks.idle_watches``: the cost of watched sessions while nothing happens.
 
 Prints the processor time of the process, in % of a core, with one watched session and with many.
 """

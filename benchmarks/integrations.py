@@ -1,4 +1,4 @@
-"""What a session costs a route of FastAPI and of Flask, in one process, without a network."""
+"""The cost of a session for a route of FastAPI and of Flask, in one process, without network."""
 
 import asyncio
 import importlib

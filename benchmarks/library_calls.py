@@ -1,4 +1,4 @@
-"""What one call of the library costs: processor time of the client, and of the store."""
+"""The CPU time of each call of the library, on the client and in the store."""
 
 import asyncio
 import itertools

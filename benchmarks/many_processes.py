@@ -1,4 +1,4 @@
-"""What many connected processes cost the servers: while they are idle, and when somebody writes.
+"""The load of many connected processes on the servers: idle, and while somebody writes.
 
 Each watching "process" is a manager with connections of its own; a few operating system processes
 hold them all, as their own processor time is not of interest here.

@@ -1,4 +1,4 @@
-"""What verifies from memory cost while epochs rise and slots move: a resharding, that is."""
+"""The cost of verifies from memory during a resharding, while epochs rise and slots move."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""What an entry of the near cache takes, at 50,000 and at 100,000 of them.
+"""The memory of a near-cache entry, with 50,000 and with 100,000 of them.
 
 Each size is measured in a process of its own: the growth of its resident memory while real tokens
 of real sessions are verified by a real manager and kept.

@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(slots=True)
 class ShardLoad:
-    """What is done on one shard."""
+    """The load on one shard, and its failures."""
 
     name: str
     subjects: Sequence[str]
@@ -72,7 +72,7 @@ class Load:
         self._is_over = False
 
     def stop(self) -> None:
-        """No more calls."""
+        """End the load: make no more calls."""
         self._is_over = True
 
     def _next(self, shard: ShardLoad) -> Callable[[Any], Any]:

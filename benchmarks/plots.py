@@ -1,4 +1,4 @@
-"""Pictures of what was measured: one bar for each candidate, on a logarithmic scale."""
+"""Plots of measurements: one bar for each candidate, on a logarithmic scale."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What users notice when a primary dies or hangs: their own shard, and the others.
+"""Errors and delays for users when a primary dies or hangs: on their shard, and on the others.
 
 ``python -m benchmarks.recovery`` writes docs/why/failover.md; about ten minutes.
 """
@@ -33,7 +33,7 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one fault did. All times are seconds after it."""
+    """The effect of one fault. All times are seconds after it."""
 
     replaced: float
     """Until the cluster had another primary for the shard: nobody can be quicker."""

@@ -1,4 +1,4 @@
-"""What a measurement found, as a table on the terminal, as Markdown and as JSON."""
+"""Formats a measurement as a table on the terminal, as Markdown and as JSON."""
 
 import dataclasses
 import json
@@ -66,7 +66,7 @@ class Report:
 
     @property
     def command(self) -> str:
-        """What makes this table again."""
+        """The command that makes this table again."""
         program = self.program or f"python -m benchmarks {self.name}"
         return " ".join([program, *self.arguments])
 
@@ -102,7 +102,7 @@ class Report:
             draw_bars(self.plot, self.plot_label, self.command, IMAGES / f"{self.name}.svg")
 
     def plain_data(self) -> dict[str, Any]:
-        """For JSON."""
+        """The report as plain data, for JSON."""
         data = dataclasses.asdict(self)
         data["command"] = self.command
         data["goals"] = [dataclasses.asdict(goal) | {"met": goal.met} for goal in self.goals]

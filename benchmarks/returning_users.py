@@ -1,4 +1,4 @@
-"""How long answers take where all users come back at once, after a pause in which nobody asked.
+"""Response times when all users return at once, after a pause without requests.
 
 Sessions stay alive by being used, so the store has to hear of the use of each of them by then.
 """

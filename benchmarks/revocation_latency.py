@@ -1,4 +1,4 @@
-"""How soon another process refuses a session that was revoked here: idle, and under full load."""
+"""The delay until another process refuses a revoked session, when idle and under full load."""
 
 import asyncio
 import json

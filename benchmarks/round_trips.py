@@ -1,4 +1,4 @@
-"""How many commands and packets each verb sends."""
+"""Counts the commands and packets that each verb sends."""
 
 import re
 from collections import Counter

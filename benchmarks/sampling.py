@@ -1,4 +1,4 @@
-"""Which parts of a program the processor time goes to, sampled with ``perf``."""
+"""Samples programs with ``perf``, and divides their CPU time among parts of the code."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""How long an import and a start take, and how much memory the service takes once it runs."""
+"""Import times, start time of the service, and the memory that it takes once it runs."""
 
 import http.client
 import os

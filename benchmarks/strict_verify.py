@@ -1,4 +1,4 @@
-"""A strict verify beside the least that a program does for it that remembers no token.
+"""A strict verify beside the minimal program for it, which remembers no token.
 
 The peer is one bare script call of redis-py plus the check of the signature. It is stated in two
 ways: as the sum of both measured by themselves, and as one program that does both in turn, which

@@ -39,7 +39,7 @@ class Times:
         return statistics.median(self.rounds[name])
 
     def ratio(self, name: str, *peers: str) -> Ratio:
-        """How many times as long as all ``peers`` together ``name`` takes."""
+        """The ratio of the time of ``name`` to that of all ``peers`` together."""
         together = zip(*(self.rounds[peer] for peer in peers), strict=True)
         ratios = [
             own / sum(others) for own, others in zip(self.rounds[name], together, strict=True)

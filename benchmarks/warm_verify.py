@@ -1,4 +1,4 @@
-"""A verify from memory beside what others do for each request, in one process and one thread."""
+"""A verify from memory beside a dictionary, JWT libraries and a blocklist, in one thread."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""How soon a process closes its WebSockets when their sessions end, and what it costs to wait."""
+"""The delay until WebSockets close after their sessions end, and the cost of waiting for it."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ _SESSION_ENDED: Final = 4401
 
 
 def application() -> Starlette:
-    """What the measured process serves, by the variables of the environment."""
+    """The application of the measured process, by the variables of the environment."""
     cp = ClusterPass.from_env()
 
     async def wait(websocket: WebSocket) -> None:

@@ -22,7 +22,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a worker did under load."""
+    """The requests per second and the CPU time of a worker under load."""
 
     per_second: float
     processor_seconds: float
@@ -30,7 +30,7 @@ class Load:
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
+    """A TCP port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -89,7 +89,7 @@ def drive(
 
 
 def log_in(port: int) -> str:
-    """The token that a peer makes."""
+    """Log in to a peer, and return the access token."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/login", method="POST", data=b"")
     with urllib.request.urlopen(request, timeout=5) as answer:
         token: str = json.load(answer)["access_token"]
@@ -97,7 +97,7 @@ def log_in(port: int) -> str:
 
 
 def processor_seconds(pid: int) -> float:
-    """Of a process and its descendants, those included that have ended and were waited for."""
+    """The CPU seconds of a process and its descendants, including those that ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     own = sum(map(int, fields[11:15])) / _TICKS
     children = [

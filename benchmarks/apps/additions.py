@@ -1,4 +1,4 @@
-"""What the shops do not have and the checks need: ``POST /pay``, and a WebSocket at ``/echo``.
+"""Routes that the checks add to the shops: ``POST /pay``, and a WebSocket at ``/echo``.
 
 ``/pay`` asks for a recent login in the way of the library: of the last ``RECENT`` seconds, or
 fresh. ``/echo`` is a socket of somebody who is logged in. A library that has no such thing gets no

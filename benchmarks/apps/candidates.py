@@ -1,4 +1,4 @@
-"""Which apps are compared: where their sources are, what they stand on, what their names are."""
+"""The apps that are compared: their names, sources, libraries and servers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ PEERS = "benchmarks/peers"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One app."""
+    """An app to compare: its name, libraries, sources, server, and details of its cookies."""
 
     name: str
     framework: str

@@ -132,7 +132,7 @@ def warm(visitor: Visitor, client: httpx.Client) -> None:
 
 
 def listed_devices(client: httpx.Client) -> list[dict[str, Any]]:
-    """All sessions of the user."""
+    """The sessions of the user, as the app lists them."""
     listed: list[dict[str, Any]] = there(client.get("/devices")).json()
     return listed
 

@@ -14,7 +14,7 @@ Check = Callable[[Visitor], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a check found of one app."""
+    """The result of a check of one app."""
 
     mark: Literal["yes", "no", "-"]
     detail: str = ""
@@ -22,7 +22,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One check."""
+    """A check in the list of checks."""
 
     says: str
     """In the table."""

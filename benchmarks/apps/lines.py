@@ -1,4 +1,4 @@
-"""Lines of an app, and those of them that are glue.
+"""Counts the lines of an app, and those of them that are glue code.
 
 A line counts if it has code on it: blank lines, comments and docstrings do not. Glue is what is not
 the shop: every statement of a module but its imports, its users and its database, its pages, the
@@ -37,7 +37,7 @@ class Lines:
 
 
 def count(candidate: Candidate) -> Lines:
-    """All files of ``candidate``."""
+    """Count the lines of all files of ``candidate``."""
     app = glue = 0
     for name in candidate.sources:
         counted = count_source((ROOT / name).read_text("utf-8"))
@@ -46,7 +46,7 @@ def count(candidate: Candidate) -> Lines:
 
 
 def count_source(source: str) -> Lines:
-    """One module."""
+    """Count the lines of one module."""
     tree = ast.parse(source)
     code = _lines_of_code(source) - set(_docstrings(tree))
     glue: set[int] = set()

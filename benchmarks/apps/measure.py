@@ -18,7 +18,7 @@ CHECKS = {**ACCESS, **ENDINGS}
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one column says."""
+    """One column of the table: all that was measured of one app."""
 
     candidate: Candidate
     lines: lines.Lines
@@ -31,7 +31,7 @@ class Measured:
 
     @property
     def passed(self) -> int:
-        """How many checks it passes."""
+        """The number of checks it passes."""
         return sum(outcome.mark == "yes" for outcome in self.outcomes.values())
 
 

@@ -1,4 +1,4 @@
-"""How many packages an installation brings."""
+"""Counts the packages that an installation brings, dependencies included."""
 
 from importlib.metadata import requires, version
 
@@ -7,7 +7,7 @@ from packaging.utils import canonicalize_name
 
 
 def count(requirements: tuple[str, ...]) -> int:
-    """``requirements`` and all that they need on this Python, as far as it is not optional."""
+    """Count ``requirements`` and all that they need on this Python, unless it is optional."""
     found: set[str] = set()
     seen: set[tuple[str, str]] = set()
     waiting = [Requirement(each) for each in requirements]
@@ -29,6 +29,6 @@ def count(requirements: tuple[str, ...]) -> int:
 
 
 def versions(requirements: tuple[str, ...]) -> str:
-    """Their names and versions, as installed here."""
+    """The names and versions of the packages, as installed here."""
     names = [Requirement(each).name for each in requirements]
     return ", ".join(f"{name} {version(name)}" for name in names)

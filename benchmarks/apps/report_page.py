@@ -1,4 +1,4 @@
-"""docs/why/apps.md."""
+"""Composes the page docs/why/apps.md from what was measured."""
 
 import math
 import platform
@@ -111,7 +111,7 @@ class Notes:
 
 
 def summary(measured: Measured) -> str:
-    """One line for a terminal."""
+    """Summarise an app in one line for a terminal."""
     failed = [
         f"{name}: {outcome.mark} ({outcome.detail})"
         for name, outcome in measured.outcomes.items()

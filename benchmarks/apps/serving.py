@@ -36,13 +36,13 @@ class Served:
     """A factor of the times for which a check waits for what may still come."""
 
     def round_trips(self) -> int:
-        """To the store and to the database so far, of both processes."""
+        """The round trips of both processes to the store and the database so far."""
         statements = (self.folder / "count").stat().st_size
         return statements + (_script_calls(self.cluster) if self.candidate.ours else 0)
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """Nobody can ask the store of the sessions meanwhile."""
+        """An outage of the session store."""
         if self.candidate.ours:
             for node in self.cluster.nodes:
                 self.cluster.pause(node)

@@ -1,6 +1,4 @@
-"""What a visit takes: a login, ten requests, a refresh and a logout everywhere; and how soon a
-revocation is heard by another server.
-"""
+"""Round trips of a visit to an app, and the delay of a revocation on another server."""
 
 import statistics
 import time
@@ -17,7 +15,7 @@ REQUESTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What one took."""
+    """The number of requests and round trips of a visit."""
 
     requests: int
     round_trips: int

@@ -37,7 +37,7 @@ class Visitor:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def client(self, **headers: str) -> httpx.Client:
-        """With cookies of its own, to the first server."""
+        """A client of the first server, with cookies of its own."""
         client = httpx.Client(base_url=self.served.urls[0], headers=headers, timeout=_SECONDS)
         return self._stack.enter_context(client)
 
@@ -65,7 +65,7 @@ class Visitor:
         return client
 
     def give_up_at(self, seconds: float) -> float:
-        """When to give up what is to come within ``seconds``, of the monotonic clock."""
+        """The time on the monotonic clock at which to give up waiting, ``seconds`` from now."""
         return time.monotonic() + seconds * self.served.patience
 
     def csrf(self, client: httpx.Client, *, refresh: bool = False) -> dict[str, str]:
@@ -75,7 +75,7 @@ class Visitor:
         return {app.csrf_header: client.cookies.get(name) or ""}
 
     def refresh(self, pair: Mapping[str, Any]) -> httpx.Response:
-        """By the body, as a client of the API does."""
+        """Refresh by a token in the body, as a client of the API does."""
         token = pair.get("refresh_token")
         if not token:
             raise NotThere("a login gives no refresh token")
@@ -96,7 +96,7 @@ class Visitor:
 
 
 def answered(answer: httpx.Response) -> str:
-    """What a note says of ``answer``."""
+    """Describe ``answer`` in a note."""
     return f"answers {answer.status_code}"
 
 

@@ -1,4 +1,4 @@
-"""A server with the requests that it is asked."""
+"""A server of the benchmark over HTTP, with the requests that it is asked."""
 
 from dataclasses import dataclass
 

@@ -17,7 +17,7 @@ _BUSY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was measured."""
+    """The results of all measurements."""
 
     loads: Loads
     latencies: Mapping[str, Sequence[Latency]]
@@ -47,14 +47,14 @@ def stored(load: Load) -> float:
 def median_ratio(
     quantity: Callable[[Load], float], these: Sequence[Load], those: Sequence[Load]
 ) -> float:
-    """How many times ``quantity`` of ``those`` is that of ``these``, in the median of rounds."""
+    """The ratio of ``quantity`` of ``those`` to that of ``these``: the median of all rounds."""
     return statistics.median(
         quantity(this) / quantity(that) for this, that in zip(these, those, strict=True)
     )
 
 
 def median(quantity: Callable[[Load], float], loads: Sequence[Load]) -> float:
-    """Of all rounds."""
+    """The median of ``quantity`` over all rounds."""
     return statistics.median(map(quantity, loads))
 
 
@@ -65,7 +65,7 @@ def middle(latencies: Sequence[Latency]) -> Latency:
 
 
 def goals(found: Found) -> list[Goal]:
-    """What was to be reached."""
+    """The goals of the measurement."""
     loads = found.loads
     one, few, many = (
         loads[each] for each in (ours.CACHED_ONE, ours.CACHED, ours.cached(found.many))
@@ -96,7 +96,7 @@ def goals(found: Found) -> list[Goal]:
 
 
 def rows(found: Found) -> Iterator[list[str]]:
-    """Each candidate with what it needs, and how many times ours that is."""
+    """The table rows: what each candidate needs, and the ratios of that to ours."""
     for label, taken in found.loads.items():
         limit = median(lambda load: load.generator_share, taken)
         yield [
@@ -122,7 +122,7 @@ def is_limit(taken: Sequence[Load]) -> bool:
 
 
 def better_peers(found: Found) -> list[str]:
-    """In what each peer is better than our verifies that ask the store, as they do."""
+    """The respects in which each peer is better than our verifies that ask the store."""
     sentences = []
     strict = found.loads[ours.STRICT]
     for peer in found.peers:

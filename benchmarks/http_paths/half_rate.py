@@ -1,4 +1,4 @@
-"""How long answers take at a given rate, whether or not the server keeps up with it.
+"""Measures response times at a given rate, whether or not the server keeps up with it.
 
 Requests are due at fixed times, and a time of answer is counted from there on, so that a request
 that could not even be sent counts with all its waiting. The clock of the event loop has steps of a
@@ -34,7 +34,7 @@ _NEXT_TOKEN = re.compile(rb'"refresh_token":"([^"]+)"')
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """What was found at a rate."""
+    """The response times at a rate."""
 
     per_second: float
     p99: float

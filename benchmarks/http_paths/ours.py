@@ -55,7 +55,7 @@ class Ours:
         self._store = Store(cluster, stack)
 
     def start(self, many: int) -> list[Candidate]:
-        """All candidates; ``many``: the larger number of different tokens."""
+        """Start all candidates; ``many``: the larger number of different tokens."""
         pairs = _run(self._log_in("verified", many))
         headers = [f"Authorization: Bearer {pair.access_token}" for pair in pairs]
         # Many tokens have servers of their own: whatever they drive out of memory would make the
@@ -89,7 +89,7 @@ class Ours:
         return self._candidate(cached(many), server, verifies(headers), many)
 
     def refresh_tokens(self) -> list[str]:
-        """Of new sessions."""
+        """The refresh tokens of new sessions."""
         return [pair.refresh_token for pair in _run(self._log_in("issuing", FEW))]
 
     def library_refresh_seconds(self, calls: int) -> float:

@@ -1,4 +1,4 @@
-"""The servers that are compared with: how each is started, and what its check covers."""
+"""The peer servers: how each is started, and what its check of a token covers."""
 
 import json
 import secrets

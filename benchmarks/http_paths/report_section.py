@@ -1,4 +1,4 @@
-"""Composes the section of docs/benchmarks.md about HTTP: table, verdicts, what checks cover."""
+"""Composes the HTTP section of docs/benchmarks.md: table, verdicts, and coverage of checks."""
 
 import time
 from collections.abc import Sequence
@@ -92,7 +92,7 @@ def _checks(candidates: Sequence[Candidate], missing: Sequence[str]) -> list[str
 
 
 def tried(candidates: Sequence[Candidate]) -> str:
-    """What became of a session right after its logout, as tried before the load."""
+    """The fate of a session right after its logout, as tried before the load."""
     checking = [each for each in candidates if each.notices_logout is not None]
     accepting = [each.label for each in checking if not each.notices_logout]
     if not accepting:

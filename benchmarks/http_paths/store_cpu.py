@@ -1,4 +1,4 @@
-"""What the nodes of a store spend."""
+"""The CPU time that the nodes of a store have used, by ``INFO CPU``."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -17,7 +17,7 @@ class Store:
         ]
 
     def processor_seconds(self) -> float:
-        """All that the nodes have spent, replicas too, by ``INFO CPU``."""
+        """The CPU seconds that the nodes have used, replicas included, by ``INFO CPU``."""
         spent = 0.0
         for client in self._clients:
             info: dict[str, Any] = client.info("cpu")

@@ -21,15 +21,15 @@ _LINE = re.compile(
 
 
 class Spending(Protocol):
-    """What a server asks, such as a store."""
+    """A dependency of a server whose CPU time counts, such as a store."""
 
     def processor_seconds(self) -> float:
-        """All that was spent so far."""
+        """The CPU seconds used so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What wrk counted."""
+    """The number of requests that wrk counted, and the seconds they took."""
 
     requests: int
     seconds: float
@@ -42,7 +42,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one load took; seconds of a processor are for one request."""
+    """The results of one load; seconds of CPU time are for one request."""
 
     answered: Answered
     server_seconds: float
@@ -58,7 +58,7 @@ class Load:
 
 
 def parse(output: str, most_closed: float = 0) -> Answered:
-    """What the last line of load.lua says.
+    """Parse the last line of load.lua.
 
     ``most_closed``: the share of requests on which the server may close the connection, as some do
     with one that waits for its next request. Raises RuntimeError when there is no line, when
@@ -119,7 +119,7 @@ def drive(
 
 
 def busy_seconds(stat: str, ticks: int) -> float:
-    """What all processors did together, by ``stat``, the text of ``/proc/stat``.
+    """The busy time of all processors, by ``stat``, the text of ``/proc/stat``.
 
     The time of guests is part of that of users; idle time and waiting for disks are no work.
     """

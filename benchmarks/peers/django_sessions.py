@@ -32,7 +32,7 @@ def login(request: HttpRequest) -> JsonResponse:
 
 
 def verify(request: HttpRequest) -> JsonResponse:
-    """Who it belongs to."""
+    """The user whom the session belongs to."""
     if "subject" not in request.session:
         return JsonResponse({"error": "no session"}, status=401)
     return JsonResponse({"subject": request.session["subject"]})

@@ -1,4 +1,4 @@
-"""fastapi-users with its Redis strategy; its users lie in memory, faster than in any database."""
+"""fastapi-users with its Redis strategy; its users are in memory, faster than any database."""
 
 import os
 import uuid

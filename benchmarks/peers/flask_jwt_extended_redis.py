@@ -35,7 +35,7 @@ def login() -> Response:
 @app.get("/verify")
 @jwt_required()
 def verify() -> Response:
-    """Who it belongs to."""
+    """The user whom the token belongs to."""
     return jsonify(subject=get_jwt_identity())
 
 

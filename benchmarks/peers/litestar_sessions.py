@@ -18,7 +18,7 @@ async def login(request: "Request[Any, Any, Any]") -> dict[str, str]:
 
 @get("/verify")
 async def verify(request: "Request[Any, Any, Any]") -> dict[str, str]:
-    """Who it belongs to."""
+    """The user whom the session belongs to."""
     if "subject" not in request.session:
         raise NotAuthorizedException("no session")
     return {"subject": request.session["subject"]}

@@ -65,7 +65,7 @@ def login(_: Request) -> Response:
 
 @api_view(["GET"])
 def verify(request: Request) -> Response:
-    """Who it belongs to."""
+    """The user whom the token belongs to."""
     return Response({"subject": request.user.username})
 
 

@@ -20,7 +20,7 @@ async def login(request: Request) -> JSONResponse:
 
 
 async def verify(request: Request) -> JSONResponse:
-    """Who it belongs to."""
+    """The user whom the session belongs to."""
     if "subject" not in request.session:
         return JSONResponse({"error": "no session"}, 401)
     return JSONResponse({"subject": request.session["subject"]})

@@ -24,7 +24,7 @@ def login() -> Response:
 
 @app.get("/verify")
 def verify() -> tuple[Response, int]:
-    """Who it belongs to."""
+    """The user whom the token belongs to."""
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     try:
         subject = jwt.decode(token, secret, algorithms=["HS256"])["sub"]

@@ -1,4 +1,4 @@
-"""What the proxies ask: ours, and servers that let everybody in with the same headers."""
+"""The backends that the proxies ask: ClusterPass, and servers that let everybody in."""
 
 import http.client
 import json
@@ -31,7 +31,7 @@ class Backend:
     grpc_port: int
 
     def processor_seconds(self) -> float:
-        """All that the process and its children have spent."""
+        """The CPU seconds that the process and its children have used."""
         return 0.0 if self.pid is None else processor_seconds(self.pid)
 
 

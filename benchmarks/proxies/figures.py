@@ -22,7 +22,7 @@ BOUND_MS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was found with one proxy."""
+    """The measurements with one proxy."""
 
     proxy: str
     loads: Mapping[str, Sequence[Load]]
@@ -52,7 +52,7 @@ def new(load: Load) -> float:
 
 
 def goals(found: Sequence[Measured]) -> list[Goal]:
-    """What was to be reached."""
+    """The goals of the measurement."""
     costs = [
         Goal(
             f"{each.proxy}, processor of proxy and backend, ours : a constant",

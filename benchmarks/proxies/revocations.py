@@ -1,4 +1,4 @@
-"""How long a revoked session still passes through a proxy."""
+"""Measures how long a revoked session still passes through a proxy."""
 
 import http.client
 import time

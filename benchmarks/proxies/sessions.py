@@ -1,4 +1,4 @@
-"""Who asks: 1,000 tokens, a tenth of which no worker has seen when a load begins."""
+"""The tokens of the load through a proxy: 1,000, of which workers have never seen a tenth."""
 
 from collections.abc import Callable
 from typing import Final

@@ -58,7 +58,7 @@ def ask(
         sent.append(message)
 
     async def receive() -> Any:
-        raise AssertionError("the door reads no body")
+        raise AssertionError("the guard reads no body")
 
     own = [] if host is None else [(b"host", host)]
     scope = {
@@ -277,7 +277,7 @@ def test_what_is_certainly_in_order_passes_at_once(changes: dict[str, Any], is_o
         raise AssertionError
 
     scope = {"type": "http", "path": "/a", "raw_path": b"/a", "headers": [], "method": "GET"}
-    door = RequestGuard(app, settings(), logger=Log())
-    assert door.is_open_to({**scope, **changes}) is is_open
+    guard = RequestGuard(app, settings(), logger=Log())
+    assert guard.is_open_to({**scope, **changes}) is is_open
     for chosen in (settings(hosts=["a.example"]), settings(cors_origins=[APP.decode()])):
         assert not RequestGuard(app, chosen, logger=Log()).is_open_to({**scope, **changes})

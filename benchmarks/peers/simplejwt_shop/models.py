@@ -1,4 +1,4 @@
-"""What the shop stores beside the tables of Simple JWT."""
+"""The table of login sessions that the shop keeps beside the tables of Simple JWT."""
 
 from django.conf import settings
 from django.db import models

@@ -9,14 +9,14 @@ What is where:
   ``config``, ``dev``, ``doctor``, ``keys``, ``migration``, ``serve``, ``sessions``, ``users``: one
   module per command.
   ``demo`` is a package.
-- ``capacity_model``: what ``capacity`` reckons with.
+- ``capacity_model``: the estimates of ``capacity``.
 - ``doctor_watch``: ``clusterpass doctor --watch``.
 - ``store_connection``: the ``--config`` option, and the session manager it opens.
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
 - ``time_arguments``: times and durations as the user types them.
 - ``value_types``: texts that are not empty, and finite numbers.
 - ``help_examples``: the examples at the end of a help page.
-- ``local_setup`` and ``local_service``: what ``dev`` and ``demo`` need on this machine.
+- ``local_setup`` and ``local_service``: the service that ``dev`` and ``demo`` run on this machine.
 
 Rules of this package:
 

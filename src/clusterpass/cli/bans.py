@@ -1,4 +1,4 @@
-"""``clusterpass bans``: keep a subject out, or away from one scope."""
+"""``clusterpass bans``: add, lift, list and check bans, of a subject or from one scope."""
 
 import dataclasses
 import sys

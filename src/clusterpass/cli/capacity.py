@@ -1,4 +1,4 @@
-"""``clusterpass capacity``: what so many users need, from what was measured."""
+"""``clusterpass capacity``: estimate memory, CPU and nodes from the benchmarks."""
 
 from typing import Any, Final
 

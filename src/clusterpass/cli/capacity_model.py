@@ -1,4 +1,4 @@
-"""What a deployment needs, reckoned from what docs/benchmarks.md has measured.
+"""Estimates memory, CPU and nodes of a deployment from the figures in docs/benchmarks.md.
 
 The figures are those of the machine that is named there. Memory is the same elsewhere; times scale
 with the processor.
@@ -30,7 +30,7 @@ _MIB: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What is expected at the busiest time."""
+    """The expected load at the busiest time, and the size of the deployment."""
 
     users: int
     """Users with a live session."""
@@ -56,7 +56,7 @@ class Load:
 
 
 def reckon(load: Load) -> dict[str, Any]:
-    """What ``load`` needs, as JSON values. Bytes are whole; cores are fractions of one."""
+    """The requirements of ``load``, as JSON values. Bytes are whole; cores are fractions of one."""
     sessions = load.users * load.sessions
     in_use = sessions * load.active
     long_name = LONG_NAME_BYTES if load.name_length >= LONG_NAME else 0

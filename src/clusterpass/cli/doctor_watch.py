@@ -28,7 +28,7 @@ _Key = tuple[str, Severity, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is different from the examination before."""
+    """A difference between two successive examinations."""
 
     kind: Kind
     finding: Finding | None = None
@@ -57,7 +57,7 @@ class Change:
 
 
 class Memory:
-    """What the examinations so far have found."""
+    """The findings of the examinations so far, by which changes are recognised."""
 
     def __init__(self) -> None:
         self._known: dict[_Key, Finding] = {}

@@ -5,7 +5,7 @@ from typing import Final
 
 
 class ExitStatus(IntEnum):
-    """How a command ended. The numbers are stable."""
+    """The exit statuses of the commands. The numbers are stable."""
 
     DONE = 0
     FAILED = 1

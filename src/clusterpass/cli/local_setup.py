@@ -1,4 +1,4 @@
-"""What a service on this machine needs before it starts: a free port, a password, a signing key."""
+"""Prepares a service on this machine: a free port, a random password and a signing key."""
 
 import secrets
 import socket

@@ -1,4 +1,4 @@
-"""``clusterpass migration``: what became of the tokens of other libraries, and when all end."""
+"""``clusterpass migration``: report on the tokens of other libraries, until the last expires."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""What the commands print: JSON, tables, and text that is safe for a terminal.
+"""Output helpers of the commands: JSON, aligned tables, and text that is safe for a terminal.
 
 - Names, devices and reasons come from other people. They are printed without control characters.
 - Columns stay aligned where a character is two cells wide, or has no width.

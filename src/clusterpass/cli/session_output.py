@@ -45,7 +45,7 @@ def table_row(session: Session) -> tuple[str, ...]:
 
 
 def session_facts(session: Session) -> list[tuple[str, str]]:
-    """Everything known about ``session``, as pairs of a name and a value."""
+    """All details of ``session``, as pairs of a name and a value."""
     facts = [
         ("session", session.session_id),
         ("device", session.device or "-"),

@@ -1,4 +1,4 @@
-"""What the values of options and arguments have to be: text that is not empty, finite numbers.
+"""Click parameter types that reject empty text and numbers that are not finite.
 
 An empty value is most often a variable of a shell script that is not set. It is never taken for an
 option that was left out: ``bans add NAME --scope "$SCOPE"`` must not ban from everything.

@@ -6,7 +6,7 @@
   that forbids CONFIG neither fails the examination nor passes it unnoticed.
 - Queries and judgement are separate: ``collect``, ``node_connection`` and ``trial_write`` query the
   nodes, and the checks are pure functions of the resulting ``snapshot``.
-- ``checks`` lists all checks; ``findings`` defines what a check and a finding are;
+- ``checks`` lists all checks; ``findings`` defines checks and findings;
   ``examination`` runs the checks and sorts their findings.
 - No password and no key material enters a finding.
 """

@@ -52,7 +52,7 @@ _AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorOptions:
-    """What the doctor needs to know, and may do, beyond the store URL."""
+    """Options of an examination: expected durability, trial write, secrets, and user."""
 
     durability: Durability = "replicated"
     """The durability that the application is configured with."""

@@ -29,7 +29,7 @@ class Report:
     """How many checks ran."""
 
     def count(self, severity: Severity) -> int:
-        """How many findings have this severity."""
+        """The number of findings with this severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
     @property

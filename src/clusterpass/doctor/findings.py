@@ -1,4 +1,4 @@
-"""What a check is, and what a finding is."""
+"""The types ``Check`` and ``Finding`` of the doctor, and helpers to write both."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -167,7 +167,7 @@ class NodeConnection:
 
 
 def describe_failure(error: BaseException) -> str:
-    """Why a node could not be queried, as the end of a sentence for people."""
+    """Explain why a node could not be queried, as the end of a sentence for people."""
     match error:
         case StoreUnavailable(reason="loading"):
             reason = "the node is loading its data"

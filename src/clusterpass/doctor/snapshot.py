@@ -18,7 +18,7 @@ _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How far the clock of a server is ahead of this machine's, in seconds.
+    """The offset of a server's clock from this machine's, in seconds; positive: ahead.
 
     ``uncertainty``: the greatest error of ``ahead``, in seconds.
     """
@@ -43,7 +43,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NodeSnapshot:
-    """What one node told, and what it refused to tell. Equal only to itself."""
+    """The answers and refusals of one node. Equal only to itself."""
 
     address: Address
     id: str = ""
@@ -114,7 +114,7 @@ class NodeSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything that the nodes of one deployment told."""
+    """The answers of all nodes of one deployment."""
 
     nodes: tuple[NodeSnapshot, ...]
     """Every member of the cluster that has an address, or the single server, or the primary and

@@ -1,4 +1,4 @@
-"""Which of the keys and secrets in the store open with the configured ``key_encryption_keys``.
+"""Tries the keys and secrets in the store with the configured ``key_encryption_keys``.
 
 What opens is forgotten at once: only whether it did, and why not, goes into a snapshot.
 """
@@ -20,7 +20,7 @@ _UNREADABLE: Final = "it cannot be read; a later release may have written it"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretSettings:
-    """What the configuration says of the keys and secrets in the store."""
+    """The configuration of the keys and secrets in the store."""
 
     key_encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     is_managed: bool = False

@@ -4,11 +4,11 @@ What is where:
 
 - ``cluster``: ``EmbeddedCluster``, which lives as long as the program. ``detached``: a cluster that
   keeps running after the program has ended. ``shared``: a cluster that several processes use.
-- ``options``: the checked options. ``binary``: which server program to run. ``conf``: the
+- ``options``: the checked options. ``binary``: the server program to run. ``conf``: the
   configuration file of a server.
 - ``startup``: start the servers, or resume them. ``formation``: join them into a cluster.
-- ``supervisor``: the program that is the parent of all servers. ``process``: the connection to it.
-  ``process_state``: whether a process is running or paused.
+- ``supervisor``: the program that is the parent of all servers. ``supervisor_process``: launches
+  it, and sends it requests. ``process_state``: whether a process is running or paused.
 - ``state``: the record of a cluster in its data folder. ``topology``: queries about the cluster.
   ``report``: the state of every node.
 

@@ -88,7 +88,7 @@ def shard_of(
 
 
 def why_unhealthy(clients: Sequence[tuple[Node, Client]], options: Options) -> str | None:
-    """Why the cluster is not healthy, in a clause; None if it is.
+    """Explain in a clause why the cluster is not healthy; None if it is.
 
     In a healthy cluster every node answers, reports ``cluster_state:ok`` with all slots, is
     connected to every other node and suspects none, and agrees with the others about owners and
@@ -129,7 +129,7 @@ def _doubt(members: tuple[Member, ...], options: Options) -> str | None:
 
 
 def complaint(client: Client) -> str | None:
-    """Why the server does not answer PING at this moment; None if it does.
+    """Explain why the server does not answer PING at this moment; None if it does.
 
     Raises EmbeddedClusterError if waiting would not help, because the server rejects the user, the
     password or the certificate.

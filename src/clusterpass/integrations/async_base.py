@@ -1,4 +1,4 @@
-"""What the integrations with asynchronous frameworks have in common: the manager, and verbs.
+"""The base class of the integrations with asynchronous frameworks: the manager, and its verbs.
 
 Each takes the visit of a request, and gives an answer that the framework's module turns into a
 response.

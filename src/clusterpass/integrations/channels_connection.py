@@ -17,7 +17,7 @@ _FIRST_CODE: Final = 4000
 
 
 class Connection:
-    """What an application receives and sends.
+    """The messages that an application receives and sends over one WebSocket.
 
     Once the connection is closed by :meth:`close`, the application receives a
     ``websocket.disconnect`` with that code, whatever the client goes on to send and whether or not

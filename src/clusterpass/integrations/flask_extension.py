@@ -1,4 +1,4 @@
-"""What the extension of Flask keeps for one application."""
+"""The state of the Flask extension in one application: session manager, gate and throttle."""
 
 import weakref
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _app_here: Final = cast("LocalProxy[Flask]", current_app)._get_current_object
 
 
 class Extension:
-    """What the extension keeps for one application."""
+    """The state of the extension in one application."""
 
     def __init__(
         self, owner: "ClusterPass", values: dict[str, Any], sessions: SessionManager | None

@@ -1,4 +1,4 @@
-"""Who has logged in, as the application's own function says."""
+"""Calls the application's ``authenticate`` function, and returns the options of the login."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping

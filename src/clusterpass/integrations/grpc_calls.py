@@ -1,4 +1,4 @@
-"""What the gRPC servers of both faces have in common: what methods need, admission, refusals."""
+"""Shared code of the gRPC interceptors: rules of methods, admission of calls, and refusals."""
 
 import logging
 import re
@@ -71,7 +71,7 @@ def requires(
 
 
 class Rules:
-    """What the methods of a server require. A method that is not listed requires a session."""
+    """The requirements of a server's methods. A method that is not listed requires a session."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ def unwatched() -> ClusterPassError:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How a call is refused."""
+    """A refusal of a call: status code, details and trailing metadata."""
 
     code: grpc.StatusCode
     details: str

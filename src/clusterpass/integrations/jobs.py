@@ -1,4 +1,4 @@
-"""What the integrations with job queues share: what a job carries, and how it is admitted.
+"""Shared code of the integrations with job queues: the session of a job, and its admission.
 
 A job carries the subject and the id of a session, never a token: a broker keeps what it is given,
 and an access token would expire before the job runs. When the job begins, its worker reads the
@@ -39,7 +39,7 @@ _running: Final[ContextVar[str | None]] = ContextVar("clusterpass_running_job", 
 
 
 class OfSession(Protocol):
-    """What names a session: a Session, a TokenPair, or the AccessClaims of a token."""
+    """A value that names a session: a Session, a TokenPair, or the AccessClaims of a token."""
 
     @property
     def subject(self) -> str:

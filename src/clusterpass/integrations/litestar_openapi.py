@@ -1,4 +1,4 @@
-"""What the integration with Litestar adds to the OpenAPI schema: a scheme, and needed scopes."""
+"""The security scheme and the required scopes in the OpenAPI schema of a Litestar application."""
 
 from typing import Final
 

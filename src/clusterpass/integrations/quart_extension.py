@@ -1,4 +1,4 @@
-"""What the extension of Quart keeps for one application."""
+"""The state of the Quart extension in one application: session manager, gate and throttle."""
 
 import inspect
 from collections.abc import AsyncGenerator
@@ -20,7 +20,7 @@ EXTENSION: Final = "clusterpass"
 
 
 class Extension(AsyncBase):
-    """What the extension keeps for one application."""
+    """The state of the extension in one application."""
 
     def __init__(
         self, owner: "ClusterPass", sessions: AsyncSessionManager | None, values: dict[str, Any]

@@ -38,7 +38,7 @@ _NEEDS_KEYS: Final = frozenset({"keys", "keys_file", "issuer"})
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an integration is made of."""
+    """The validated settings of an integration."""
 
     store_url: str
     """Where sessions are stored."""

@@ -26,7 +26,7 @@ _RETRY: Final = (5_000, 10_000)
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """Why a stream ends before its events do."""
+    """The reason why a stream ends before its events do."""
 
     code: int
     """4401: the session has ended. 4403: it has lost a scope, or is banned from one. 4503: the

@@ -1,4 +1,4 @@
-"""Which key set is in force, how long it is fresh, and when it may be asked for again. No I/O.
+"""The cache of an issuer's key set: its freshness, and the intervals between requests. No I/O.
 
 Times are seconds of a clock that never goes back.
 """

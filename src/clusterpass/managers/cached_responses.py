@@ -10,7 +10,7 @@ from clusterpass.sessions.memory.near_cache import NearCache
 
 
 class CachedResponses:
-    """What a service answers with about sessions, kept with them in the cache.
+    """Rendered responses about sessions, kept with them in the cache.
 
     No method waits or makes a round trip, and both managers have the same ones.
     """

@@ -1,4 +1,4 @@
-"""The subjects whose histories have to be read, each once, however often it has changed.
+"""A queue of the subjects whose histories have to be read, each once, however often changed.
 
 A subject that changes while its history is read is read again afterwards. One whose node does not
 answer is read again later, a few times; then it is given up, until it changes again.

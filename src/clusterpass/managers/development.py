@@ -1,4 +1,4 @@
-"""What ``embedded://`` makes by itself for development: an issuer, signing keys, and warnings.
+"""The development defaults of ``embedded://``: an issuer, signing keys, and warnings.
 
 - The keys of a cluster with a data folder are in ``keys.json`` there, so that all processes that
   share the cluster, and the next run, have the same. Otherwise they live as long as the manager.

@@ -1,4 +1,4 @@
-"""Which listeners subscribe to which kinds of events, and how a listener is called.
+"""The listeners of a manager, by the kinds of events that they subscribe to, and their calls.
 
 An exception of a listener is logged, by the listener's name and the error's type. The other
 listeners are still called.

@@ -20,7 +20,7 @@ __all__ = ["collector"]
 
 
 def collector(*managers: "Manager") -> "ManagerCollector":
-    """Return a collector of the metrics of ``managers``, of either face, for a registry.
+    """Return a collector of the metrics of ``managers``, sync or async, for a registry.
 
     Values are read when the registry is scraped, without a round trip; the values of several
     managers are merged into one. Where an application runs as several processes, each has its own

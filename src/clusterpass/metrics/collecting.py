@@ -1,4 +1,4 @@
-"""Turns values of metrics into what prometheus-client exports."""
+"""Converts metric values to the families that prometheus-client exports."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -24,7 +24,7 @@ class ManagerCollector(Collector):
     """Collects the metrics of the managers of this process."""
 
     def __init__(self, managers: Sequence[Manager]) -> None:
-        """``managers``: of either face."""
+        """``managers``: synchronous or asynchronous ones."""
         self._managers: Final = tuple(managers)
 
     def describe(self) -> Iterator[AnyFamily]:

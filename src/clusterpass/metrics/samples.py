@@ -1,4 +1,4 @@
-"""Reads what a manager has counted, as values of metrics. No round trip, no lock held for long."""
+"""Reads the counters of a manager as metric values. No round trip, no lock held for long."""
 
 from collections.abc import Iterator
 from typing import Final, get_args

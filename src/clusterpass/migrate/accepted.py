@@ -1,4 +1,4 @@
-"""Which old tokens a manager accepts: checks of what an application says of them."""
+"""Checks of old tokens and their lifetimes before a manager accepts them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

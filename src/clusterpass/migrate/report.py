@@ -1,4 +1,4 @@
-"""What became of the tokens of other issuers, and when none of them can be valid any more."""
+"""Reports on the tokens of other issuers: counts, and the time when the last one expires."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ class MigrationReport:
 
 @dataclass(slots=True)
 class Tally:
-    """What one process has counted for one issuer since it last told the store."""
+    """The counts of one process for one issuer since it last reported them to the store."""
 
     accepted: int = 0
     exchanged: int = 0

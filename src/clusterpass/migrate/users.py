@@ -1,4 +1,4 @@
-"""Whose session an old token becomes."""
+"""The user of an old token: the subject, and the options of the session that replaces it."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Who acts: known to the code that answers a request, and needed where verbs are recorded.
+"""The current actor: a context that requests set, and that the audit trail and histories read.
 
 The context is a ContextVar, so it holds for the calls of one thread or one task, and for the tasks
 that these start.
@@ -13,12 +13,12 @@ from typing import Final
 from clusterpass.model.errors import InvalidInput
 
 LONGEST_NAME: Final = 255
-"""Characters of the longest actor, way, address or request id."""
+"""Characters of the longest actor, channel, address or request id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Who calls the verbs of a manager, and on which way."""
+    """The caller of a manager's verbs, and the channel through which they come."""
 
     actor: str | None = None
     """The subject who acts; None: the application itself, or nobody is known yet."""
@@ -41,7 +41,7 @@ def who_acts() -> Acting:
 
 @contextmanager
 def nobody_acts() -> Iterator[None]:
-    """In the block the library itself acts, in whosever call."""
+    """Have the library itself act in the block, whoever has called it."""
     token = _current.set(_NOBODY)
     try:
         yield

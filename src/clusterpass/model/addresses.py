@@ -1,4 +1,4 @@
-"""Whose IP addresses are: what belongs to one customer, or to one site, of a network's operator."""
+"""Maps IP addresses to the networks of one customer or site, by which limits count them."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final

@@ -1,4 +1,4 @@
-"""The audit trail: who did what to whom, when, on which way and with what outcome."""
+"""The audit trail: who did what to whom, when, through which channel and with what outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ AuditFaultKind = Literal["changed", "missing", "lost", "unreadable", "other_head
 
 @dataclass(frozen=True, slots=True)
 class AuditPolicy(Value):
-    """What becomes of the entries of the audit trail.
+    """The retention of the audit trail: for how long, and at most how many entries.
 
     Raises ConfigurationError for a value out of range.
     """
@@ -63,7 +63,7 @@ class AuditEntry(Value):
     session_id: str | None = None
     """The session that was opened, changed or ended; None: several or none."""
     via: str | None = None
-    """On which way: ``http``, ``page``, ``command``, or a name of the application's."""
+    """The channel: ``http``, ``page``, ``command``, or a name of the application's."""
     address: str | None = None
     """The client's IP address, as far as ``Config.stored_addresses`` keeps it."""
     reason: str | None = None
@@ -97,7 +97,7 @@ class AuditPage(Value):
 
 @dataclass(frozen=True, slots=True)
 class AuditFault(Value):
-    """What is wrong with the audit trail at one place."""
+    """A fault at one place of the audit trail."""
 
     kind: AuditFaultKind
     """``changed``: an entry is not what was written; ``missing``: entries of the chain are gone;
@@ -112,7 +112,7 @@ class AuditFault(Value):
 
 @dataclass(frozen=True, slots=True)
 class AuditReport(Value):
-    """What a check of the whole audit trail has found."""
+    """The result of a check of the whole audit trail."""
 
     count: int
     """How many entries there are."""
@@ -133,7 +133,7 @@ class AuditReport(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditStats(Value):
-    """What became of the entries that one manager has noted."""
+    """Counts of the entries that one manager has noted: written, waiting, failed or logged."""
 
     written: int
     """Entries that the store holds."""

@@ -1,4 +1,4 @@
-"""What one manager counts: plain numbers, raised where things happen and read when somebody asks.
+"""The counters of one manager: plain numbers, raised where things happen and read on demand.
 
 No lock is taken, so that counting costs next to nothing: concurrent threads may lose a count.
 """
@@ -21,7 +21,7 @@ _LONGEST_SIGHT: Final = 60.0
 
 
 class Durations:
-    """How often something took how long."""
+    """A histogram of durations."""
 
     __slots__ = ("counts", "seconds")
 
@@ -33,7 +33,7 @@ class Durations:
 
     @property
     def state(self) -> tuple[float, ...]:
-        """All numbers, to compare with those of another time."""
+        """The counts and the sum, for comparison with those of another time."""
         return (self.seconds, *self.counts)
 
     def add(self, other: "Durations") -> None:
@@ -115,7 +115,7 @@ class Counters:
 
 
 class HashingCounters:
-    """What the hashing of passwords counts."""
+    """The counters of password hashing."""
 
     __slots__ = ("refused", "running", "waited", "waiting", "worked")
 

@@ -1,4 +1,4 @@
-"""Reads settings from variables of the environment. Which variables there are, the caller says.
+"""Reads settings from environment variables whose names the caller gives.
 
 - An error names the variable and what it may be, never its value.
 - A variable whose name is nearly that of a setting is refused: a typo would be ignored otherwise.

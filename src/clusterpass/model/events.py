@@ -1,4 +1,4 @@
-"""What happens to sessions: the entries of a history, and the events that listeners are told.
+"""The entries of a session history, and the events that listeners receive.
 
 Times are whole seconds since the epoch, as in ``model.values``.
 """

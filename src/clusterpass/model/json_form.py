@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Value:
-    """What the public values have in common: they can be written as JSON."""
+    """The base class of the public values, which can be written as JSON."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""How many sessions a subject may have at once, and which one a new login replaces.
+"""The limits on the sessions of a subject, and the choice of those that a new login replaces.
 
 The store enforces the limits atomically, so concurrent logins cannot exceed them.
 """

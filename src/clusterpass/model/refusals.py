@@ -1,4 +1,4 @@
-"""What was noted of one attempt to log in that was refused, so that nothing notes it twice.
+"""Marks one refused login attempt as noted, so that it is counted and recorded only once.
 
 A login passes through code that does not know of each other: an integration with a web framework,
 the application's own check, a user directory. The integration opens a :class:`Refusal` around the
@@ -13,7 +13,7 @@ from typing import Final
 
 
 class Refusal:
-    """What was noted since it was opened, or last taken."""
+    """The notes on a refused login attempt since it was opened, or last taken."""
 
     __slots__ = ("_is_in_trail", "_is_told")
 

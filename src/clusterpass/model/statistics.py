@@ -70,7 +70,7 @@ NOTHING_PENDING: Final = PendingStats(waiting=0, oldest_seconds=0.0, confirmed=0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerStats(Value):
-    """What the listeners of one manager have heard, and what they have missed.
+    """Counts of the events that the listeners of one manager have received or missed.
 
     All but the first two figures concern listeners with ``scope="cluster"``.
     """
@@ -97,7 +97,7 @@ NOBODY_LISTENS: Final = ListenerStats(waiting=0, dropped=0, reads=0, unread=0, o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagerStats(Value):
-    """How a manager verifies sessions, and what its cache and its revocations are doing."""
+    """The state of a manager: its verification mode, cache, nodes, revocations and listeners."""
 
     verification: str
     """``cached``, ``strict`` or ``stateless``."""

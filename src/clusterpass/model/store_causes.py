@@ -1,4 +1,4 @@
-"""Why a store is unavailable: the causes that operators are told, and a sentence for each."""
+"""The causes of an unavailable store, with one sentence for operators about each."""
 
 from collections.abc import Mapping
 from typing import Final, Literal

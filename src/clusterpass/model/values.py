@@ -245,7 +245,7 @@ class RevokedBefore(Value):
 
 @dataclass(frozen=True, slots=True)
 class SessionChange(Value):
-    """What became of a session that a caller watches."""
+    """A change of a session that a caller watches."""
 
     kind: ChangeKind
     """``changed``: claims or bans have changed. ``ended``: the session is over, and nothing more

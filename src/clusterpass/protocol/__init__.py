@@ -1,1 +1,1 @@
-"""What is said to the store: key names, record layouts, scripts and their replies. Does no I/O."""
+"""The protocol between library and store: key names, record layouts, scripts, replies. No I/O."""

@@ -1,4 +1,4 @@
-"""Who ended a session, before the reason in the note of a tombstone and in a line of the history.
+"""Encodes the actor who ended a session in front of the reason, in tombstones and histories.
 
     unit separator | name 0..20 | unit separator | reason
 

@@ -147,7 +147,7 @@ class LiveRecord:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What is kept of a session that has ended, until its tokens would have expired."""
+    """The record of a session that has ended, kept until its tokens would have expired."""
 
     reason: RevocationReason
     """Why the session ended."""

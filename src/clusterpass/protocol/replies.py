@@ -21,7 +21,7 @@ _ENTRY: Final = struct.Struct(">BIH16s")
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What a login brought that does not fit the record; never changed after the login."""
+    """Data of a login that does not fit the record; never changed after the login."""
 
     claims: dict[str, Any]
     """The claims of the login."""

@@ -1,8 +1,8 @@
 """The auth service: login, verify, refresh and logout over HTTP, built on the library's public API.
 
-- ``settings``: what can be configured. ``app``: the ASGI application. ``server``: its processes.
+- ``settings``: all settings. ``app``: the ASGI application. ``server``: its processes.
 - ``hot``: the calls that most requests make, in front of the framework. ``framework``: all others.
-- ``calls``: what the calls do. ``bodies``: their request and response bodies.
+- ``calls``: the calls without HTTP framework. ``bodies``: their request and response bodies.
 - ``api``: the JSON calls as routes of the framework. ``page``: the HTML page.
 - ``authz``: the front door, which tells proxies whether to forward a request.
 - ``asgi``: middleware around both, and what the hot paths share with it.

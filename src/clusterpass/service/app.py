@@ -111,7 +111,7 @@ class Application:
         self._monitoring: Final = Monitoring(settings, parent)
         self._tracing: Tracing | None = None
         self._requests: Final = RequestCounts()
-        self._door: Final = RequestGuard(
+        self._guard: Final = RequestGuard(
             self._route,
             settings,
             logger=self._logger,
@@ -132,19 +132,19 @@ class Application:
                 send = self._leaving.closing(scope, send)
             if self._tracing is not None:
                 await self._tracing.serve(self._serve, scope, receive, send)
-            elif self._door.is_open_to(scope):
+            elif self._guard.is_open_to(scope):
                 handle = self._hot.get(scope["path"]) or self._handler_of(scope["path"])
                 await handle(scope, receive, send)
             else:
-                await self._door(scope, receive, send)
+                await self._guard(scope, receive, send)
         elif scope["type"] == "lifespan":
             await run_lifespan(self.running(), receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._door.is_open_to(scope):
+        if self._guard.is_open_to(scope):
             await self._handler_of(scope["path"])(scope, receive, send)
         else:
-            await self._door(scope, receive, send)
+            await self._guard(scope, receive, send)
 
     @property
     def config(self) -> Config:
@@ -153,7 +153,7 @@ class Application:
 
     @property
     def service(self) -> Service:
-        """What the calls work with, while the application is running."""
+        """The state that the calls share, while the application is running."""
         assert self._service is not None
         return self._service
 

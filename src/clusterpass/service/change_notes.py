@@ -1,4 +1,4 @@
-"""What the audit trail says of the keys, rules and settings that a worker goes on with.
+"""Audit entries about the keys, rules and settings that a worker loads or keeps.
 
 Also of a changed file that is not used, and why. Nothing waits for these entries, and they are by
 nobody: whose request has had a file looked at is not who has changed it.

@@ -1,4 +1,4 @@
-"""Follows the signing keys that the store holds, for what the service makes of them.
+"""Follows the signing keys in the store: published key set, assertions and proxy cookies.
 
 The calls of the service notice by themselves when the keys change. What is made of the keys beside
 them (the published set, assertions, proxy cookies) follows within a second, also in a worker that

@@ -51,7 +51,7 @@ MailKind = Literal["invitation", "reset"]
 
 @dataclass(frozen=True, slots=True)
 class LinkMail:
-    """What is to be sent: a one-time link, to one address."""
+    """A mail to one address with a one-time link."""
 
     kind: MailKind
     """What the link is for."""

@@ -43,7 +43,7 @@ with open(int(sys.argv[1]), "rb", closefd=False) as file:
 
 @dataclass(slots=True)
 class Succession:
-    """What the programs of one process hand on to each other."""
+    """The data that the programs of one process hand on to each other."""
 
     settings: Any
     """The settings of the service."""

@@ -120,7 +120,7 @@ def listening() -> "dict[str, Any]":
 
 
 def copies(pid: int, held: "dict[str, Any]") -> int:
-    """How many descriptors of the sockets ``held`` the process ``pid`` has."""
+    """Count the descriptors of the sockets ``held`` that the process ``pid`` has."""
     try:
         names = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208 (as above)
     except OSError:  # it has ended

@@ -1,4 +1,4 @@
-"""Notes in the audit trail what the verbs of one manager do, and how that ends.
+"""Records the verbs of one manager, and their outcomes, in the audit trail.
 
 - A verb that everybody uses (login, logout, refresh, step-up) does not wait for its entry, which a
   worker of the manager writes soon after. Every other verb returns when its entry is written, or

@@ -1,4 +1,4 @@
-"""How strongly and how recently the user of a session authenticated, and what a caller requires."""
+"""The strength and age of a user's authentications, and the check of what a caller requires."""
 
 from dataclasses import dataclass, replace
 from typing import Final

@@ -1,4 +1,4 @@
-"""Which events the listeners of one process have heard of, its own ones and those of others.
+"""Tracks the events that listeners have received, so that each is delivered only once.
 
 - An event of this process is told twice: by the verb, and by the line that the verb wrote into
   the history. Whichever comes first is delivered, the other one is not. A verb can come second: it

@@ -1,4 +1,4 @@
-"""Reads what the store answers about a session, and corrects it by what this process knows.
+"""Reads the store's answer about a session, and corrects it by what this process knows.
 
 A store that has lost writes may report a session as live that this process has seen end.
 """

@@ -22,7 +22,7 @@ _RETRY_AFTER: Final = 5
 
 
 class RefreshSecrets:
-    """What verbs make and check refresh tokens with."""
+    """The secrets with which verbs make and check refresh tokens."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ MARKER: Final = "p:"
 
 
 class Known(Protocol):
-    """What a process knows of the copies."""
+    """The keys or secrets that a process knows, for comparison with the copies in the store."""
 
     def learn(self, values: Mapping[str, bytes]) -> None:
         """Take note of a copy."""
@@ -40,17 +40,17 @@ class Known(Protocol):
         """Whether a copy has what is looked for, so that no other one has to be read."""
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is known here and has to be put into a copy."""
+        """The values known here that have to be put into a copy."""
 
     def rewrapped(self, copy: int, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What another key from outside wraps in the copy of a number, wrapped by the first."""
+        """The values in copy number ``copy`` that the first key wraps anew in place of another."""
 
     def has_rewrapped(self, copy: int, names: Iterable[str]) -> None:
         """Take note that the copy has these, so that they are not wrapped by us again."""
 
     def stale(self, values: Mapping[str, bytes]) -> dict[str, tuple[bytes, int]]:
-        """What a copy holds that can no longer matter: its value, and the second from which on it
-        may go."""
+        """The entries of a copy that can no longer matter: the value of each, and the second from
+        which on it may go."""
 
 
 class SecretCopies:

@@ -25,7 +25,7 @@ def subject_of_token(config: Config, token: str) -> str:
 
 
 class Claimed(NamedTuple):
-    """What a token says of itself; None: nothing."""
+    """The subject, session and actor that a token claims; None: not claimed."""
 
     subject: str | None = None
     session_id: str | None = None

@@ -1,4 +1,4 @@
-"""What is reported of a session that a caller watches: the differences between two readings."""
+"""The changes that the watcher of a session is told: the differences between two readings."""
 
 from dataclasses import replace
 from typing import Final
@@ -12,7 +12,7 @@ _LONGEST_PAUSE: Final = 2.0
 
 
 class Watched:
-    """What the watcher of a session was told last. Nothing here sends anything."""
+    """The state of a session as its watcher was last told. Nothing here sends anything."""
 
     def __init__(self, session: Session) -> None:
         """``session``: the session as the watcher knows it."""

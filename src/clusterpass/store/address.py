@@ -91,7 +91,7 @@ def read_remap(text: str) -> dict[Address, Address]:
 def reached_through(
     address: Address, by_text: Mapping[Address, Address], remap: AddressRemap | None
 ) -> Address:
-    """Where the node at ``address`` is reached: as ``by_text`` says, or else as ``remap`` does.
+    """The address at which the node is reached: as ``by_text`` says, or else as ``remap`` does.
 
     Raises StoreFailed where ``remap`` fails or returns no host and port.
     """

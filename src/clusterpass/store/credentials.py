@@ -1,4 +1,4 @@
-"""Who a connection logs in as: fixed, read from a file, or asked of the application.
+"""Credentials of the connections to a store: fixed, read from a file, or from the application.
 
 A source is asked for each new connection. What it raises or returns may be secret: the error that
 callers see names the type of the failure alone.
@@ -48,11 +48,11 @@ class Credentials:
         return (self.username or "default").encode(), self.password.encode()
 
     def renewal(self, now: float) -> float:
-        """When to authenticate again, in the seconds of ``now``; infinity: never."""
+        """The time to authenticate again, in the seconds of ``now``; infinity: never."""
         return now + _SHARE_OF_LIFETIME * (math.inf if self.expires_in is None else self.expires_in)
 
     def end(self, now: float) -> float:
-        """When the credentials are good no more, in the seconds of ``now``; infinity: never."""
+        """The time at which the credentials expire, in the seconds of ``now``; infinity: never."""
         return now + (math.inf if self.expires_in is None else self.expires_in)
 
 
@@ -93,7 +93,7 @@ def is_asynchronous(source: CredentialSource) -> bool:
 
 
 def ask(source: CredentialSource) -> Credentials:
-    """What ``source`` returns. Raises StoreUnavailable, with the cause ``authentication``."""
+    """Ask ``source``. Raises StoreUnavailable, with the cause ``authentication``."""
     failure: str
     try:
         given = source()
@@ -113,7 +113,7 @@ def pause_after_failure(now: float, end: float) -> float:
 
 
 def read_given(given: Any) -> Credentials:
-    """What a source has returned. Raises TypeError, ConfigurationError."""
+    """Validate the value that a source returned. Raises TypeError, ConfigurationError."""
     if isinstance(given, Credentials):
         return given
     if isinstance(given, tuple) and 1 <= len(given) <= _PAIR:

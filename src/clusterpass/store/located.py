@@ -1,4 +1,4 @@
-"""A location of a store, completed by what an application gives beside the URL."""
+"""Completes the location in a store URL with arguments of the application."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Where a store is, and how it is reached: what a store URL and the arguments beside it say."""
+"""The location of a store, as a store URL and further arguments give it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -61,7 +61,7 @@ class StoreLocation:
         )
 
     def reach(self, address: Address) -> Address:
-        """Where the node at ``address`` is reached. Raises StoreFailed where the remap fails."""
+        """The address at which the node is reached. Raises StoreFailed where the remap fails."""
         return reached_through(address, self.reached_at, self.address_remap)
 
     def certificate_name(self, address: Address) -> str:

@@ -1,4 +1,4 @@
-"""Commands that a server lacks, or that the user may not run: which one, and what follows.
+"""Commands that a server lacks, or that the user may not run, and what follows from each.
 
 A command without which something is left undone is noted: the log tells of it once, and
 ``stats()`` for as long as it lasts. One without which a call cannot be carried out is named by the
@@ -94,7 +94,7 @@ def describe_refusal(error: ServerError, *, is_denied: bool) -> str | None:
 
 
 class Missing:
-    """What the nodes of one store lack. Threads may share it."""
+    """Commands that the nodes of one store lack. Threads may share it."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, set[Hashable]] = {}
@@ -131,5 +131,5 @@ class Missing:
         return bool(self._nodes.get(f"INFO: {REPLICAS_UNKNOWN}"))
 
     def told(self) -> tuple[str, ...]:
-        """What is missing now, as ``COMMAND: what follows``."""
+        """The commands that are missing now, as ``COMMAND: what follows``."""
         return tuple(sorted(text for text, nodes in list(self._nodes.items()) if nodes))

@@ -1,4 +1,4 @@
-"""How long calls of a store may take, and how many may wait."""
+"""Time limits of the calls to a store, and limits of its connections and queues."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -56,7 +56,7 @@ class StoreBehaviour(Protocol):
         """The nodes, as ``host:port``, that did not answer the latest request to them."""
 
     def missing_commands(self) -> tuple[str, ...]:
-        """What the servers lack, or the user may not run, as ``COMMAND: what is left undone``."""
+        """Commands that servers lack or refuse to the user, as ``COMMAND: what is left undone``."""
 
 
 class Store(StoreBehaviour, Protocol):

@@ -1,4 +1,4 @@
-"""What a store URL says of TLS: files, the passphrase of the key, names that certificates bear."""
+"""The TLS options of a store URL: files, the key's passphrase, names that certificates bear."""
 
 import re
 from collections.abc import Callable, Mapping

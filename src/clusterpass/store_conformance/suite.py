@@ -183,7 +183,7 @@ class StoreConformance:
     def test_an_observer_hears_of_what_was_read(
         self, opened: Opened, store_cluster: EmbeddedCluster
     ) -> None:
-        """What was announced is pushed at the next change, and the store says what was not."""
+        """An announced read is pushed at the next change, and the store says which one was not."""
         recorder = Recorder(wants_all=False)
         opened.store.observe(recorder, 0.5)
         keyspace = opened.store.keyspace

@@ -1,4 +1,4 @@
-"""What tests of applications need: a clock that moves sessions and tokens, and logged-in clients.
+"""Tools for tests of applications: a clock that moves sessions and tokens; logged-in clients.
 
 The pytest plugin has both as fixtures; ``docs/howto/testing.md`` shows them.
 """

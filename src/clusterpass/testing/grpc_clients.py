@@ -47,7 +47,7 @@ class _Method:
 
 
 def is_grpc(client: Any) -> bool:
-    """Return whether ``client`` is a stub or a channel of gRPC, of either face."""
+    """Return whether ``client`` is a stub or a channel of gRPC, sync or async."""
     return _is_channel(client) or any(map(_is_method, _attributes(client).values()))
 
 

@@ -30,7 +30,7 @@ _TEN_YEARS: Final = 3660 * _DAY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedKeys(Value):
-    """How the keys in the store are made and rotated. All processes of a store need the same."""
+    """Algorithm and rotation of the keys in the store. All processes of a store need the same."""
 
     algorithm: SigningAlgorithm = "EdDSA"
     """The algorithm of new keys; none that is symmetric."""
@@ -123,7 +123,7 @@ class ManagedKey(Value):
 
 
 class KeySchedule:
-    """Which of the stored keys is used for what."""
+    """The use of each stored key over time: published, signing, verifying or stale."""
 
     def __init__(self, keys: Iterable[StoredKey], now: float, token_seconds: int) -> None:
         """``now``: seconds since the epoch. ``token_seconds``: for which a token is accepted."""
@@ -195,7 +195,7 @@ class KeySchedule:
         return sorted(shown, key=lambda each: (each.created, each.signs_from, each.kid))
 
     def next_begins(self, how: ManagedKeys) -> int | None:
-        """When a key that is made now is to sign; None: no key has to be made now."""
+        """The time at which a key made now is to sign; None: no key has to be made now."""
         active = self.active
         if active is None:
             return self.begins_at_once
@@ -221,7 +221,7 @@ class KeySchedule:
 
     @property
     def begins_at_once(self) -> int:
-        """When a key is to sign that takes the place of one that was revoked.
+        """The time at which a key is to sign that takes the place of a revoked one.
 
         Also where the clock is behind that of whoever made the other: a key that began before it
         would be retired with it.

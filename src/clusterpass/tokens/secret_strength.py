@@ -1,4 +1,4 @@
-"""Whether a shared secret (HS256) is a secret: long enough, no public key, and not to be guessed.
+"""Rejects shared secrets (HS256) that are too short, a public key, or easy to guess.
 
 Everybody who has a token can try secrets as fast as their machines hash. What is left of a secret
 without its guessable parts is given as many bits as its alphabet allows, which a random secret

@@ -1,4 +1,4 @@
-"""Has the managers of either face make spans."""
+"""Instruments session managers, synchronous or asynchronous, with spans."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar

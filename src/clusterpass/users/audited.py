@@ -1,4 +1,4 @@
-"""Notes in the audit trail what becomes of a procedure of the user directory."""
+"""Records the outcome of a user-directory procedure in the audit trail."""
 
 from typing import Any, TypeVar
 

@@ -1,4 +1,4 @@
-"""What has begun comes to its end, also where its caller does not wait for it any more.
+"""Completes a call that has begun, even if the task that waits for it is cancelled.
 
 For threads there is nothing to do: a caller waits for what it has called.
 """

@@ -1,4 +1,4 @@
-"""Where passwords are hashed: on a few threads next to an event loop, or on the caller's thread.
+"""Hashes passwords on a few threads beside an event loop, or on the caller's own thread.
 
 The queue is bounded. Under a burst of logins, some are refused with TooManyAttempts and a
 ``retry_after`` of one second, instead of all becoming slow.

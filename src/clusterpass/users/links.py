@@ -42,7 +42,7 @@ class OneTimeLink(Value):
 
 
 class LinkToken(NamedTuple):
-    """What a token says."""
+    """The content of a one-time link's token."""
 
     username: str
     digest: bytes

@@ -1,4 +1,4 @@
-"""Which passwords may be chosen: NIST SP 800-63B-4, section 3.1.1.2.
+"""The rules for new passwords, by NIST SP 800-63B-4, section 3.1.1.2.
 
 - A length that the operator sets, and no rules about kinds of characters.
 - Not one of the most common passwords, compared as a whole. The list is that of Django
@@ -27,7 +27,7 @@ _SHORTEST_NAME: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordPolicy(Value):
-    """Which new passwords are accepted; the constructor raises ConfigurationError."""
+    """The rules for new passwords; the constructor raises ConfigurationError."""
 
     shortest: int = SHORTEST_NEW_PASSWORD
     """The fewest characters, 8 to 64. NIST requires 15 where the password is the only factor."""

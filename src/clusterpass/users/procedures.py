@@ -24,7 +24,7 @@ Procedure = Generator[Step, Any, Result]
 
 @dataclass(slots=True)
 class Change:
-    """How far a change of a user's entry has come; the procedure that makes it writes it down."""
+    """The progress of a change of a user's entry; the procedure that makes it updates it."""
 
     is_sent: bool = False
     """Whether the store was asked to make it. If the answer is lost, it may have been made."""

@@ -45,7 +45,7 @@ _IGNORED: Final = frozenset({"Cf", "Cc"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottlePolicy(Value):
-    """How many attempts are allowed in how many seconds.
+    """The limits of the login throttle: attempts, and the seconds in which they count.
 
     The constructor raises ConfigurationError when a value is out of range.
     """

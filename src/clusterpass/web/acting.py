@@ -1,4 +1,4 @@
-"""Who acts in a request, for the audit trail and the history."""
+"""Names the sender of a request as the current actor, for the audit trail and the history."""
 
 from contextlib import AbstractContextManager
 from typing import Final

@@ -1,4 +1,4 @@
-"""What caches may do with a response: renewed tokens are for one browser, pages for one user."""
+"""The Cache-Control and Vary headers that keep a user's responses from others behind a cache."""
 
 from collections.abc import Iterable
 from typing import Final, Protocol

@@ -1,4 +1,4 @@
-"""Which tokens a request carries, and where.
+"""Finds the tokens of a request: in its Authorization header, its cookies or its query.
 
 The Authorization header comes first: who sends one is no browser that follows a link, so no cookie
 is looked at, and no CSRF token is needed. Where a cookie of ours is sent twice, no cookie counts. A

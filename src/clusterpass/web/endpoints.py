@@ -1,4 +1,4 @@
-"""What a login, a refresh, a logout and a list of devices answer, for a browser and for an app.
+"""Responses to login, refresh, logout and the list of devices, for a browser and for an app.
 
 - A browser gets cookies, and never sees a token in a body; an app gets a body (RFC 6749 section
   5.1). Who sends Sec-Fetch-Site, or ``X-Client: web``, is a browser.

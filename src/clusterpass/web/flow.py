@@ -1,4 +1,4 @@
-"""What a request needs from the session manager: written once, for managers of both faces.
+"""Flows of a request to a session manager: written once, for sync and async managers.
 
 A flow is a generator that yields an :class:`Ask`, receives the manager's answer, and returns or
 raises. :func:`run` and :func:`run_async` carry it out.

@@ -1,4 +1,4 @@
-"""Admits requests: who sends one, and may they.
+"""Admits requests: authentication, CSRF protection, requirements, and silent refresh.
 
 - A :class:`Visit` is one request. It collects the headers that the response has to carry, whatever
   the application answers: renewed tokens, or cookies to delete.
@@ -49,7 +49,7 @@ class Attempt(NamedTuple):
 
 @dataclass(slots=True)
 class Visit:
-    """One request."""
+    """One request, and the headers that its response has to carry."""
 
     request: WebRequest
     headers: list[tuple[str, str]] = field(default_factory=list, repr=False)
@@ -97,7 +97,7 @@ class Visit:
 
 
 class Gate:
-    """What one application asks of requests, by its configuration and settings."""
+    """Admits the requests of one application, by its configuration and settings."""
 
     on_begun: ClassVar[Callable[[], Callable[[], object]] | None] = None
     """Called when a request enters an application whose framework makes spans of its own within

@@ -1,4 +1,4 @@
-"""How many passwords may be tried in an application: flows, for login throttles of both faces.
+"""Limits the password attempts in an application: flows for sync and async login throttles.
 
 An attempt is counted before the application checks the password, and given back when a session is
 opened. What was counted in a request is on its visit, so an application cannot forget to give it

@@ -31,7 +31,7 @@ def method_of(method: str, upgrade: Sequence[str]) -> str:
 
 
 class WebRequest(Protocol):
-    """What is read from a request. Nothing here reads the body."""
+    """A request as the integrations pass it on. Nothing here reads the body."""
 
     @property
     def method(self) -> str:

@@ -1,4 +1,4 @@
-"""What a route requires of a session."""
+"""The requirements of a route: scopes, level and age of the authentication, and bans."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def scope_names(scopes: str | Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a route requires of a session.
+    """The requirements of a route for a session.
 
     Raises ConfigurationError for a requirement that no session could be held to: it is a mistake of
     the application, and no client is told that its request is wrong.

@@ -1,4 +1,4 @@
-"""How a web application uses sessions: cookies, CSRF, pages, proxies. Frozen, validated once."""
+"""Settings of a web integration: cookies, CSRF, pages, proxies. Frozen, validated once."""
 
 import re
 from contextlib import suppress

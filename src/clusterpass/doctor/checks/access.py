@@ -148,7 +148,7 @@ _NEED: Final = {
 
 
 def blind_spots(seen: Snapshot, only: Collection[str]) -> Iterator[Finding]:
-    """What the checks ``only`` could not inspect, as findings of the check ``unseen``."""
+    """Return what the checks ``only`` could not inspect, as findings of the check ``unseen``."""
     blind = {attribute for attribute, checks in _NEED.items() if not checks.isdisjoint(only)}
     has_tried = seen.has_tried or _NEED_TRIAL.isdisjoint(only)
     whole = replace(seen, has_tried=has_tried)

@@ -1,4 +1,4 @@
-"""The settings, and what is made of them once for each process: the gate and the session manager.
+"""The settings, and the gate and session manager that each process makes from them.
 
 ``settings.CLUSTERPASS`` knows the settings of :mod:`clusterpass.integrations.settings` and three of
 its own: ``CLAIMS``, a function (or its dotted path) that returns the claims of a user's new
@@ -68,7 +68,7 @@ class Installed:
 
     @cached_property
     def gate(self) -> Gate:
-        """What the application asks of requests."""
+        """The gate that admits requests, by the settings of the application."""
         return Gate(self._config, self._web)
 
     @cached_property

@@ -33,7 +33,7 @@ def session_required(
     may be a coroutine function; ``method_decorator(..., name="dispatch")`` decorates a class.
 
     The view is exempt from the check of Django's CSRF middleware, and checked here: a cookie that
-    changes something needs the CSRF token of its session, or Django's one.
+    changes something needs the CSRF token of its session, or Django's own.
     """
     needs = Needs(
         scopes=scope_names(scope),

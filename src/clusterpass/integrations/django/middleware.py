@@ -1,4 +1,4 @@
-"""The middleware: who sends a request, found when it is first asked; cookies; error responses."""
+"""The middleware: lazy authentication of requests, cookies, and error responses."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial

@@ -93,7 +93,7 @@ def form_token(request: Any) -> str:
 def is_genuine(request: Any) -> bool:
     """Return whether Django has established that no other site made the browser send ``request``.
 
-    Where our own CSRF token is missing, Django's one (``{% csrf_token %}``) is accepted, if the
+    Where our own CSRF token is missing, Django's own (``{% csrf_token %}``) is accepted, if the
     middleware of Django is installed.
     """
     if getattr(request, "csrf_processing_done", False) or getattr(

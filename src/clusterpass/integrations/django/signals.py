@@ -1,4 +1,4 @@
-"""What follows from a login, a logout and a changed user of ``django.contrib.auth``."""
+"""Signal handlers for a login, a logout and a changed user of ``django.contrib.auth``."""
 
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ def connect() -> None:
 
 
 def _logged_in(request: Any, user: Any, **_: Any) -> None:
-    """Open a session beside Django's one, and set its cookies: both, or neither."""
+    """Open a session beside Django's own, and set its cookies: both, or neither."""
     state = find_state(request)
     if state is None:  # a test's force_login, for example
         return

@@ -1,4 +1,4 @@
-"""What is known about one request: its session, its user, and the cookies of its response."""
+"""The state of one request: its session, its user, and the cookies of its response."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,7 +39,7 @@ _STATE: Final = "_clusterpass"
 
 
 class RequestState:
-    """One request."""
+    """The session, the user and the cookies of one request."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request: Final[Any] = request

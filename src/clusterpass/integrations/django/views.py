@@ -34,7 +34,7 @@ def refresh(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def logout(request: HttpRequest) -> HttpResponse:
-    """End the session of the request, and Django's one."""
+    """End the session of the request, and Django's own."""
     state = state_of(request)
     token = state.prepare_check()
     answer = endpoints.logout(state.installed.gate, state.visit, form_token=token)

@@ -1,4 +1,4 @@
-"""Tells listeners with ``scope="cluster"`` what other processes did, at no cost to these.
+"""Delivers events of other processes to listeners with ``scope="cluster"``.
 
 The nodes push the names of changed keys. The history of a subject that has changed is read, once
 for all changes meanwhile, and what is new in it is told. Without such listeners nothing is read.
@@ -33,7 +33,7 @@ logger: Final = logging.getLogger("clusterpass.listeners")
 
 
 class AsyncHearing:
-    """What one manager hears of other processes."""
+    """Events of other processes, for the cluster listeners of one manager."""
 
     def __init__(self, store: AwaitableStore, flows: Flows, listeners: AsyncListeners) -> None:
         self._store: Final = store

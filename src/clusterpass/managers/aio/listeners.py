@@ -39,7 +39,7 @@ class AsyncListeners:
 
     @property
     def waiting(self) -> int:
-        """How many events wait."""
+        """The number of events that wait."""
         return len(self._waiting)
 
     def tell(self, event: SessionEvent) -> None:

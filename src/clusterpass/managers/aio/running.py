@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class AsyncRunning:
-    """What all verbs of one manager run through."""
+    """Runs the flows of all verbs of one manager."""
 
     def __init__(self, store: AwaitableStore) -> None:
         self._store = store

@@ -15,7 +15,7 @@ from clusterpass.sessions.watching import Watched
 
 
 class AsyncSessionWatch(AsyncIterator[SessionChange]):
-    """What becomes of a session: an iterator over its changes, for one reader.
+    """An iterator over the changes of one session, for one reader.
 
     The iteration ends after a change of the kind ``ended``, when the watch or the manager is
     closed, and after an error or a cancellation.

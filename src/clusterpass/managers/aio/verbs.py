@@ -1,4 +1,4 @@
-"""What all verbs of a manager work with."""
+"""The base class of the verbs of a manager: the store, the flows, and what runs them."""
 
 from typing import Final
 

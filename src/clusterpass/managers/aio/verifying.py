@@ -1,4 +1,4 @@
-"""Verifies that share what they may: the first questions of a process, and loads of one token."""
+"""Verifies that share work: the first questions of a process, and the loads of one token."""
 
 from contextlib import suppress
 from typing import Final, Protocol

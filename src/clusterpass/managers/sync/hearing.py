@@ -1,5 +1,5 @@
 # Generated from managers/aio/hearing.py by scripts/generate_sync.py; do not edit.
-"""Tells listeners with ``scope="cluster"`` what other processes did, at no cost to these.
+"""Delivers events of other processes to listeners with ``scope="cluster"``.
 
 The nodes push the names of changed keys. The history of a subject that has changed is read, once
 for all changes meanwhile, and what is new in it is told. Without such listeners nothing is read.
@@ -34,7 +34,7 @@ logger: Final = logging.getLogger("clusterpass.listeners")
 
 
 class Hearing:
-    """What one manager hears of other processes."""
+    """Events of other processes, for the cluster listeners of one manager."""
 
     def __init__(self, store: Store, flows: Flows, listeners: Listeners) -> None:
         self._store: Final = store

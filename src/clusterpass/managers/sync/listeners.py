@@ -40,7 +40,7 @@ class Listeners:
 
     @property
     def waiting(self) -> int:
-        """How many events wait."""
+        """The number of events that wait."""
         return len(self._waiting)
 
     def tell(self, event: SessionEvent) -> None:

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Running:
-    """What all verbs of one manager run through."""
+    """Runs the flows of all verbs of one manager."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

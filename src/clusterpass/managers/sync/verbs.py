@@ -1,5 +1,5 @@
 # Generated from managers/aio/verbs.py by scripts/generate_sync.py; do not edit.
-"""What all verbs of a manager work with."""
+"""The base class of the verbs of a manager: the store, the flows, and what runs them."""
 
 from typing import Final
 

@@ -1,5 +1,5 @@
 # Generated from managers/aio/verifying.py by scripts/generate_sync.py; do not edit.
-"""Verifies that share what they may: the first questions of a process, and loads of one token."""
+"""Verifies that share work: the first questions of a process, and the loads of one token."""
 
 from contextlib import suppress
 from typing import Final, Protocol

@@ -255,7 +255,7 @@ class AsyncJobs:
 
 
 class AsyncTurns:
-    """Whose turn it is to look after background work: not that of every call, to save time."""
+    """Decides which calls look after background work: not every one, to save time."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None

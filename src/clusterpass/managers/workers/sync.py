@@ -181,7 +181,7 @@ class Alarm:
 
 
 class Turns:
-    """Whose turn it is to look after background work: not that of every call, to save time."""
+    """Decides which calls look after background work: not every one, to save time."""
 
     def __init__(self) -> None:
         self._next_at = 0.0

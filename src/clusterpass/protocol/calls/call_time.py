@@ -1,4 +1,4 @@
-"""When a call was made, by the caller's evidence: a script judges the server's clock by it."""
+"""The time of a call by the caller's clocks, by which scripts judge the clock of the server."""
 
 import struct
 from typing import Final, NamedTuple

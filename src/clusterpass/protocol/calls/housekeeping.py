@@ -1,4 +1,4 @@
-"""The keys and the first argument of every script that changes a subject: how long to keep what."""
+"""The keys and the retention times that every script takes which changes a subject."""
 
 import struct
 from collections.abc import Callable
@@ -20,7 +20,7 @@ NO_OPERATION: Final = bytes(OPERATION_BYTES)
 
 @dataclass(slots=True)  # made with each call: freezing it would take twice as long
 class Housekeeping:
-    """How long the store keeps what is left of a subject's sessions."""
+    """The retention times of a subject's tombstones, history, operations and generation."""
 
     tombstone_seconds: int
     """Seconds for which a tombstone is kept at least."""

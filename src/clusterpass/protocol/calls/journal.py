@@ -20,7 +20,7 @@ config epoch of its primary."""
 
 @dataclass(frozen=True, slots=True)
 class ReadFrom:
-    """From where to read a journal: an event, or a place among all entries."""
+    """The place to read a journal from: an event, or a cursor among all entries."""
 
     position: int | None
     """The latest event that is known; None: all entries are read."""
@@ -32,7 +32,7 @@ class ReadFrom:
 
 @dataclass(frozen=True, slots=True)
 class JournalRead:
-    """What a journal told when it was read."""
+    """The reply to one read of a journal."""
 
     head: int
     """The number of the latest event."""
@@ -54,7 +54,7 @@ class JournalRead:
 
     @property
     def told(self) -> Told:
-        """What the journal tells of itself."""
+        """The journal's report on itself."""
         epoch = int(self.own_mark.rpartition(b":")[2])
         return self.head, self.mark, self.milliseconds, epoch
 
@@ -129,7 +129,7 @@ def fill_journal(
 
 
 def told_in(fields: Sequence[bytes | None], epoch: int) -> Told:
-    """What a journal tells of itself, from its fields ``h``, ``m`` and ``l``.
+    """Parse a journal's report on itself from its fields ``h``, ``m`` and ``l``.
 
     ``epoch``: the config epoch of its primary.
     """

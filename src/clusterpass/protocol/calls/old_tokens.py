@@ -9,7 +9,7 @@ from clusterpass.protocol.script import ScriptCall, load_script
 
 @dataclass(frozen=True, slots=True)
 class OldTokensCounted:
-    """What all processes have counted of the tokens of one other issuer."""
+    """The counts of all processes for the tokens of one other issuer."""
 
     issuer: str
     """The name of the other issuer."""

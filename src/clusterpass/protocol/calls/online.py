@@ -10,7 +10,7 @@ from clusterpass.protocol.script import ScriptCall, load_script
 
 @dataclass(frozen=True, slots=True)
 class CountedSlots:
-    """How many subjects and sessions are online in the first slots of a list."""
+    """The number of subjects and sessions that are online in the first slots of a list."""
 
     slots: int
     """How many slots of the list were counted, from its beginning."""

@@ -1,4 +1,4 @@
-"""The calls about a subject as a whole: its bans, its live claims, and what else is known of it."""
+"""The calls about a subject as a whole: its bans, live claims, and everything known of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -217,7 +217,7 @@ def read_generation(keyspace: Keyspace, subject: str) -> ScriptCall[int]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a token of another issuer depends on, beside itself."""
+    """The state of a subject on which a token of another issuer depends."""
 
     now_milliseconds: int
     """The server's time of the reply, in milliseconds since the epoch."""

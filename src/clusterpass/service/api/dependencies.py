@@ -1,4 +1,4 @@
-"""What the routes are given: the service, the token, the session, the client's address.
+"""FastAPI dependencies of the routes: service, token, session, operation id, client's address.
 
 - Query parameters are as strict as a body: unknown and repeated names are rejected. A misspelt
   condition would be ignored otherwise, and a misspelt filter would end every session.

@@ -16,7 +16,7 @@ _in_ascii: Final = json.JSONEncoder(default=repr, separators=(",", ":")).encode
 
 
 class Stream(Protocol):
-    """What lines are written to."""
+    """A stream to which log lines are written."""
 
     def write(self, text: str, /) -> object:
         """Write ``text``."""

@@ -13,7 +13,7 @@ ANY_METHOD: Final = "*"
 
 
 class Warm:
-    """How many requests for one route were answered from memory."""
+    """The number of requests for one route that were answered from memory."""
 
     __slots__ = ("count",)
 

@@ -1,4 +1,4 @@
-"""The door: what is judged of every request before anything else looks at it.
+"""The request guard: checks the host, path and origin of a request before anything else does.
 
 - ``Host``: one header, with a name that is configured. Health checks by address are let in.
 - The path, but for requests to authorize others: no encoded slash or backslash, no dot segment, no
@@ -7,7 +7,7 @@
 - Origins that are listed may make the JSON calls from a browser (CORS), without cookies.
 - Strict-Transport-Security, where the request came over HTTPS.
 
-The answers of the door have the headers and the line in the log that every answer has.
+The responses of the guard have the headers and the log line that every response has.
 """
 
 import re
@@ -36,14 +36,14 @@ from clusterpass.web.problems import Problem, of_status
 
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
 _ROUTE: Final = "(rejected)"
-"""What the requests count as that the door answers."""
+"""The route under which the metrics count requests that the guard answers."""
 _CLOSE: Final = {"Connection": "close"}
 _PORT: Final = re.compile(r":[0-9]*$")
 _ENCODED_SLASH: Final = re.compile(rb"%2f|%5c|\\", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _DOTS: Final = frozenset({".", ".."})
-_ANSWER: Final = "clusterpass.door"
-"""The key in a scope of what the door answers."""
+_ANSWER: Final = "clusterpass.guard"
+"""The key in a scope under which the guard passes its response on."""
 _PREFLIGHT: Final[Headers] = [
     (b"access-control-allow-methods", b"DELETE, GET, HEAD, PATCH, POST, PUT"),
     (
@@ -59,7 +59,7 @@ _EXPOSED: Final = (
 
 
 class RequestGuard:
-    """ASGI middleware that stands in front of all else."""
+    """ASGI middleware in front of all else: refuses requests, and answers CORS preflights."""
 
     def __init__(
         self,

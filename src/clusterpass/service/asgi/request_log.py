@@ -109,7 +109,7 @@ class RequestLog:
 
 
 class Line(NamedTuple):
-    """What every line of the log says."""
+    """The fields that every line of the log has."""
 
     path: str
     """Without what may be secret."""

@@ -1,4 +1,4 @@
-"""Which trace the request belongs to that is being served, and what makes a span of it."""
+"""The trace ids of the current request, and the interface of what makes its spans."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""What the log says of a request that the front door does not let pass.
+"""The log fields of a request that the front door refuses: client, rule, and redacted path.
 
 The path is logged without its query, and long segments are cut: either may hold a token.
 """

@@ -1,4 +1,4 @@
-"""What a worker remembers of earlier answers: which rule is about a request, and responses.
+"""Caches of a front-door worker: the rules of earlier requests, and responses by session.
 
 Neither says whether a session lives. Both are bounded, and what was used last stays.
 """
@@ -29,7 +29,7 @@ class Allowance(NamedTuple):
 
 
 class KnownRule:
-    """What is known of all requests with the same method, host and path."""
+    """The ruling on all requests with the same method, host and path."""
 
     __slots__ = ("host", "rule")
 
@@ -72,7 +72,7 @@ class KnownRules:
 
 
 class KeptBySession(Generic[Made]):
-    """What is made of a session and an assertion, for as long as both stay the same."""
+    """A cache of values made from a session and an assertion, while both stay the same."""
 
     def __init__(self, make: Callable[[Session | None, str], Made]) -> None:
         """``make``: makes it; of None and no assertion for answers that name nobody."""

@@ -57,7 +57,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What has become of a case."""
+    """The result of a case."""
 
     outcome: Outcome
     rule: str | None

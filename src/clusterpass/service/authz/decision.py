@@ -27,7 +27,7 @@ _KNOWN_TOO_LITTLE: Final = (None, "untrusted_proxy", "missing_header")
 
 @dataclass(frozen=True, slots=True)
 class Grace:
-    """How long sessions are accepted during a store outage, in seconds."""
+    """The time for which sessions are accepted during a store outage, in seconds."""
 
     usual: float
     """Where the rule says nothing: the setting ``outage_grace``."""

@@ -1,4 +1,4 @@
-"""Why the front door refuses a request that no session could make acceptable."""
+"""The reasons why the front door denies a request whatever its session, as errors."""
 
 from collections.abc import Mapping
 from typing import Final

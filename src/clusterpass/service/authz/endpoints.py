@@ -21,7 +21,7 @@ _FORMS: Final = (
 
 
 class Endpoint(NamedTuple):
-    """What the path of a request to the front door says."""
+    """The proxy, the policy and the rest of the path that a front-door request names."""
 
     proxy: str
     """A key of ``FAMILIES``."""

@@ -1,4 +1,4 @@
-"""The headers by which an upstream learns who calls.
+"""The identity headers by which an upstream learns who calls.
 
 Every header is in every 200, empty when there is nothing to say. A proxy copies it over what its
 client has sent; if it were absent, the client's own would pass.

@@ -45,7 +45,7 @@ def is_navigation(method: str | None, headers: Headers) -> bool:
 
 
 class Leading:
-    """Where browsers are led."""
+    """Redirects of browsers to the page."""
 
     def __init__(
         self,

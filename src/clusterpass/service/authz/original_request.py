@@ -1,4 +1,4 @@
-"""What a proxy says of the request to authorize: method, scheme, host and path.
+"""Reads the request to authorize from a proxy's headers: method, scheme, host and path.
 
 Each endpoint reads one family of headers alone. If it fell back to another one, a client could
 send the headers that its proxy does not set.

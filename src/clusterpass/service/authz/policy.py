@@ -19,7 +19,7 @@ _DIFFERENCES: Final = ("another host", "another path", "another method")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Which requests a rule decides about, and what it requires of them."""
+    """A rule: the requests that it decides about, and its requirements."""
 
     name: str
     hosts: tuple[re.Pattern[str], ...]
@@ -55,7 +55,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What the rules say of one request."""
+    """The decision of the rules about one request."""
 
     rule: Rule | None
     """The rule that decides; None: there is none."""

@@ -1,4 +1,4 @@
-"""The cookie of a browser at the front door: what it is worth, and its renewal in the same call.
+"""The cookie of a browser at the front door: its validity, and its renewal in the same call.
 
 - A cookie is judged as the access token of its session would be, by the same rules and memory.
 - Once in ``access_lifetime`` the store is asked whether the session lives, and the answer replaces

@@ -1,4 +1,4 @@
-"""Where a browser may be led back to after a login: to the hosts of the settings, and nowhere else.
+"""Validates the address that a browser returns to after a login: listed hosts, nothing else.
 
 A return address comes from the query of a link or the field of a form, so from anybody. What a
 browser and this module could read differently is refused: characters that are not of RFC 3986, user

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AuthzSetup:
-    """What the settings say of the front door, validated."""
+    """The validated settings of the front door."""
 
     policies: ReloadedPolicies | None
     assertions: "Assertions | None"

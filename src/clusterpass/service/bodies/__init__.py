@@ -1,6 +1,6 @@
 """The bodies of HTTP requests and responses, as pydantic models.
 
-- ``requests``, ``administration``: strict models of what clients send.
-- ``responses``, ``administration``: what they receive.
+- ``requests``, ``administration``: strict models of the requests.
+- ``responses``, ``administration``: models of the responses.
 - ``problem_responses``: errors as problem details (RFC 9457).
 """

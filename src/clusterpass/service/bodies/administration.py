@@ -45,7 +45,7 @@ Scope = Annotated[
 
 
 class OnlineQuery(QueryParameters):
-    """Which page of the online users."""
+    """The page of the list of online users."""
 
     cursor: str | None = Field(default=None, description="The `next_cursor` of the previous page.")
     limit: int = Field(
@@ -57,19 +57,19 @@ class OnlineQuery(QueryParameters):
 
 
 class SubjectQuery(QueryParameters):
-    """Which subject."""
+    """The subject of a call."""
 
     subject: Subject
 
 
 class SubjectRequest(RequestBody):
-    """Which subject."""
+    """The subject of a call."""
 
     subject: Subject
 
 
 class MakeLinkRequest(SubjectRequest):
-    """Whose one-time link, and where to send it."""
+    """The user of a one-time link, and the address to send it to."""
 
     send_to: str | None = Field(
         default=None,
@@ -115,7 +115,7 @@ class LinkResponse(BaseModel):
 
 
 class DeleteUserQuery(SubjectQuery):
-    """Which user, and whether to erase what is known of them."""
+    """The user to delete, and whether to erase what is known of them."""
 
     erase: bool = Field(
         default=False, description="Whether the history and all else that is known is erased, too."
@@ -123,7 +123,7 @@ class DeleteUserQuery(SubjectQuery):
 
 
 class EndSessionsQuery(SubjectQuery):
-    """Which sessions of a subject: one, those on one type of device, or all."""
+    """The sessions of a subject to end: one, those on one type of device, or all."""
 
     session_id: str | None = Field(default=None, description="End only this session.")
     device_type: DeviceType | None = None
@@ -131,7 +131,7 @@ class EndSessionsQuery(SubjectQuery):
 
 
 class LiftBanQuery(SubjectQuery):
-    """Which ban of a subject."""
+    """The ban of a subject to lift."""
 
     scope: Scope = ""
 
@@ -220,7 +220,7 @@ class OnlineResponse(BaseModel):
 
 
 class OnlineCountResponse(BaseModel):
-    """How many users are online."""
+    """The number of users and sessions that are online."""
 
     subjects: int
     sessions: int = Field(
@@ -264,7 +264,7 @@ class ClaimsResponse(BaseModel):
 
 
 class ClaimsSetResponse(BaseModel):
-    """How many live sessions received the claims."""
+    """The number of live sessions that received the claims."""
 
     sessions: int = Field(
         description="0 if the subject has no live session; the claims were then not stored."

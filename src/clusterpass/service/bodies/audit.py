@@ -12,7 +12,7 @@ _CURSOR = r"^([0-9]{1,20}-[0-9]{1,20})?$"
 
 
 class AuditQuery(QueryParameters):
-    """Which entries of the audit trail."""
+    """The range of entries of the audit trail."""
 
     after: str | None = Field(
         default=None,

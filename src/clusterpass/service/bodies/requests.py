@@ -143,6 +143,6 @@ class VerifyQuery(QueryParameters):
 
 
 class OwnSessionsQuery(QueryParameters):
-    """Which of the caller's other sessions to end."""
+    """The caller's other sessions to end: all, or those on one type of device."""
 
     device_type: DeviceType | None = None

@@ -130,7 +130,7 @@ class HistoryLine(BaseModel, defer_build=True):
 
 
 class HistoryResponse(BaseModel, defer_build=True):
-    """What happened to a subject's sessions, newest first."""
+    """The history of a subject's sessions, newest first."""
 
     entries: list[HistoryLine]
 
@@ -154,7 +154,7 @@ class HistoryResponse(BaseModel, defer_build=True):
 
 
 class RevokedResponse(BaseModel, defer_build=True):
-    """How many sessions were revoked."""
+    """The number of sessions that were revoked."""
 
     revoked: int
     durable: bool = Field(description="Whether no single failure can undo it.")

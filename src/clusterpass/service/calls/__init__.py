@@ -1,6 +1,6 @@
-"""What the calls do, whichever side receives them: the hot paths, or the framework's routes.
+"""The calls of the service without HTTP framework: the hot paths and the routes share them.
 
-- ``service``: what all of them work with. ``verify``, ``tokens``: the calls.
-- ``requests``: what they read from a request besides its body.
-- ``password_check``: how passwords are checked.
+- ``service``: the state that all of them share. ``verify``, ``tokens``: the calls.
+- ``requests``: data that they read from a request besides its body.
+- ``password_check``: password checks by the directory, or by a function of the operator.
 """

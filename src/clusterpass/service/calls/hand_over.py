@@ -63,7 +63,7 @@ class CodeRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a genuine code says."""
+    """The content of a genuine code."""
 
     code_id: str
     state: str

@@ -1,4 +1,4 @@
-"""Functions of the operator's, which settings name."""
+"""Loads a function of the operator that a setting names."""
 
 from collections.abc import Callable
 from importlib import import_module

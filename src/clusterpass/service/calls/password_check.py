@@ -1,4 +1,4 @@
-"""How passwords are checked: by the user directory, or by a function of the operator's."""
+"""Password checks by the user directory, or by a function that the operator supplies."""
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -55,7 +55,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a genuine cookie says."""
+    """The content of a genuine cookie."""
 
     subject: str
     session_id: str

@@ -1,4 +1,4 @@
-"""What the calls read from a request besides its body: the client's address, Idempotency-Key."""
+"""Reads a request's client address and Idempotency-Key, and writes its subject to the log."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What the calls work with; created when a worker starts."""
+"""The state of a worker that all calls share: settings, session manager, authenticator, gate."""
 
 from dataclasses import dataclass, field
 from typing import Any

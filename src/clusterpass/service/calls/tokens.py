@@ -1,4 +1,4 @@
-"""The calls that issue or revoke tokens. They raise what the library raises."""
+"""The calls that issue or revoke tokens. They raise the errors of the library."""
 
 from typing import Any, Final
 

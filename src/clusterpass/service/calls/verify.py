@@ -24,7 +24,7 @@ _FORWARDED_METHOD: Final = (b"x-forwarded-method", b"x-original-method")
 
 
 class Conditions(Protocol):
-    """What a caller of :func:`verify_as_wanted` requires of a session."""
+    """Conditions that a caller of :func:`verify_as_wanted` sets for a session."""
 
     @property
     def level(self) -> str | None:

@@ -1,6 +1,6 @@
 """The hot paths: ASGI handlers in front of the framework, for the calls that most requests make.
 
-- ``routes``: which paths these are. ``verify``, ``tokens``, ``health``: their handlers.
+- ``routes``: the paths. ``verify``, ``tokens``, ``health``: their handlers.
 - ``responder``: errors, headers and the log line, as the middleware of the framework has them.
 - ``rendering``, ``query``: sessions and tokens as JSON, and the conditions of a verify.
 

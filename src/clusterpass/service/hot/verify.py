@@ -1,4 +1,4 @@
-"""GET /verify, from memory where that may be, before anything else is looked at.
+"""GET /verify, answered from memory where possible, before anything else is looked at.
 
 - A response is kept with the session in the manager's cache, and served while the session may be.
   It depends on the session alone: a query says only whether the caller is given it.

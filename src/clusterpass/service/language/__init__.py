@@ -1,6 +1,6 @@
-"""What people read, in their language: the choice of the language, and its catalogue of messages.
+"""Translations: the choice of a reader's language, and its catalogue of messages.
 
-- ``choice``: which language a reader gets, by a chosen one or by Accept-Language.
+- ``choice``: the language of a reader: a chosen one, or the best of Accept-Language.
 - ``languages``: a language: its messages, plural forms, and times.
 - ``marks``: marks messages for extraction where they are not translated at once.
 - ``locale``: the catalogues, in the format of gettext; ``scripts/update_catalogues.py`` extracts

@@ -32,7 +32,7 @@ _LONGEST_SECONDS: Final = 90
 
 
 class Language:
-    """One language."""
+    """A language: its messages, plural forms, and times."""
 
     def __init__(self, tag: str) -> None:
         """``tag``: one of ``LANGUAGES``."""

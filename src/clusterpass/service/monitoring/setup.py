@@ -1,4 +1,4 @@
-"""What the settings ask for of metrics and traces, loaded before the workers are forked."""
+"""Sets up the metrics and traces of a worker, as settings and environment ask for them."""
 
 import asyncio
 import os

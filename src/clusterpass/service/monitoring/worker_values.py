@@ -1,4 +1,4 @@
-"""What one worker of the service has counted, as values of metrics."""
+"""The values of all metrics of one worker: requests, sessions, and the store."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The page for people with a browser: log in, review your sessions and end them; administration.
 
-- ``routes`` mounts everything else on the application; ``handlers`` is what all routes share.
+- ``routes`` mounts everything else on the application; ``handlers`` wraps all routes.
 - ``home``, ``login``: the pages for every user. ``administration``, ``administration_actions``,
   ``account_actions``, ``step_up``: the pages and actions for administrators.
 - ``returning``, ``stepping_up``: for browsers that a proxy has led here.

@@ -1,4 +1,4 @@
-"""What administrators do to accounts: links, invitations, deleting, erasing, exporting.
+"""The administrators' actions on accounts: links, invitations, deletion, erasure and export.
 
 The JSON calls for the same are in ``service/api/admin_accounts.py``.
 """

@@ -1,4 +1,4 @@
-"""What administrators do to a subject; each action is a form on the page about that subject."""
+"""The administrators' actions on a subject's sessions and bans; each is a form on its page."""
 
 import re
 from typing import Final

@@ -45,7 +45,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """What templates show of the operator."""
+    """The operator's brand, as templates show it."""
 
     name: str
     links: tuple[Link, ...] = ()

@@ -1,4 +1,4 @@
-"""How the page presents a device: its icon, its name, and its type in the plural."""
+"""The presentation of a device on the page: its icon, its name, and the plural of its type."""
 
 import re
 from typing import Final

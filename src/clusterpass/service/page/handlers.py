@@ -1,4 +1,4 @@
-"""What every route of the page shares: error pages, and who may use it.
+"""Wraps the routes of the page: checks of forms, access of administrators, and error pages.
 
 - A form is checked in this order: its origin, the session, the permission, its form token. Nothing
   is changed before all four checks have passed.

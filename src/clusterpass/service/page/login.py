@@ -1,4 +1,4 @@
-"""The login form, and what a user reads whose login is refused.
+"""The login form, and the messages to a user whose login is refused.
 
 - A user who has reached the maximum number of sessions sees them and chooses one to end. The form
   asks for the password again, so no page ever contains it.

@@ -62,7 +62,7 @@ class _CompiledOnce(BytecodeCache):
 
 
 class Pages:
-    """What all pages are made of."""
+    """The templates, styles and brand of all pages."""
 
     def __init__(self, brand: Brand, folder: Path | None = None) -> None:
         """``folder``: with templates that replace ours. Raises ConfigurationError."""

@@ -25,7 +25,7 @@ STYLE: Final = "/page/page.css"
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where the page is."""
+    """The paths of the page."""
 
     prefix: str = ""
     """``/auth``, for example; empty: the page is at ``/``."""

@@ -1,4 +1,4 @@
-"""What the library refuses, in the words of the page and in the language of the visitor.
+"""Sentences of the page for errors of the library, in the language of the visitor.
 
 The page knows the sentences of what people run into. Of all else, such as a forged form, English
 readers see the sentence of the library, and others that a value cannot be used.

@@ -1,4 +1,4 @@
-"""Where a browser goes on after the login or the step-up that a proxy has led it to.
+"""Leads a browser back to the address that it came from, after a login or a step-up.
 
 The address comes with the link, and travels on in a field of each form, so that a wrong password
 loses nothing. Whoever sends it, it is judged each time.

@@ -1,4 +1,4 @@
-"""Why a session ended, in words for the user who returns with its tokens.
+"""Explains to a returning user why their session ended, or why a ban refuses a login.
 
 The words are part of the response to the request that finds the session ended. They are never
 passed on in a cookie, because the note in them is text that someone else wrote.
@@ -67,7 +67,7 @@ _SCOPE: Final = mark("You are banned from {scope}.")
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
-    """How a session ended, as far as its tokens reveal."""
+    """The end of a session, as far as its tokens reveal it."""
 
     reason: str = _UNKNOWN
     """The reason in the library's error; any other value: not known."""

@@ -61,7 +61,7 @@ _OWN_FIELDS: Final = frozenset({TOKEN_FIELD, "password", _ACTION_FIELD})
 
 
 class Refusal(NamedTuple):
-    """Why a password does not step up the session."""
+    """The response to a step-up whose password is refused."""
 
     status: int
     error: str

@@ -1,4 +1,4 @@
-"""The step-up that a proxy leads a browser to: the password again, then back to where it came from.
+"""The step-up that a proxy leads a browser to: the password again, then back to its address.
 
 The page can ask for a password and nothing else. Who needs more is told so, and not led back, as
 the proxy would lead them here again.

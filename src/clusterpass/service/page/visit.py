@@ -93,12 +93,12 @@ class Visit:
 
     @property
     def paths(self) -> Paths:
-        """Where the page is."""
+        """The paths of the page."""
         return Paths(self.service.settings.page_prefix)
 
     @property
     def pages(self) -> Pages:
-        """What its page is made of."""
+        """The templates, styles and brand of the page."""
         pages: Pages = self.request.app.state.pages
         return pages
 

@@ -25,7 +25,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class AccountSettings(BrowserSettings):
-    """What concerns the users of the directory, apart from their logins."""
+    """Settings for the users of the directory, apart from their logins."""
 
     shortest_password: int = Field(
         default=8,

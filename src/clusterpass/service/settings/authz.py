@@ -16,7 +16,7 @@ _GRPC_ADDRESS: Final = re.compile(
 
 
 class AuthzSettings(ThrottleSettings):
-    """What proxies may be told, and where the rules are."""
+    """Settings for proxies: the rules, and the headers that they receive."""
 
     authz_policy: Path | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""The settings of the service's door: hosts, other origins, HTTPS, and slow clients."""
+"""HTTP settings: allowed hosts, CORS, HSTS, limits for slow clients, number of connections."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ _YEAR: Final = 365 * 86_400
 
 
 class HttpSettings(SessionSettings):
-    """What is refused before a request is looked at, and what is said to browsers."""
+    """Settings for HTTP: hosts, CORS, HSTS, time limits and connections."""
 
     hosts: Names = Field(
         default=(),

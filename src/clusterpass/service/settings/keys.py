@@ -12,7 +12,7 @@ from clusterpass.service.settings.store import StoreSettings
 
 
 class KeySettings(StoreSettings):
-    """Where the keys are that sign tokens, and the secrets of refresh tokens and of the store."""
+    """Settings for signing keys, and for the secrets of refresh tokens and of the store."""
 
     keys_file: Path = Field(
         default=Path("keys.json"),

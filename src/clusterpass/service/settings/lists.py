@@ -1,4 +1,4 @@
-"""Settings that are lists: what holds several names, separated by commas."""
+"""The type of settings that hold several names, separated by commas."""
 
 Names = tuple[str, ...]
 

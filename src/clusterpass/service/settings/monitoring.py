@@ -13,7 +13,7 @@ _ADDRESS: Final = re.compile(
 
 
 class MonitoringSettings(HttpSettings):
-    """What the service tells those who watch it."""
+    """The setting for the address of the metrics."""
 
     metrics_address: str | None = Field(
         default=None,

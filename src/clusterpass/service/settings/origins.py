@@ -1,4 +1,4 @@
-"""Where each setting comes from, for whoever asks why it has its value."""
+"""Loads the settings together with the source of each: the environment, the file, a default."""
 
 from pathlib import Path
 from typing import Literal

@@ -26,7 +26,7 @@ _TARGET: Final = re.compile(
 
 
 class LooksSettings(AccountSettings):
-    """What the page looks like."""
+    """Settings for the looks of the page."""
 
     page_name: str = Field(
         default="ClusterPass",

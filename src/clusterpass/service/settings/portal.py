@@ -66,7 +66,7 @@ _REFUSED: Final = "has a host that the setting hosts does not list, so that it w
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSettings(WebSettings):
-    """How the page uses cookies."""
+    """Settings of the page's session cookies."""
 
     page_path: str = "/"
     """The only paths that browsers send the cookies of the page to."""
@@ -107,7 +107,7 @@ class Portal:
 
 
 class BrowserSettings(MonitoringSettings):
-    """Where the page is, and which browsers are led to it."""
+    """Settings for the path of the page, and for the browsers that are led to it."""
 
     page_prefix: str = Field(
         default="",

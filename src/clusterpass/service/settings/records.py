@@ -1,4 +1,4 @@
-"""The settings of what is kept of users: their history, the audit trail, and for how long."""
+"""The settings of records about users: history, audit trail, and how long they are kept."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from clusterpass.service.settings.keys import KeySettings
 
 
 class RecordSettings(KeySettings):
-    """What the store remembers of users beside their sessions."""
+    """Settings for records about users: history, audit trail, addresses and devices."""
 
     history_entries: int = Field(
         default=20, ge=0, le=100, description="Maximum history entries stored per user."

@@ -1,4 +1,4 @@
-"""All settings of the service, and what must hold between them."""
+"""All settings of the service, and the rules that hold between them."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final, Literal, Self

@@ -33,7 +33,7 @@ _SHORTEST_GRACE: Final = 5
 
 
 class SessionSettings(RecordSettings):
-    """How long sessions last, how many there may be, and how they are verified."""
+    """Settings for the lifetime, number and verification of sessions."""
 
     issuer: str = Field(
         default="http://127.0.0.1:8000",

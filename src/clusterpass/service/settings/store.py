@@ -1,4 +1,4 @@
-"""The settings of how the store is reached: its URL, and what becomes options of the URL."""
+"""The settings of the store connection: its URL, and those that become options of the URL."""
 
 from pathlib import Path
 from typing import Final, Self
@@ -54,7 +54,7 @@ class StoreAccess(BaseModel):
 
 
 class StoreSettings(StoreAccess):
-    """Where sessions are stored."""
+    """Settings for the store of the sessions."""
 
     model_config = ConfigDict(
         extra="forbid",

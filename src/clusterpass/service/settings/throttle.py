@@ -8,7 +8,7 @@ from clusterpass.service.settings.page import LooksSettings
 
 
 class ThrottleSettings(LooksSettings):
-    """How many login attempts each counter of the throttle allows, and over which time."""
+    """Settings for the counters of the login throttle: attempts, and time windows."""
 
     account_attempts: int = Field(
         default=10,

@@ -1,4 +1,4 @@
-"""Which refresh secrets the configurations of all processes hold, as they announce in the store.
+"""Announcements in the store of the refresh secrets that the configurations of processes hold.
 
 A process that lacks a secret can tell a token of it from a forgery then, and does not take a token
 whose successor was derived by it for stolen. Beside the secrets of the store there is
@@ -26,7 +26,7 @@ _BINDING_BYTES: Final = 4
 
 
 class AnnouncedSecrets:
-    """What was announced, and what this process has to announce; the caller locks."""
+    """The announced secrets, and those that this process has to announce; the caller locks."""
 
     def __init__(self, own: Iterable[bytes], binding: str, milliseconds: Callable[[], int]) -> None:
         """``own``: the ids of the secrets of this configuration. ``binding``: issuer and audience
@@ -52,7 +52,7 @@ class AnnouncedSecrets:
                 self._times[name] = min(earliest, since), max(latest, seen)
 
     def overdue(self) -> dict[str, bytes]:
-        """What every copy has to be told, by name; nothing while it was a moment ago.
+        """Return the announcements for every copy, by name; none if they were made a moment ago.
 
         Whoever has told one copy has this object learn the same.
         """
@@ -65,7 +65,7 @@ class AnnouncedSecrets:
         return found
 
     def since(self, secret_id: bytes) -> int:
-        """When the secret was first announced, in milliseconds since the epoch; now if never."""
+        """The first announcement of the secret, in milliseconds since the epoch; now if none."""
         now = self._milliseconds()
         return self._times.get(self._name_of(secret_id), (now, now))[0]
 
@@ -89,7 +89,7 @@ class AnnouncedSecrets:
 
 
 def last_seen(name: str, value: bytes) -> float | None:
-    """When a secret was announced last, in seconds since the epoch; None: this is none."""
+    """The latest announcement of a secret, in seconds since the epoch; None: this is none."""
     try:
         return float(json.loads(value)["seen"]) / 1000 if name.startswith(KIND) else None
     except (ValueError, TypeError, KeyError):

@@ -38,7 +38,7 @@ class Waking(Protocol):
 
 
 class AuditQueue:
-    """What waits to be written, and what is being written."""
+    """The audit entries that wait to be written or are being written."""
 
     def __init__(self, policy: AuditPolicy, keyspace: Keyspace) -> None:
         self._policy: Final = policy

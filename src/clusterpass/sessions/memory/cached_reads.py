@@ -1,4 +1,4 @@
-"""What the near cache serves from memory: sessions by their access tokens, and kept responses.
+"""Reads of the near cache: sessions by their access tokens, and kept responses.
 
 The hot path reads without a lock. A session is served while its :class:`Lease` runs and its
 deadline has not come; what fills and invalidates the entries is in
@@ -142,7 +142,7 @@ class CachedReads(Following):
 
     @property
     def era(self) -> int:
-        """How often tokens were forgotten; an entry is only kept in the era that it began in."""
+        """The number of times that tokens were forgotten; an entry is kept only in its own era."""
         return self._tokens.era
 
     def _rebuilt(self, token: str) -> CachedToken | None:
@@ -270,7 +270,7 @@ class CachedReads(Following):
 
     @property
     def held(self) -> int:
-        """How many entries are in memory."""
+        """The number of entries in memory."""
         return len(self._tokens)
 
     def now(self) -> float:

@@ -39,7 +39,7 @@ _DRIFT: Final = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Between which bounds the clock of a node is ahead of the steady clock, in seconds."""
+    """Bounds of the seconds by which the clock of a node is ahead of the steady clock."""
 
     least: float
     most: float
@@ -48,7 +48,7 @@ class Told:
 
     @property
     def middle(self) -> float:
-        """By how much the clock is ahead, as far as is known."""
+        """The best estimate of the seconds by which the clock is ahead."""
         return (self.least + self.most) / 2
 
     def after(self, known: Self | None) -> "Told":
@@ -73,7 +73,7 @@ def bounds_of_clock(milliseconds: int, sent_at: float, answered_at: float) -> tu
 
 
 class Clocks:
-    """What one manager knows about the clocks. Callers of :meth:`told` must take turns."""
+    """The clocks as one manager knows them. Callers of :meth:`told` must take turns."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Why a session is denied: what ended it alone, or with others of its subject."""
+"""The reason why a session is denied: an end of its own, or one of several sessions together."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from clusterpass.protocol.replies import StoredBan
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why and when a session ended."""
+    """The reason and time of a session's end."""
 
     reason: RevocationReason
     """Why the session ended."""

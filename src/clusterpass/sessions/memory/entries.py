@@ -12,7 +12,7 @@ from clusterpass.sessions.memory.node_state import NEVER, Lease
 
 @dataclass(frozen=True, slots=True)
 class CachedSession:
-    """What the store answered about a session, and the session that the answer describes."""
+    """A session in the cache, with the store's answer that it was made from."""
 
     session: Session
     """The session as callers see it."""

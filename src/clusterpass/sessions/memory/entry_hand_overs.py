@@ -1,4 +1,4 @@
-"""When an entry that nobody has carried out for good is handed over to whoever does.
+"""The schedule by which journal entries that nobody has carried out are handed over.
 
 The time is random, within some seconds, so that not all processes do it at once. Times are seconds
 of the steady clock.

@@ -1,4 +1,4 @@
-"""Evidence: by what an answer of a node is believed, with or without a lease.
+"""Evidence: the facts that make a node's answer credible, with or without a lease.
 
 Nothing here reads a clock or sends anything: events come in with their times on a monotonic clock.
 ``bound`` (T) is that of the leases, whose events also settle what a majority and the journals tell.

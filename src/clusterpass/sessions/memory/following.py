@@ -1,4 +1,4 @@
-"""Who follows sessions, or wants to hear of all changes, and which changes nodes push for that.
+"""The callers that follow sessions, and the choice of changes that nodes have to push for them.
 
 Without a near cache that serves, nobody needs pushes until somebody follows.
 """

@@ -1,4 +1,4 @@
-"""Generations: what was read from a node since when is as good as what the node would answer now.
+"""Generations: periods in which a node's pushes keep everything that was read from it current.
 
 A generation begins with a connection that pushes changes, and ends with it. When a node loses
 slots, the generation goes on under a new lease, but not for what was read from those slots.

@@ -36,7 +36,7 @@ _MUCH_EARLIER: Final = 86_400
 
 
 class Journal:
-    """What one manager knows of the journals of its namespace."""
+    """The journals of a namespace, as one manager knows them."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How far the journal of each node was read, and what it told of itself then.
+"""The read positions in the journals of all nodes, and the heads that the nodes reported.
 
 A journal is read from where it was read last, or whole: after a new connection, and when its server
 was restarted or promoted since, as positions then say nothing.
@@ -12,7 +12,7 @@ from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
 
 @dataclass(slots=True)
 class JournalCopy:
-    """How far the journal of one node was read."""
+    """The position up to which the journal of one node was read."""
 
     own_mark: bytes
     """The run of the server and its config epoch; under others, positions mean other events."""

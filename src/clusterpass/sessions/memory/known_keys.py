@@ -113,7 +113,7 @@ class KnownKeys:
         return int(self._clock.wall())
 
     def schedule(self) -> KeySchedule:
-        """Which key is used for what now."""
+        """The schedule of the keys: which one signs, and which ones verify, now."""
         with self._lock:
             keys = list(self._stored.values())
         return KeySchedule(keys, self._clock.wall(), self._token_seconds)
@@ -142,8 +142,8 @@ class KnownKeys:
                 raise failure
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is known here and not in the copy that ``values`` are, or revoked only here; but
-        nothing that can no longer matter, or may soon not: others remove it."""
+        """The keys known here and missing in the copy ``values``, or revoked only here; but
+        none that can no longer matter, or may soon not: others remove it."""
         found = {}
         with self._lock:
             now = self._clock.wall() + _SOON
@@ -240,7 +240,7 @@ class KnownKeys:
 
 
 def purpose(namespace: str) -> bytes:
-    """What a key of a namespace is wrapped for; its id follows."""
+    """The purpose for which a key of a namespace is wrapped; its id follows."""
     return f"clusterpass signing key {namespace} ".encode()
 
 

@@ -109,7 +109,7 @@ class KnownSecrets:
 
     @property
     def latest(self) -> RefreshTokens | None:
-        """What makes and accepts tokens; None: no secret is known yet."""
+        """The maker and verifier of refresh tokens; None: no secret is known yet."""
         if self._tokens is None and self.is_configured:
             with self._lock:
                 self._tokens = self._tokens_of(self._in_order())
@@ -117,7 +117,7 @@ class KnownSecrets:
 
     @property
     def fresh(self) -> RefreshTokens | None:
-        """What makes and accepts tokens; None: the store has to be asked first."""
+        """The maker and verifier of refresh tokens; None: the store has to be asked first."""
         return self.latest if self._clock.steady() < self._due_at else None
 
     @property
@@ -135,7 +135,7 @@ class KnownSecrets:
             return self._announced.is_elsewhere(secret_id)
 
     def announcements(self) -> dict[str, bytes]:
-        """What every copy has to be told of the configuration, by name; mostly nothing."""
+        """The announcements of configured secrets for every copy, by name; mostly none."""
         with self._lock:
             return self._announced.overdue()
 
@@ -166,8 +166,8 @@ class KnownSecrets:
         return {name_of(secret.id): self._form.write(secret.value, self._milliseconds())}
 
     def retirement(self, *, besides: str) -> dict[str, bytes]:
-        """What takes the place of every secret that is known in the store, but the one of a name;
-        also of those that do not open here, which others may accept."""
+        """Marks that retire every secret known in the store, except the one of a name; also those
+        that do not open here, which others may accept."""
         retired = retirement(self._milliseconds())
         with self._lock:
             return dict.fromkeys((self._read.keys() | self._closed()) - {besides}, retired)
@@ -227,7 +227,7 @@ class KnownSecrets:
             )
 
     def lacking(self, values: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What is known here and not in the copy that ``values`` are, or retired only here; nothing
+        """The secrets known here and missing in the copy ``values``, or retired only here; none
         where the configuration has the secrets."""
         if self.is_configured:
             return {}

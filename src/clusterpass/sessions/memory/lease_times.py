@@ -1,4 +1,4 @@
-"""Until when each lease runs, computed anew from the evidence after every event.
+"""Computes when each lease ends, anew from the evidence after every event.
 
 A lease ends with the earliest of what it rests on: the heartbeats of its node, those of a majority
 of primaries, the cutoff, and the journals. The rules, and the events, are in

@@ -1,4 +1,4 @@
-"""Leases: until when a session that was read from a node may be served without asking again.
+"""Leases: the time for which a session may be served without asking its node again.
 
 This module is a state machine. Events come in with their times on a monotonic clock; nothing here
 reads a clock or sends anything. ``bound`` (T) is the number of seconds after an acknowledged change

@@ -1,4 +1,4 @@
-"""Everything that a manager remembers between two calls.
+"""The memory of a manager: near cache, denials, pending revocations, journal and cutoff.
 
 - The near cache holds the sessions that may be served without asking the store.
 - The denials hold the sessions that have ended, whatever the store reports.

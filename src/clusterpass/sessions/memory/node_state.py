@@ -1,4 +1,4 @@
-"""What is known of one node: its lease, its heartbeats, and the epoch that it told."""
+"""The state of one node as a process knows it: its lease, its heartbeats and its epoch."""
 
 from collections import deque
 from collections.abc import Hashable

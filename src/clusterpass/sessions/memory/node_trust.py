@@ -1,4 +1,4 @@
-"""Whether a node can still be trusted as a primary: what is heard of it, and what that proves.
+"""Judges from heartbeats, epochs and journals whether a node can be trusted as a primary.
 
 The watch of a store reports the events; a store asks before it believes a reply. One lock guards
 the :class:`Leases` and whatever depends on them.

@@ -67,7 +67,7 @@ def pack_entry(entry: CachedToken) -> Packed:
 
 
 class Due(NamedTuple):
-    """What decides whether a use of a packed session may be recorded later, and what that needs.
+    """The fields of a packed session that decide whether a use may be recorded later.
 
     Times are those of :class:`CachedToken` and :class:`CachedSession`.
     """

@@ -1,4 +1,4 @@
-"""How often the store may be searched for something that a token names and nobody here knows."""
+"""Limits how often the store is searched for ids in tokens that this process does not know."""
 
 import math
 from collections.abc import Callable

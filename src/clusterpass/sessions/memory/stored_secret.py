@@ -1,4 +1,4 @@
-"""How a refresh secret is written in the store: a name and JSON, which a copy holds for each.
+"""The stored form of a refresh secret: a name, and JSON that each copy holds.
 
 "r:" + id    {"secret": 32 bytes in base64url, "created": milliseconds}
              {"wrapped": as key_encryption.py says, "created": milliseconds}

@@ -23,7 +23,7 @@ class EndOne(SubjectRevocation):
 
     @property
     def ended_now(self) -> int:
-        """How many live sessions the store says to have ended: one, or none."""
+        """The number of live sessions that the store reports as ended: one, or none."""
         return 1 if self.status == "ENDED" else 0
 
     def call(self, operation: bytes) -> ScriptCall[end_calls.EndedOne]:

@@ -1,4 +1,4 @@
-"""Carries out endings for good that journals hold, whoever has asked for them.
+"""Completes endings that journals hold, whoever has asked for them.
 
 An entry is trimmed once every replica of its own shard has the ending.
 """

@@ -1,4 +1,4 @@
-"""What became of a revocation."""
+"""The outcome of a revocation: the reply, and whether it is durable or journaled."""
 
 from dataclasses import dataclass
 from typing import Any

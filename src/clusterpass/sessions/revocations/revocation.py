@@ -79,7 +79,7 @@ class Revocation(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class SubjectRevocation:
-    """What all revocations of one subject share."""
+    """The base class of revocations of one subject."""
 
     context: Context
     subject: str
@@ -144,7 +144,7 @@ class SubjectRevocation:
 
     @property
     def ended_now(self) -> int:
-        """How many live sessions the store says to have ended."""
+        """The number of live sessions that the store reports as ended."""
         return len(self.ended)
 
     def leave(self, operation: bytes) -> None:

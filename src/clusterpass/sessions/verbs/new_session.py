@@ -1,4 +1,4 @@
-"""What a login asks the store to open, by its options: all of them are checked here."""
+"""Builds the session that a login opens from its options, all of which are checked here."""
 
 from typing import Final, get_type_hints
 

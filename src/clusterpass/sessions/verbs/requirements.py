@@ -1,4 +1,4 @@
-"""What the caller of a verify requires, of the verify and of the user's authentication."""
+"""Parses the requirements of a verify, and checks the user's authentication against them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +20,7 @@ _LONGEST_AGE: Final = 10 * 366 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the caller of a verify requires."""
+    """The requirements of a verify's caller."""
 
     mode: VerificationMode
     level: str | None

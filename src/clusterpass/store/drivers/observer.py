@@ -23,7 +23,7 @@ class Observer(Protocol):
 
     @property
     def held(self) -> int:
-        """How many entries are in memory."""
+        """The number of entries in memory."""
 
     refusal: str
     """Why no node pushes changes, as text for an operator; empty while nodes do push."""
@@ -47,7 +47,7 @@ class Observer(Protocol):
 
     @property
     def journal(self) -> JournalBook | None:
-        """What is known of the journals of a cluster; None: nothing, and nobody asks."""
+        """The known journals of a cluster; None: none is known, and nobody asks."""
 
     def set_primaries(self, nodes: Set[Hashable], journals: Set[Hashable] = frozenset()) -> None:
         """Note that ``nodes``, and no others, own the slots, and which of them hold journals."""

@@ -1,4 +1,4 @@
-"""When the turns of a watch follow one another: its ordinary pace, urgent turns, and rests.
+"""The pace of a watch: its ordinary interval, urgent turns, and rests.
 
 Nothing is sent while nothing is read and nobody waits for news: the watch rests until the store is
 asked. Times are seconds of the monotonic clock.

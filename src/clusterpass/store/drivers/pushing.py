@@ -1,4 +1,4 @@
-"""What each node pushes over the connection of a watch, and how that is changed while it is open.
+"""Tracks what each node pushes over the connection of a watch, and changes it while it is open.
 
 A node is met once it answers heartbeats. It then pushes what was agreed when the connection was
 opened, and is asked to push other changes when somebody listens to all of them, or when the rule of
@@ -35,7 +35,7 @@ Answer = asyncio.Future[Outcome]
 
 
 class Pushing:
-    """What the nodes of one watch push."""
+    """The changes that the nodes of one watch push."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Pushing:
         self._ruled_at: dict[Address, float] = {}
 
     def wanted(self, address: Address | None = None) -> Pushes:
-        """What the node at ``address`` should push; None: any node."""
+        """The changes that the node at ``address`` should push; None: any node."""
         if not self._observer.prefixes:
             return "nothing"
         wants_all = self._observer.wants_all or self._store.reads_elsewhere

@@ -1,4 +1,4 @@
-"""How a watch that has failed begins again: pauses that grow, one warning for each cause.
+"""Restarts of a watch that has failed: growing pauses, and one warning for each cause.
 
 A watch fails where its observer raises, where its event loop breaks (as when the program closes
 file descriptors that it did not open), or where the system has no thread or descriptor left.

@@ -1,4 +1,4 @@
-"""What a store knows of itself and its nodes, and what it tells of that."""
+"""The state of a store that both drivers share: slots, durability, breakers and Sentinels."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -45,7 +45,7 @@ class StoreState:
             time.monotonic, patience=patience.deadline, most_waiting=patience.max_waiting
         )
         self._steady = clock_in_use(for_tests=location.keyspace.is_for_tests).steady
-        """The clock of beliefs, in seconds; goes on while the machine sleeps."""
+        """The clock of leases and evidence, in seconds; goes on while the machine sleeps."""
         self._terms = Terms(
             self._current,
             self._adopt,
@@ -152,7 +152,7 @@ class StoreState:
         return tuple(sorted(str(node) for node in list(self.breakers.silent)))
 
     def missing_commands(self) -> tuple[str, ...]:
-        """What nodes lack, as ``COMMAND: what is left undone``."""
+        """The commands that nodes lack, as ``COMMAND: what is left undone``."""
         return self.missing.told()
 
     def begin_anew(self) -> None:

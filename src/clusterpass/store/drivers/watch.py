@@ -86,7 +86,7 @@ class Watch:
 
     @property
     def pushes(self) -> Pushes:
-        """Which changes nodes are to push."""
+        """The changes that nodes are to push."""
         return self._pushing.wanted()
 
     def connected(self, address: Address, pushes: Pushes) -> None:

@@ -1,1 +1,1 @@
-"""How calls are carried out: routing, retries, redirects, durability, stale primaries. Pure."""
+"""Carries out calls: routing, retries, redirects, durability and stale primaries. Pure."""

@@ -1,4 +1,4 @@
-"""How one call is carried out: the loop of tries, look-ups and pauses up to a deadline. Pure.
+"""Carries out one call: the loop of tries, look-ups and pauses up to a deadline. Pure.
 
 - A write is followed by WAIT on the same connection, in the same round trip: WAIT covers the last
   write of its own connection only.

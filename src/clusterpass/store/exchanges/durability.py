@@ -1,4 +1,4 @@
-"""Which confirmation a write waits for, and whether the confirmation suffices. No I/O.
+"""The confirmation that a write waits for, WAIT or WAITAOF, and whether it suffices. No I/O.
 
 WAIT and WAITAOF confirm the last write of their own connection only, so they follow the script on
 the same connection. They wait for every replica, as any of them may be promoted. A primary without

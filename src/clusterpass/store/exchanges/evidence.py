@@ -1,4 +1,4 @@
-"""The evidence by which answers are believed: what a majority and the journals tell. Pure.
+"""Collects the evidence for answers: the epochs of a majority, and the journals. Pure.
 
 - A node is believed when a majority of the primaries tells the epoch that the node itself tells: a
   replica is promoted by the votes of a majority, and a primary raises its epoch before it votes. An
@@ -35,15 +35,15 @@ _CLUSTER_INFO: Final[Command] = (b"CLUSTER", b"INFO")
 
 
 class JournalBook(Protocol):
-    """What a process knows of the journals; no method blocks or raises."""
+    """The journals as a process knows them; no method blocks or raises."""
 
     @property
     def ahead(self) -> Mapping[bytes, tuple[Ahead, ...]]:
-        """What has to be carried out ahead of every call about a subject, by the key of its
+        """The endings to carry out ahead of every call about a subject, by the key of its
         sessions."""
 
     def read_from(self, node: Address) -> ReadFrom:
-        """From where the journal of ``node`` has to be read."""
+        """The place from which the journal of ``node`` has to be read."""
 
     def take(self, node: Address, asked: ReadFrom, read: JournalRead) -> ReadFrom | None:
         """Take note of a reply; from where to go on, None: all entries are known."""

@@ -1,4 +1,4 @@
-"""Whether a single server is still a primary. Pure.
+"""Checks whether a single server is still a primary. Pure.
 
 A server that was replaced behind its name, and does not know, cannot be told from one that was not.
 Whether a node of a cluster was replaced is the subject of :mod:`evidence`.

@@ -1,4 +1,4 @@
-"""Who the primary of a service is, by what a majority of its Sentinels says. Pure.
+"""Finds the primary of a service by what a majority of its Sentinels says. Pure.
 
 A Sentinel that has heard of a failover never names the former primary again, unless a later
 failover has chosen it. So once a majority has named the successor, no majority names the former
@@ -31,7 +31,7 @@ _MOST_SENTINELS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a majority of the Sentinels has said."""
+    """The primary of a service, as a majority of the Sentinels names it."""
 
     primary: Address
     epoch: int

@@ -1,4 +1,4 @@
-"""What an error from a server means: a fault that will pass, or a failure. Pure.
+"""Classifies the errors of a server: faults that will pass, or failures. Pure.
 
 Errors of the table pass: a retry may succeed. All others are raised, as a retry would not help.
 """

@@ -1,4 +1,4 @@
-"""What every call of one store is carried out with: slot map, limits, clock, breakers. Pure.
+"""The settings and the state that all calls of a store share: slots, limits, breakers. Pure.
 
 A store makes its terms once and replaces them when its durability or its observer changes.
 """
@@ -63,7 +63,7 @@ class Terms:
     blame: Callable[[FaultKind], Fault] = Fault
     """Makes a fault of a kind that may have its reason in who was asked about the primaries."""
     steady: Callable[[], float] = steady_seconds
-    """The clock of beliefs, in seconds; goes on while the machine sleeps."""
+    """The clock of leases and evidence, in seconds; goes on while the machine sleeps."""
     attached: AttachedReplicas = field(default_factory=AttachedReplicas)
     """Which replicas the primaries said to have; changes with each confirmed write."""
     waits: dict[int, Wait | None] = field(default_factory=dict, init=False)

@@ -34,7 +34,7 @@ _CAUSES: Final[dict[FaultKind, StoreCause]] = {
 
 
 def cause_of(fault: Fault) -> StoreCause | None:
-    """What operators are told of ``fault``; None for an open breaker, which tells nothing."""
+    """The cause of ``fault`` for operators; None for an open breaker, which tells nothing."""
     return fault.cause or _CAUSES.get(fault.kind)
 
 

@@ -1,4 +1,4 @@
-"""Which replicas each primary said to have, and since when: how many of them have to confirm.
+"""Attached replicas of each primary, and the number of them that have to confirm a write.
 
 The slot map tells how many replicas a shard has, as of the latest look-up. A primary tells with
 each write which ones are attached now. Neither is enough: a replica may be younger than the map,
@@ -20,7 +20,7 @@ _SETTLING: Final = 5.0
 
 
 class AttachedReplicas:
-    """What the primaries of one store have told."""
+    """The replicas that the primaries of one store have reported."""
 
     def __init__(self) -> None:
         self._told: dict[Address, tuple[Attached, tuple[float, ...], tuple[Address, ...]]] = {}

@@ -15,7 +15,7 @@ from clusterpass.store.credentials import (
 
 
 async def ask_in_loop(source: CredentialSource, seconds: float) -> Credentials:
-    """What ``source`` returns; one that blocks runs in a thread. ``seconds``: how long to wait.
+    """Ask ``source``; one that blocks runs in a thread. ``seconds``: how long to wait.
 
     Raises StoreUnavailable, with the cause ``authentication``.
     """

@@ -1,4 +1,4 @@
-"""What the failure of a connection means, whoever opened it. Imports no client of Redis."""
+"""Turns exceptions of sockets and TLS into faults with a cause. Imports no Redis client."""
 
 import errno
 import socket
@@ -53,7 +53,7 @@ def said_by_the_system(error: BaseException) -> OSError | None:
 
 
 def cause_of(error: OSError) -> StoreCause:
-    """What operators are told of ``error``."""
+    """The cause of ``error`` for operators."""
     match error:
         case ssl.SSLError() | HandshakeTimeoutError():
             return "tls"

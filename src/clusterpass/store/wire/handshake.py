@@ -49,7 +49,7 @@ def tracking(pushes: Pushes, prefixes: Sequence[bytes]) -> Command:
 
 
 def following(pushes: Pushes, prefixes: Sequence[bytes], keyspace: Keyspace) -> tuple[Command, ...]:
-    """What makes a node push changes over a connection; nothing where none are wanted."""
+    """The commands that make a node push changes over a connection; none if none are wanted."""
     if pushes == "nothing":
         return ()
     # A user without the right to subscribe gets pushes all the same.
@@ -57,12 +57,12 @@ def following(pushes: Pushes, prefixes: Sequence[bytes], keyspace: Keyspace) -> 
 
 
 def switching(pushes: Pushes, prefixes: Sequence[bytes], keyspace: Keyspace) -> tuple[Command, ...]:
-    """What makes a node push other changes than before over a connection."""
+    """The commands that make a node push other changes than before over a connection."""
     return _NOT_TRACKING, *following(pushes, prefixes, keyspace)
 
 
 def widening(prefixes: Sequence[bytes]) -> tuple[Command, ...]:
-    """What makes a node that pushes changes of what was read push all changes, missing none.
+    """The commands that make a node push all changes, not only those of keys read; none is missed.
 
     Both are switched at one instant, so that what was read before is as good as if it had been
     read afterwards; :func:`judge_widening` tells whether the node did so.
@@ -71,7 +71,7 @@ def widening(prefixes: Sequence[bytes]) -> tuple[Command, ...]:
 
 
 def judge_widening(replies: Sequence[Any]) -> Literal["gapless", "gap", "undone"] | ServerError:
-    """What ``replies``, those to :func:`widening`, say that the node does now.
+    """Tell from ``replies``, those to :func:`widening`, what the node does now.
 
     It pushes all changes, and none went unnoticed ("gapless") or some may have ("gap": a user
     without the right to MULTI has both commands run one after the other); or it goes on as before

@@ -1,4 +1,4 @@
-"""How long connections may idle, for both drivers.
+"""The time after which both drivers no longer use an idle connection.
 
 Load balancers and address translation drop what idles for some minutes, and often say nothing.
 """

@@ -13,7 +13,7 @@ class LinkListener(Protocol):
 
     @property
     def pushes(self) -> Pushes:
-        """Which changes nodes are to push."""
+        """The changes that nodes are to push."""
 
     @property
     def prefixes(self) -> Sequence[bytes]:

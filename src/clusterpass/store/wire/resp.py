@@ -14,7 +14,7 @@ pack_one: Final = cast("Callable[[Command], bytes]", hiredis.pack_command)
 Push = hiredis.PushNotification
 """A message that the server pushes: a list."""
 ProtocolError = hiredis.ProtocolError
-"""The error for bytes that are no RESP."""
+"""Raised for bytes that are not RESP."""
 
 
 class Decoder:
