@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clusterpass.integrations.django import requests
-from clusterpass.integrations.django.requests import has_django_check, is_genuine
+from clusterpass.integrations.django.csrf import has_django_check, is_genuine
 from clusterpass.web.settings import WebSettings
 
 WEB = WebSettings(cookie_secure=False)

@@ -1,4 +1,4 @@
-"""Opens sessions of users whom the application has authenticated."""
+"""Logins and step-ups of users whom the application has authenticated; who acts in a request."""
 
 from contextlib import AbstractContextManager
 from typing import Any, cast

@@ -10,12 +10,8 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from clusterpass.integrations.django.conf import Installed, installed
-from clusterpass.integrations.django.requests import (
-    DjangoRequest,
-    form_token,
-    has_django_check,
-    is_genuine,
-)
+from clusterpass.integrations.django.csrf import form_token, has_django_check, is_genuine
+from clusterpass.integrations.django.requests import DjangoRequest
 from clusterpass.model.authentication_errors import AuthenticationError, TokenMissing
 from clusterpass.model.errors import (
     ClusterPassError,
