@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusterpass.integrations.django import requests
+from clusterpass.integrations.django import csrf
 from clusterpass.integrations.django.csrf import has_django_check, is_genuine
 from clusterpass.web.settings import WebSettings
 
@@ -33,10 +33,10 @@ class Check:
 def django(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The settings of Django, with its middleware."""
     made = SimpleNamespace(MIDDLEWARE=["first", DJANGOS], CSRF_HEADER_NAME="HTTP_X_CSRFTOKEN")
-    monkeypatch.setattr(requests, "settings", made)
-    monkeypatch.setattr(requests, "_Check", Check)
+    monkeypatch.setattr(csrf, "settings", made)
+    monkeypatch.setattr(csrf, "_Check", Check)
     installed = SimpleNamespace(gate=SimpleNamespace(settings=WEB))
-    monkeypatch.setattr(requests, "installed", lambda: installed)
+    monkeypatch.setattr(csrf, "installed", lambda: installed)
     monkeypatch.setattr(Check, "refusal", None)
     monkeypatch.setattr(Check, "asked", 0)
     return made
