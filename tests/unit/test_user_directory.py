@@ -1,6 +1,5 @@
 """The user directory over a scripted store: passwords, logins, changes and erasure."""
 
-import asyncio
 import dataclasses
 from types import SimpleNamespace
 from typing import Any
@@ -10,54 +9,43 @@ import pytest
 from clusterpass import (
     ClusterPassError,
     ConfigurationError,
-    Ended,
-    ImpersonationRefused,
     InvalidCredentials,
     InvalidInput,
     PasswordPolicy,
     PasswordRefused,
-    StoreUnavailable,
     ThrottlePolicy,
     TooManyAttempts,
     User,
     UserExists,
-    UserNotFound,
 )
-from clusterpass.tokens.encoding import encode_base64url
-from clusterpass.users.names import prepare_name
 from clusterpass.users.passwords import PasswordHasher
 
 from .user_scene import (
     ALICE,
+    FACES,
     HASH,
     KEYSPACE,
     LIGHT,
     NOBODY,
+    OTHER_HASH,
     PAIR,
     PASSWORD,
+    SAME_PASSWORD,
     SESSION_ID,
     Loop,
     Scene,
     Threads,
+    arguments_of,
+    opened,
 )
 
-OTHER_HASH = LIGHT.hash("another one").encode()
-SAME_PASSWORD = LIGHT.hash(PASSWORD).encode()
 TOTAL = ("count_attempt", (KEYSPACE.attempts_in_total(),), (100_000, 300))
 CHECKED = ["count_attempt", "count_attempt", "user_find", "return_attempt"]
 
 
-@pytest.fixture(params=[Threads, Loop])
+@pytest.fixture(params=FACES)
 def face(request: pytest.FixtureRequest) -> Any:
     return request.param()
-
-
-def opened(face: Any, scene: Scene, **options: Any) -> Any:
-    return face.directory(face.sessions(scene), hasher=LIGHT, **options)
-
-
-def arguments_of(scene: Scene, script: str) -> list[Any]:
-    return [asked[2] for asked in scene.asked if asked[0] == script]
 
 
 def test_a_user_is_added_with_a_hash_and_an_operation_of_its_own(face: Any) -> None:
@@ -253,43 +241,6 @@ def test_a_login_stands_when_another_one_has_rehashed_the_password(face: Any) ->
     assert "revoke" not in scene.scripts()
 
 
-def test_a_new_password_ends_all_sessions(face: Any) -> None:
-    scene = Scene()
-    assert face.run(opened(face, scene).set_password("alice", "a new password")) == "ended"
-    assert scene.scripts() == ["user_change", "revoke_all"]
-    ((field, value, expected),) = arguments_of(scene, "user_change")
-    assert (field, expected) == (b"password", b"")
-    assert LIGHT.verify(value.decode(), "a new password")
-    assert scene.asked[0][1] == (KEYSPACE.user("alice"),)
-    assert scene.asked[1] == ("revoke_all", ("alice",), {})
-
-
-def test_disabling_ends_all_sessions_and_enabling_ends_none(face: Any) -> None:
-    scene = Scene()
-    directory = opened(face, scene)
-    assert face.run(directory.disable("alice")) == "ended"
-    assert face.run(directory.enable("alice")) is None
-    key = (KEYSPACE.user("alice"),)
-    assert scene.asked == [
-        ("user_change", key, (b"disabled", b"1", b"")),
-        ("revoke_all", ("alice",), {}),
-        ("user_change", key, (b"disabled", b"0", b"")),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("verb", "more"), [("set_password", (PASSWORD,)), ("disable", ()), ("enable", ())]
-)
-def test_a_change_of_nobody(face: Any, verb: str, more: tuple[str, ...]) -> None:
-    scene = Scene(user_change=[b"UNKNOWN"])
-    with pytest.raises(UserNotFound):
-        face.run(getattr(opened(face, scene), verb)("alice", *more))
-    assert scene.scripts() == ["user_change"]
-    with pytest.raises(InvalidInput):
-        face.run(getattr(opened(face, scene), verb)("", *more))
-    assert scene.scripts() == ["user_change"]
-
-
 def test_the_list_is_sorted_and_has_each_user_once_and_nobody_who_is_gone(face: Any) -> None:
     scene = Scene(user_find=[ALICE, NOBODY, [HASH.encode(), b"1", 2000]])
     scene.keys = [KEYSPACE.user(name) for name in ("zoë", "bob", "alice", "bob")]
@@ -421,267 +372,6 @@ def test_limits_are_given_by_name_and_stay(name: str) -> None:
     assert not hasattr(policy, "__dict__")
 
 
-def test_a_user_is_added_in_composed_letters(face: Any) -> None:
-    scene = Scene(user_find=[NOBODY])
-    face.run(opened(face, scene).add("Zo\u0308e", PASSWORD))
-    assert scene.asked[-1][:2] == ("user_add", (KEYSPACE.user("Z\u00f6e"),))
-
-
-def test_a_name_that_an_earlier_release_kept_is_taken(face: Any) -> None:
-    scene = Scene(user_find=[ALICE])
-    with pytest.raises(UserExists):
-        face.run(opened(face, scene).add("A\u0308lice", PASSWORD))
-    assert scene.asked == 2 * [("user_find", (KEYSPACE.user("A\u0308lice"),), ())]
-
-
-@pytest.mark.parametrize(
-    ("found", "name"),
-    [([NOBODY, ALICE, ALICE], "\u00c4lice"), ([ALICE, ALICE, ALICE], "A\u0308lice")],
-)
-def test_a_login_is_of_the_name_that_is_kept(face: Any, found: list[Any], name: str) -> None:
-    scene = Scene(user_find=list(found))
-    assert face.run(opened(face, scene).login("A\u0308lice", PASSWORD)) is PAIR
-    asked = {verb: rest for verb, *rest in scene.asked}
-    assert asked["login"][0] == asked["generation"][0] == (name,)
-    finds = [keys for script, keys, _ in scene.asked if script == "user_find"]
-    assert finds == [(KEYSPACE.user(each),) for each in ("A\u0308lice", name, name)]
-
-
-def test_a_name_in_its_form_is_not_looked_up_first(face: Any) -> None:
-    scene = Scene()
-    assert face.run(opened(face, scene).name_of("\u00c4lice")) == "\u00c4lice"
-    assert scene.asked == []
-
-
-@pytest.mark.parametrize("verb", ["disable", "set_password"])
-def test_what_ends_sessions_ends_those_of_the_name_that_is_kept(face: Any, verb: str) -> None:
-    scene = Scene(user_find=[NOBODY])
-    more = ("a new password",) if verb == "set_password" else ()
-    face.run(getattr(opened(face, scene), verb)("A\u0308lice", *more))
-    assert scene.asked[-2][:2] == ("user_change", (KEYSPACE.user("\u00c4lice"),))
-    assert scene.asked[-1] == ("revoke_all", ("\u00c4lice",), {})
-
-
-def test_only_the_exact_name_is_authenticated(face: Any) -> None:
-    scene = Scene(user_find=[NOBODY])
-    with pytest.raises(InvalidCredentials):
-        face.run(opened(face, scene).authenticate("A\u0308lice", PASSWORD))
-    finds = [keys for script, keys, _ in scene.asked if script == "user_find"]
-    assert finds == [(KEYSPACE.user("A\u0308lice"),)]
-
-
-def test_a_hash_of_the_password_as_it_was_typed_is_made_again(face: Any) -> None:
-    typed = "correct ho\u0308rse"
-    known = LIGHT._hasher.hash(typed.encode()).encode()
-    scene = Scene(user_find=[[known, b"0", 1000]])
-    face.run(opened(face, scene).authenticate("alice", typed))
-    ((field, value, expected),) = arguments_of(scene, "user_change")
-    assert (field, expected) == (b"password", known)
-    assert LIGHT.verify(value.decode(), "correct h\u00f6rse")
-    assert not LIGHT.is_as_typed(value.decode(), typed)
-
-
-def test_a_hash_of_the_prepared_password_is_left_alone(face: Any) -> None:
-    known = LIGHT.hash("correct h\u00f6rse").encode()
-    for typed in ("correct h\u00f6rse", "correct ho\u0308rse"):
-        scene = Scene(user_find=[[known, b"0", 1000]])
-        face.run(opened(face, scene).authenticate("alice", typed))
-        assert "user_change" not in scene.scripts()
-
-
-@pytest.mark.parametrize(
-    ("spelt", "kept"),
-    [
-        ("alice", "alice"),
-        ("Alice@Example.COM", "Alice@Example.COM"),
-        ("Zo\u0308e \u00d6zil", "Z\u00f6e \u00d6zil"),
-        ("\uff21\uff4cice", "Alice"),
-        ("\U0001f600 Alice", "\U0001f600 Alice"),  # the profile forbids it
-        ("\u00d6  x", "\u00d6  x"),
-        ("{A}", "{A}"),
-    ],
-)
-def test_the_form_of_a_name(spelt: str, kept: str) -> None:
-    assert prepare_name(spelt) == kept
-    assert prepare_name(kept) == kept
-
-
-SESSION = SimpleNamespace(subject="alice", session_id=SESSION_ID, act=None)
-NEW = "battery staple"
-
-
-def change(face: Any, scene: Scene, current: str = PASSWORD, new: str = NEW, **options: Any) -> Any:
-    return face.run(opened(face, scene).change_password(SESSION, current, new, **options))
-
-
-def test_a_user_changes_the_password_and_goes_on_with_new_tokens(face: Any) -> None:
-    scene = Scene()
-    assert change(face, scene, address="10.0.0.1", for_seconds=40) is PAIR
-    counted, given_back = ["count_attempt", "count_attempt"], ["forget_attempts", "return_attempt"]
-    steps = [*counted, "user_find", "user_change", *given_back, "revoke_all", "elevate"]
-    assert scene.scripts() == steps
-    asked = {step[0]: step[1:] for step in reversed(scene.asked)}
-    known = asked["count_attempt"][0]
-    assert known == asked["forget_attempts"][0] != (KEYSPACE.attempts_by_account("alice"),)
-    (field, new_hash, expected) = asked["user_change"][1]
-    assert (field, expected) == (b"password", HASH.encode())
-    assert LIGHT.verify(new_hash.decode(), NEW)
-    assert asked["revoke_all"] == (("alice",), {"keep": SESSION_ID})
-    options = {"for_seconds": 40, "amr": ("pwd",), "address": "10.0.0.1", "password_changed": True}
-    assert asked["elevate"] == ((SESSION, "1"), options)
-
-
-def test_other_sessions_go_on_where_the_user_says_so(face: Any) -> None:
-    scene = Scene()
-    change(face, scene, end_others=False)
-    assert scene.scripts()[-3:] == ["forget_attempts", "return_attempt", "elevate"]
-
-
-@pytest.mark.parametrize("found", [ALICE, NOBODY, [HASH.encode(), b"1", 1000]])
-def test_a_wrong_current_password_changes_nothing_and_stays_counted(face: Any, found: Any) -> None:
-    scene = Scene(user_find=[found])
-    with pytest.raises(InvalidCredentials):
-        change(face, scene, "wrong" if found is ALICE else PASSWORD)
-    assert scene.scripts() == ["count_attempt", "count_attempt", "user_find"]
-
-
-def test_a_bad_new_password_is_no_attempt(face: Any) -> None:
-    scene = Scene()
-    with pytest.raises(InvalidInput):
-        change(face, scene, new="7 chars")
-    assert scene.asked == []
-
-
-def test_no_attempt_is_left(face: Any) -> None:
-    scene = Scene(count_attempt=[17])
-    with pytest.raises(TooManyAttempts):
-        change(face, scene)
-    assert scene.scripts() == ["count_attempt"]
-
-
-def test_a_hash_that_a_login_replaced_meanwhile_is_tried_again(face: Any) -> None:
-    scene = Scene(user_find=[ALICE, [SAME_PASSWORD, b"0", 1000]], user_change=[b"CHANGED", b"OK"])
-    assert change(face, scene) is PAIR
-    first, second = arguments_of(scene, "user_change")
-    assert (first[1], second[2]) == (second[1], SAME_PASSWORD)
-
-
-def test_another_password_meanwhile_wins(face: Any) -> None:
-    scene = Scene(user_find=[ALICE, [OTHER_HASH, b"0", 1000]], user_change=[b"CHANGED"])
-    with pytest.raises(InvalidCredentials):
-        change(face, scene)
-    assert "elevate" not in scene.scripts()
-
-
-def test_an_entry_that_never_rests(face: Any) -> None:
-    scene = Scene(user_change=[b"CHANGED"])
-    with pytest.raises(InvalidCredentials):
-        change(face, scene)
-    assert scene.scripts().count("user_change") == 5
-
-
-def test_an_impersonation_changes_no_password(face: Any) -> None:
-    scene, acting = Scene(), SimpleNamespace(**vars(SESSION) | {"act": "root"})
-    with pytest.raises(ImpersonationRefused):
-        face.run(opened(face, scene).change_password(acting, PASSWORD, NEW))
-    assert scene.asked == []
-
-
-def test_a_user_is_disabled_logged_out_and_removed(face: Any) -> None:
-    scene = Scene()
-    assert face.run(opened(face, scene).delete("alice")) == "ended"
-    assert scene.scripts() == ["user_find", "user_change", "revoke_all", "user_remove"]
-    assert scene.asked[1][2] == (b"disabled", b"1", b"")
-    assert scene.asked[-1][1:] == ((KEYSPACE.user("alice"),), (1000,))
-
-
-def test_a_user_who_is_erased(face: Any) -> None:
-    scene = Scene()
-    assert face.run(opened(face, scene).delete("alice", erase=True)) == "erased"
-    assert scene.scripts() == ["user_find", "user_change", "erase", "user_remove"]
-
-
-def test_nobody_is_deleted(face: Any) -> None:
-    scene = Scene(user_find=[NOBODY])
-    with pytest.raises(UserNotFound):
-        face.run(opened(face, scene).delete("alice"))
-    assert scene.scripts() == ["user_find"]
-
-
-def test_a_user_whom_another_administrator_removed_meanwhile(face: Any) -> None:
-    scene = Scene(user_find=[ALICE, [HASH.encode(), b"0", 2000]], user_remove=[0])
-    assert face.run(opened(face, scene).delete("alice")) == "ended"
-    assert scene.asked[-1][2] == (1000,)  # not the user who was added under that name since
-    scene = Scene(user_change=[b"UNKNOWN"])
-    with pytest.raises(UserNotFound):
-        face.run(opened(face, scene).delete("alice"))
-
-
-CHANGES = {
-    "set_password": ("user_change", ("alice", NEW)),
-    "disable": ("user_change", ("alice",)),
-    "use_link": ("link_use", ("cpl_YWxpY2U." + "A" * 43, NEW)),
-    "change_password": ("user_change", (SESSION, PASSWORD, NEW)),
-}
-
-
-@pytest.mark.parametrize("lost", ["answer", "caller"])
-@pytest.mark.parametrize("verb", [*CHANGES, "delete"])
-def test_a_change_that_may_have_been_made_ends_the_sessions(
-    face: Any, verb: str, lost: str
-) -> None:
-    """Who repeats it is refused: the link is over, the password another one."""
-    gone = asyncio.CancelledError if isinstance(face, Loop) else KeyboardInterrupt
-    error = StoreUnavailable if lost == "answer" else gone
-    script, given = CHANGES.get(verb, ("user_change", ("alice",)))
-    scene = Scene(**{script: [error()]})
-    with pytest.raises(error):
-        face.run(getattr(opened(face, scene), verb)(*given))
-    keep = {"keep": SESSION_ID} if verb == "change_password" else {}
-    assert scene.asked[-1] == ("revoke_all", ("alice",), keep)
-
-
-@pytest.mark.parametrize(
-    ("verb", "asked"), [("use_link", "link_find"), ("change_password", "count_attempt")]
-)
-def test_a_change_that_was_not_asked_for_ends_nothing(face: Any, verb: str, asked: str) -> None:
-    scene = Scene(**{asked: [StoreUnavailable()]})
-    with pytest.raises(StoreUnavailable):
-        face.run(getattr(opened(face, scene), verb)(*CHANGES[verb][1]))
-    assert scene.scripts() == [asked]
-
-
-async def test_the_end_of_the_sessions_does_not_depend_on_who_waits_for_it() -> None:
-    begun, go_on, is_over = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    sessions = Loop().sessions(Scene())
-
-    async def slow(*_: Any, **__: Any) -> str:
-        begun.set()
-        await go_on.wait()
-        is_over.set()
-        return "ended"
-
-    sessions.revoke_all = slow
-    disabling = asyncio.create_task(Loop.directory(sessions, hasher=LIGHT).disable("alice"))
-    await begun.wait()
-    disabling.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await disabling
-    go_on.set()
-    async with asyncio.timeout(20):
-        await is_over.wait()
-
-
-@pytest.mark.parametrize("verb", ["set_password", "disable", "use_link", "delete"])
-def test_an_end_is_as_durable_as_the_change_that_it_is_for(face: Any, verb: str) -> None:
-    given = CHANGES[verb][1] if verb in CHANGES else ("alice",)
-    for is_durable in (True, False):
-        scene = Scene()
-        scene.ended, scene.is_durable = Ended(1, durable=True, journaled=True), is_durable
-        ended = face.run(getattr(opened(face, scene), verb)(*given))
-        assert ended == Ended(1, durable=is_durable, journaled=True)
-
-
 def test_a_link_lives_for_an_hour_and_an_invitation_for_three_days(face: Any) -> None:
     scene = Scene()
     directory = opened(face, scene)
@@ -708,108 +398,3 @@ def test_a_link_lives_for_an_hour_and_an_invitation_for_three_days(face: Any) ->
 def test_an_export_has_the_user_and_no_hash(face: Any, found: Any, user: Any) -> None:
     exported = face.run(opened(face, Scene(user_find=[found])).export("alice"))
     assert exported == {"user": user, "subject": "alice"}
-
-
-ALICES_LINK = "cpl_" + encode_base64url(b"alice") + "." + encode_base64url(b"s" * 32)
-
-
-class Trail:
-    """An audit trail that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.noted: list[Any] = []
-
-    def note_result(self, action: str, result: Any, about: Any) -> Any:
-        self.noted.append((action, "done", about))
-        yield from ()
-
-    def note_error(self, action: str, error: ClusterPassError, about: Any) -> Any:
-        self.noted.append((action, error.code, about))
-        yield from ()
-
-    def note_end(self, action: str, about: Any) -> None:
-        self.noted.append((action, "unknown", about))
-
-
-OF_ALICE = {"subject": "alice"}
-BY_ALICE = {"subject": "alice", "actor": "alice"}
-IN_SESSION = {**BY_ALICE, "session_id": SESSION_ID, "address": "10.0.0.1"}
-
-
-@pytest.mark.parametrize(
-    ("act", "done", "about", "error"),
-    [
-        (lambda each: each.add("alice", PASSWORD), ["add_user"], OF_ALICE, "user_exists"),
-        (
-            lambda each: each.set_password("alice", NEW),
-            ["set_password"],
-            OF_ALICE,
-            "user_not_found",
-        ),
-        (lambda each: each.disable("alice"), ["disable_user"], OF_ALICE, "user_not_found"),
-        (lambda each: each.enable("alice"), ["enable_user"], OF_ALICE, "user_not_found"),
-        (
-            lambda each: each.delete("alice"),
-            ["disable_user", "delete_user"],
-            OF_ALICE,
-            "user_not_found",
-        ),
-        (lambda each: each.invite("alice"), ["invite_user"], OF_ALICE, "user_exists"),
-        (lambda each: each.make_link("alice"), ["make_link"], OF_ALICE, "user_not_found"),
-        (lambda each: each.use_link(ALICES_LINK, NEW), ["use_link"], BY_ALICE, None),
-        (
-            lambda each: each.authenticate("alice", PASSWORD, address="10.0.0.1"),
-            [],
-            {**OF_ALICE, "address": "10.0.0.1"},
-            "invalid_credentials",
-        ),
-        (
-            lambda each: each.change_password(SESSION, PASSWORD, NEW, address="10.0.0.1"),
-            ["change_password"],
-            IN_SESSION,
-            "invalid_credentials",
-        ),
-        (
-            lambda each: each.change_password(
-                SESSION, PASSWORD, NEW, address="10.0.0.1", end_others=False
-            ),
-            ["change_password"],
-            IN_SESSION,
-            "invalid_credentials",
-        ),
-    ],
-)
-def test_what_is_done_and_what_fails_is_in_the_trail(
-    face: Any, act: Any, done: list[str], about: dict[str, Any], error: str | None
-) -> None:
-    sessions, trail = face.sessions(Scene()), Trail()
-    sessions.audit.trail = trail
-    face.run(act(face.directory(sessions, hasher=LIGHT)))
-    assert trail.noted == [(action, "done", about) for action in done]
-    nobody = Scene(
-        user_find=[NOBODY],
-        user_add=[b"EXISTS"],
-        user_change=[b"UNKNOWN"],
-        link_make=[[b"UNKNOWN", 0]],
-        link_use=[0],
-    )
-    sessions, trail = face.sessions(nobody), Trail()
-    sessions.audit.trail = trail
-    with pytest.raises(ClusterPassError) as refused:
-        face.run(act(face.directory(sessions, hasher=LIGHT)))
-    first = (done or ["authenticate"])[0]
-    assert trail.noted == ([] if error is None else [(first, error, about)])
-    assert error in {None, refused.value.code}
-
-
-class Gone(BaseException):
-    """Raised where the caller no longer waits for the result."""
-
-
-def test_a_change_that_nobody_waits_for_is_in_the_trail_at_once(face: Any) -> None:
-    sessions, trail = face.sessions(Scene(user_change=[Gone()])), Trail()
-    sessions.audit.trail = trail
-    with pytest.raises(Gone) as gone:
-        face.run(face.directory(sessions, hasher=LIGHT).enable("alice"))
-    assert trail.noted == [("enable_user", "unknown", OF_ALICE)]
-    assert gone.traceback, "with which what was begun is not collected yet"

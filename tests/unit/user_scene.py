@@ -148,3 +148,26 @@ class Loop:
 
     def run(self, outcome: Any) -> Any:
         return asyncio.run(outcome) if inspect.isawaitable(outcome) else outcome
+
+
+OTHER_HASH = LIGHT.hash("another one").encode()
+
+
+SAME_PASSWORD = LIGHT.hash(PASSWORD).encode()
+
+
+def opened(face: Any, scene: Scene, **options: Any) -> Any:
+    return face.directory(face.sessions(scene), hasher=LIGHT, **options)
+
+
+def arguments_of(scene: Scene, script: str) -> list[Any]:
+    return [asked[2] for asked in scene.asked if asked[0] == script]
+
+
+SESSION = SimpleNamespace(subject="alice", session_id=SESSION_ID, act=None)
+
+
+NEW = "battery staple"
+
+
+FACES = (Threads, Loop)
