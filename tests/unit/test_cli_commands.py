@@ -2,23 +2,18 @@
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-import clusterpass
-from clusterpass import OneTimeLink, SubjectBanned, User
-from clusterpass.cli import COMMANDS, bans, claims, sessions, users
-from clusterpass.cli.group import make_group
+from clusterpass import SubjectBanned
+from clusterpass.cli import COMMANDS, bans, sessions
 from clusterpass.cli.session_output import TABLE_HEAD
 from clusterpass.cli.store_connection import Named
-from clusterpass.model.bans import Ban
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.events import HistoryEntry
 from clusterpass.model.values import (
@@ -28,91 +23,26 @@ from clusterpass.model.values import (
     OnlineCount,
     OnlinePage,
     RevokedBefore,
-    Session,
 )
 
-AT = 1_700_000_000
-SHOWN = "2023-11-14 22:13 UTC"
-BAN = Ban(scope="comments", level=2, until=AT, reason="spam", banned_at=AT)
-FOREVER = Ban(scope="", level=1, until=None, reason="", banned_at=AT)
-
-
-def session(name: str = "alice", session_id: str = "-id", **more: Any) -> Session:
-    return Session(
-        subject=name,
-        session_id=session_id,
-        device=None,
-        created_at=AT,
-        refreshed_at=AT,
-        expires_at=AT,
-        **more,
-    )
-
-
-class Manager:
-    """Says what it was asked; answers what it was given, by the name of the verb."""
-
-    def __init__(self, answers: dict[str, Any], asked: list[Any], path: str = "") -> None:
-        self._answers, self._asked, self._path = answers, asked, path
-
-    def __getattr__(self, name: str) -> Any:
-        return Manager(self._answers, self._asked, f"{self._path}.{name}".strip("."))
-
-    def __call__(self, *positional: Any, **named: Any) -> Any:
-        self._asked.append((self._path, positional, named))
-        answer = self._answers[self._path]
-        answer = answer.pop(0) if isinstance(answer, Answers) else answer
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-
-class Answers(list[Any]):
-    """One answer after the other."""
-
-
-class Terminal:
-    """Runs commands over a manager that answers as the test says."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.answers: dict[str, Any] = {}
-        self.asked: list[Any] = []
-        self.configs: list[Path | None] = []
-        manager = Manager(self.answers, self.asked)
-
-        @contextmanager
-        def opened(config: Path | None) -> Iterator[Any]:
-            self.configs.append(config)
-            yield manager
-
-        @contextmanager
-        def opened_about(config: Path | None, name: str) -> Iterator[Any]:
-            self.configs.append(config)
-            yield manager, Named(name)
-
-        for module in (sessions, users):
-            monkeypatch.setattr(module, "open_sessions", opened)
-        for module in (bans, claims, sessions):
-            monkeypatch.setattr(module, "open_about", opened_about)
-        monkeypatch.setattr(clusterpass, "UserDirectory", lambda given, **_: nullcontext(given))
-
-    def run(self, *arguments: str, typed: str | bytes | None = None) -> Result:
-        group = make_group(COMMANDS, version="1")
-        return CliRunner().invoke(group, arguments, input=typed, prog_name="clusterpass")
-
-    def says(self, *arguments: str, typed: str | None = None) -> str:
-        outcome = self.run(*arguments, typed=typed)
-        assert (outcome.exit_code, outcome.exception) == (0, None), outcome.output
-        return outcome.stdout
+from .cli_terminal import (
+    AT,
+    BAN,
+    ENDED,
+    FOREVER,
+    LATE,
+    NOT_CONFIRMED,
+    SHOWN,
+    Answers,
+    Manager,
+    Terminal,
+    session,
+)
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal(monkeypatch)
-
-
-ENDED, LATE = Ended(2, durable=True), Ended(1, durable=False)
-NOT_CONFIRMED = " (not confirmed by a replica)"
 
 
 @pytest.mark.parametrize(
@@ -481,68 +411,6 @@ def test_claims_from_standard_input_and_what_are_none(terminal: Terminal) -> Non
     assert len(terminal.asked) == 1
 
 
-def test_what_is_asked_before_a_user_is_deleted_is_no_output(terminal: Terminal) -> None:
-    terminal.answers["delete"] = ENDED
-    refused = terminal.run("users", "delete", "al\nice", typed="n\n")
-    assert (refused.exit_code, refused.stdout, terminal.asked) == (1, "", [])
-    assert "Delete al\\nice?" in refused.stderr
-    said = terminal.says("users", "delete", "alice", typed="y\n")
-    assert said == "deleted alice, ended 2 sessions\n"
-    assert terminal.asked == [("delete", ("alice",), {"erase": False})]
-
-
-@pytest.mark.parametrize(
-    ("typed", "password"),
-    [
-        ("secret words\n", "secret words"),
-        ("secret words\r\nmore\n", "secret words"),
-        (" as it is ", " as it is "),
-        ("", ""),
-    ],
-)
-def test_a_password_is_the_first_line_of_standard_input(
-    terminal: Terminal, typed: str, password: str
-) -> None:
-    terminal.answers |= {"add": None, "set_password": ENDED}
-    assert terminal.says("users", "add", "alice", "--password-stdin", typed=typed) == (
-        "added alice\n"
-    )
-    assert terminal.says("users", "passwd", "alice", "--password-stdin", typed=typed) == (
-        "changed the password of alice, ended 2 sessions\n"
-    )
-    assert terminal.asked == [
-        ("add", ("alice", password), {}),
-        ("set_password", ("alice", password), {}),
-    ]
-
-
-def test_a_password_that_is_typed_is_typed_twice_and_not_shown(terminal: Terminal) -> None:
-    terminal.answers["add"] = None
-    said = terminal.says("users", "add", "alice", typed="secret words\nsecret words\n")
-    assert "secret" not in said
-    assert terminal.asked == [("add", ("alice", "secret words"), {})]
-    assert terminal.run("users", "add", "alice", typed="secret words\nother words\n").exit_code == 1
-    assert len(terminal.asked) == 1
-
-
-def test_a_password_that_is_no_text(terminal: Terminal) -> None:
-    outcome = terminal.run("users", "add", "alice", "--password-stdin", typed=b"\xff\n")
-    assert isinstance(outcome.exception, InvalidInput)
-    assert "not valid UTF-8" in outcome.exception.message
-
-
-def test_users_in_lines_and_as_json(terminal: Terminal) -> None:
-    found = [User("a\nb", disabled=True, created_at=AT), User("c", disabled=False, created_at=0)]
-    terminal.answers["list"] = found
-    assert terminal.says("users", "list") == (
-        "a\\nb\tdisabled\tsince 2023-11-14\nc\tenabled\tsince 1970-01-01\n"
-    )
-    assert json.loads(terminal.says("users", "list", "--json")) == [
-        {"name": "a\nb", "disabled": True, "created_at": AT},
-        {"name": "c", "disabled": False, "created_at": 0},
-    ]
-
-
 def test_the_root_lists_every_command_and_says_its_version(terminal: Terminal) -> None:
     shown = terminal.says("--help")
     assert "Distributed JWT sessions on a Redis or Valkey Cluster." in shown
@@ -551,45 +419,3 @@ def test_the_root_lists_every_command_and_says_its_version(terminal: Terminal) -
         assert line[:40] in shown
         assert terminal.says(name, "--help")
     assert terminal.says("--version") == "clusterpass, version 1\n"
-
-
-@pytest.mark.parametrize(
-    ("command", "verb", "seconds"),
-    [("reset-link", "make_link", 3600), ("invite", "invite", 259_200)],
-)
-def test_a_link_alone_is_on_standard_output(
-    terminal: Terminal,
-    monkeypatch: pytest.MonkeyPatch,
-    command: str,
-    verb: str,
-    seconds: int,
-) -> None:
-    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://auth.example")
-    terminal.answers[verb] = OneTimeLink("al ice", "cpl_x", AT)
-    link = "https://auth.example/page/link?token=cpl_x"
-    made = terminal.run("users", command, "al ice")
-    assert (made.exit_code, made.stdout) == (0, f"{link}\n")
-    assert made.stderr == f"for al ice, once, until {SHOWN}\n"
-    assert terminal.asked[-1] == (verb, ("al ice",), {"for_seconds": seconds})
-    told = {"name": "al ice", "link": link, "sent_to": None, "expires_at": AT}
-    assert json.loads(terminal.says("users", command, "al ice", "--json")) == told
-
-
-@pytest.mark.parametrize(
-    ("command", "verb", "kind"),
-    [("reset-link", "make_link", "reset"), ("invite", "invite", "invitation")],
-)
-def test_a_link_that_is_mailed_is_shown_to_nobody(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, command: str, verb: str, kind: str
-) -> None:
-    monkeypatch.setenv("CLUSTERPASS_ISSUER", "https://auth.example")
-    sent: list[Any] = []
-    monkeypatch.setitem(sys.modules, "our_mails", SimpleNamespace(send=sent.append))  # type: ignore[arg-type]
-    monkeypatch.setenv("CLUSTERPASS_MAIL_SENDER", "our_mails:send")
-    terminal.answers[verb] = OneTimeLink("alice", "cpl_x", AT)
-    address = "alice@example.org"
-    assert terminal.says("users", command, "alice", "--send-to", address) == f"sent to {address}\n"
-    told = json.loads(terminal.says("users", command, "alice", "--send-to", address, "--json"))
-    assert told == {"name": "alice", "link": None, "sent_to": address, "expires_at": AT}
-    assert [(mail.kind, mail.to, mail.username) for mail in sent] == [(kind, address, "alice")] * 2
-    assert {mail.link for mail in sent} == {"https://auth.example/page/link?token=cpl_x"}

@@ -22,6 +22,12 @@ SESSION_ID = encode_session_id(b"session-id-of-16")
 PASSWORD, HASH = "correct horse", LIGHT.hash("correct horse")
 ALICE = [HASH.encode(), b"0", 1000]
 NOBODY = [b"", b"0", 0]
+PAIR = SimpleNamespace(session_id=SESSION_ID)
+CONFIG = SimpleNamespace(levels=("1", "2"))
+OTHER_HASH = LIGHT.hash("another one").encode()
+SAME_PASSWORD = LIGHT.hash(PASSWORD).encode()
+SESSION = SimpleNamespace(subject="alice", session_id=SESSION_ID, act=None)
+NEW = "battery staple"
 
 
 class Scene:
@@ -85,10 +91,6 @@ class Scene:
         return method
 
 
-PAIR = SimpleNamespace(session_id=SESSION_ID)
-CONFIG = SimpleNamespace(levels=("1", "2"))
-
-
 class Threads:
     """The synchronous face."""
 
@@ -150,24 +152,12 @@ class Loop:
         return asyncio.run(outcome) if inspect.isawaitable(outcome) else outcome
 
 
-OTHER_HASH = LIGHT.hash("another one").encode()
-
-
-SAME_PASSWORD = LIGHT.hash(PASSWORD).encode()
-
-
 def opened(face: Any, scene: Scene, **options: Any) -> Any:
     return face.directory(face.sessions(scene), hasher=LIGHT, **options)
 
 
 def arguments_of(scene: Scene, script: str) -> list[Any]:
     return [asked[2] for asked in scene.asked if asked[0] == script]
-
-
-SESSION = SimpleNamespace(subject="alice", session_id=SESSION_ID, act=None)
-
-
-NEW = "battery staple"
 
 
 FACES = (Threads, Loop)
