@@ -13,7 +13,7 @@ from clusterpass.doctor import DoctorOptions, Finding, Report
 from clusterpass.doctor.stored_secrets import SecretSettings
 from clusterpass.model.errors import StoreUnavailable
 
-from .test_doctor import members, seen_by, sound
+from .doctor_snapshots import members, seen_by, sound
 
 DOCTOR: Any = sys.modules["clusterpass.cli.doctor"]
 STORE = "redis+cluster://:secret@10.0.0.1:7000"

@@ -14,7 +14,8 @@ from clusterpass.cli import COMMANDS, stored_keys
 from clusterpass.cli.group import make_group
 from clusterpass.tokens.managed_keys import ManagedKey
 
-from .test_cli_commands import AT, SHOWN, Manager
+from .gate_scene import Manager
+from .cli_terminal import AT, SHOWN
 
 KEY = ManagedKey("-kid", "EdDSA", "active", 1, AT, None, None)
 OLD = ManagedKey("old", "ES256", "passive", 1, AT, 2, AT)

@@ -468,39 +468,3 @@ def test_a_lane_outlives_the_loop_that_retried_it(queue):
     assert len(left) == 2
     for task in left:
         task._log_destroy_pending = False
-
-
-def test_where_no_thread_can_start_the_job_runs_at_once(monkeypatch):
-    ended, ran = [], []
-    jobs = Jobs(name="test", on_end=lambda: ended.append(True))
-
-    def refuse(self):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    jobs.start("key", lambda: ran.append(jobs.running()))
-    assert ran == [{"key"}]
-    assert ended == [True]
-    assert jobs.running() == set()
-    assert jobs.stop(1)
-
-
-@pytest.mark.parametrize("kind", [Jobs, AsyncJobs])
-def test_the_child_of_a_fork_has_no_jobs(kind):
-    jobs = kind(name="test", on_end=lambda: None)
-    release = threading.Event()
-    if kind is Jobs:
-        jobs.start("key", release.wait)
-        assert jobs.free() == kind.most - 1
-        jobs.begin_anew()
-        assert jobs.free() == kind.most
-        release.set()
-        return
-
-    async def begin() -> None:
-        jobs.start("key", lambda: asyncio.sleep(10))
-        assert jobs.free() == kind.most - 1
-        jobs.begin_anew()
-        assert jobs.free() == kind.most
-
-    asyncio.run(begin())

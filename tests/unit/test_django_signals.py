@@ -10,7 +10,7 @@ from django.dispatch import Signal
 from clusterpass.integrations.django import signals
 from clusterpass.integrations.django.state import current
 
-from .test_web_gate import SESSION
+from .gate_scene import SESSION
 
 
 class World:

@@ -13,7 +13,7 @@ from clusterpass.model.refusals import open_refusal
 from clusterpass.web.gate import Gate
 from clusterpass.web.settings import WebSettings
 
-from .test_web_gate import CONFIG, PAIR, SESSION
+from .gate_scene import CONFIG, PAIR, SESSION
 from .web_apps import Sessions, cookies
 
 PLACES = ("header", "cookie", "query")

@@ -1,10 +1,8 @@
 """The doctor's checks on made-up snapshots, without a cluster, and the report's JSON."""
 
-import dataclasses
 import importlib
 import pkgutil
 import time
-from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -13,112 +11,13 @@ from clusterpass.doctor import CHECKS, Check, checks, judge
 from clusterpass.doctor.checks import access
 from clusterpass.doctor.collect import SETTINGS
 from clusterpass.doctor.findings import SEVERITIES
-from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot, Trial, is_loopback
+from clusterpass.doctor.snapshot import Clock, Trial, is_loopback
 from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret
 from clusterpass.model.errors import InvalidInput
-from clusterpass.store.address import Address
 from clusterpass.store.patience import Patience
-from clusterpass.store.topology.members import Member, parse_members
+from clusterpass.store.topology.members import parse_members
 
-INFO = {
-    "redis_version": "7.2.4",
-    "valkey_version": "9.1.2",
-    "used_memory": "1000000",
-    "maxmemory": "8000000",
-    "maxmemory_policy": "noeviction",
-    "total_system_memory": "9000000",
-    "aof_enabled": "1",
-    "aof_last_write_status": "ok",
-    "rdb_last_bgsave_status": "ok",
-    "maxclients": "10000",
-    "connected_clients": "10",
-    "connected_slaves": "1",
-    "master_repl_offset": "5000000",
-    "slave0": "ip=10.0.0.9,port=7000,state=online,offset=5000000,lag=0",
-    "master_link_status": "up",
-    "repl_backlog_size": "10485760",
-    "db0": "keys=100000,expires=100000,avg_ttl=0",
-}
-CONFIG = {
-    "maxmemory": "8000000",
-    "maxmemory-policy": "noeviction",
-    "cluster-node-timeout": "2000",
-    "cluster-require-full-coverage": "no",
-    "cluster-allow-reads-when-down": "no",
-    "client-output-buffer-limit": "normal 0 0 0 slave 268435456 67108864 60"
-    " pubsub 33554432 8388608 60",
-    "appendfsync": "everysec",
-    "tls-replication": "yes",
-    "tls-cluster": "yes",
-}
-RANGES = ((0, 5460), (5461, 10922), (10923, 16383))
-
-
-def members(hosts: str = "abcbca") -> tuple[Member, ...]:
-    """Three primaries and their replicas, on the hosts named by a letter each."""
-    return tuple(
-        Member(
-            id=f"id{number}",
-            host=f"10.0.0.{'abcdef'.index(letter)}",
-            port=7000 + number,
-            flags=frozenset({"master" if number < 3 else "slave"}),
-            primary_id=None if number < 3 else f"id{number - 3}",
-            epoch=1 + number % 3,
-            connected=True,
-            slots=(RANGES[number],) if number < 3 else (),
-        )
-        for number, letter in enumerate(hosts)
-    )
-
-
-def seen_by(member: Member, all_of_them: tuple[Member, ...], **more: Any) -> NodeSnapshot:
-    own = tuple(
-        dataclasses.replace(each, flags=each.flags | {"myself"}) if each.id == member.id else each
-        for each in all_of_them
-    )
-    facts: dict[str, Any] = {
-        "info": INFO,
-        "settings": CONFIG,
-        "cluster_info": {"cluster_state": "ok"},
-        "clock": Clock(0.0, 0.001),
-        "round_trip": 0.001,
-        "denied": (),
-        "tracking": "",
-        "certificate_expires_at": time.time() + 90 * 86_400,
-    }
-    return NodeSnapshot(
-        address=Address(member.host, member.port), id=member.id, members=own, **(facts | more)
-    )
-
-
-def sound(
-    them: tuple[Member, ...] | None = None, node: dict[str, Any] | None = None, **more: Any
-) -> Snapshot:
-    """A deployment without fault; ``node``: what differs at the first one."""
-    found = them or members()
-    nodes = [seen_by(each, found) for each in found]
-    if node is not None:
-        nodes[0] = seen_by(found[0], found, **node)
-    facts: dict[str, Any] = {
-        "nodes": tuple(nodes),
-        "members": found,
-        "addresses": {each.id: Address(each.host, each.port) for each in found},
-        "has_tls": True,
-        "has_password": True,
-        "has_tried": True,
-        "taken_at": time.time(),
-    }
-    return Snapshot(**(facts | more))
-
-
-def told(seen: Snapshot) -> set[tuple[str, str]]:
-    return {(each.id, each.severity) for each in judge(seen).findings}
-
-
-def changed(number: int, **facts: Any) -> tuple[Member, ...]:
-    them = list(members())
-    them[number] = dataclasses.replace(them[number], **facts)
-    return tuple(them)
+from .doctor_snapshots import CONFIG, INFO, changed, members, seen_by, sound, told
 
 
 def test_a_sound_deployment():

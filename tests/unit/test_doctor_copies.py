@@ -5,7 +5,7 @@ import dataclasses
 from clusterpass.doctor import judge
 from clusterpass.store.topology.members import Member
 
-from .test_doctor import members, sound, told
+from .doctor_snapshots import members, sound, told
 
 
 def with_replicas(*primaries: int) -> tuple[Member, ...]:

@@ -7,7 +7,7 @@ import pytest
 from clusterpass import ConfigurationError, InvalidInput
 from clusterpass.doctor import DoctorOptions, examination, examine
 
-from .test_doctor import sound
+from .doctor_snapshots import sound
 
 
 def test_the_deployment_is_looked_at_as_the_options_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,7 @@ import pytest
 from clusterpass.doctor.snapshot import NodeSnapshot, Snapshot, Trial
 from clusterpass.store.patience import Patience
 
-from .test_doctor import CONFIG, INFO, changed, members, seen_by, sound
-from .test_doctor_thresholds import config, found, info
+from .doctor_snapshots import CONFIG, INFO, changed, config, found, info, members, seen_by, sound
 
 
 def at(number: int, **facts: Any) -> tuple[NodeSnapshot, ...]:

@@ -8,8 +8,7 @@ from clusterpass.doctor import judge
 from clusterpass.store.address import Address
 from clusterpass.store.topology.members import Member
 
-from .test_doctor import changed, members, seen_by, sound
-from .test_doctor_thresholds import config, everywhere, found, info
+from .doctor_snapshots import changed, config, everywhere, found, info, members, seen_by, sound
 
 
 def with_counts(*counts: int, hosts: str = "abcdef") -> tuple[Member, ...]:

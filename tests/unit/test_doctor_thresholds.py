@@ -6,45 +6,24 @@ from typing import Any
 import pytest
 
 from clusterpass.doctor import judge
-from clusterpass.doctor.findings import Finding
-from clusterpass.doctor.snapshot import Clock, Snapshot, Trial
+from clusterpass.doctor.snapshot import Clock, Trial
 from clusterpass.store.patience import Patience
 
-from .test_doctor import CONFIG, INFO, members, seen_by, sound
-
-DAY, MIB = 86_400, 2**20
-
-
-def info(**told: str) -> dict[str, Any]:
-    return {"info": INFO | told}
-
-
-def config(**told: str) -> dict[str, Any]:
-    """Settings by their names, with _ for -."""
-    return {"settings": CONFIG | {name.replace("_", "-"): value for name, value in told.items()}}
-
-
-def everywhere(seen: Snapshot | None = None, **facts: Any) -> Snapshot:
-    """A snapshot with equal facts at every node."""
-    them = members()
-    return dataclasses.replace(
-        seen or sound(them), nodes=tuple(seen_by(each, them, **facts) for each in them)
-    )
-
-
-def found(seen: Snapshot, identifier: str) -> list[Finding]:
-    return list(judge(seen, only=[identifier]).findings)
-
-
-def buffers(limits: str) -> dict[str, Any]:
-    return config(client_output_buffer_limit=limits)
-
-
-def full(used: int) -> dict[str, Any]:
-    return {
-        "info": INFO | {"used_memory": str(used)},
-        "settings": CONFIG | {"maxmemory": "1000"},
-    }
+from .doctor_snapshots import (
+    CONFIG,
+    DAY,
+    INFO,
+    MIB,
+    buffers,
+    config,
+    everywhere,
+    found,
+    full,
+    info,
+    members,
+    seen_by,
+    sound,
+)
 
 
 @pytest.mark.parametrize(
@@ -298,37 +277,6 @@ def test_the_line_between_what_is_fine_and_what_is_not(
     assert (finding.severity, finding.nodes) == (severity, ("10.0.0.0:7000",))
 
 
-def of_timeout(milliseconds: str) -> Snapshot:
-    return everywhere(**config(cluster_node_timeout=milliseconds))
-
-
-@pytest.mark.parametrize("milliseconds", ["500", "5000"])
-def test_a_node_timeout_that_is_fine(milliseconds: str) -> None:
-    assert found(of_timeout(milliseconds), "node-timeout") == []
-
-
-@pytest.mark.parametrize(
-    ("milliseconds", "said"),
-    [
-        ("499", "only 499 ms"),
-        ("5001", "is 5,001 ms: a failover takes about 9 s"),
-        ("20000", "31 s"),
-    ],
-)
-def test_a_node_timeout_that_is_too_short_or_too_long(milliseconds: str, said: str) -> None:
-    (finding,) = found(of_timeout(milliseconds), "node-timeout")
-    assert finding.severity == "warning"
-    assert len(finding.nodes) == 6
-    assert said in finding.found
-
-
-def test_node_timeouts_that_differ_are_listed_once_each() -> None:
-    seen = sound(node=config(cluster_node_timeout="3000"))
-    (finding,) = found(seen, "node-timeout")
-    assert finding.severity == "warning"
-    assert "different node timeouts: 2000 ms, 3000 ms." in finding.found
-
-
 def test_settings_of_a_cluster_say_nothing_about_a_single_server() -> None:
     strange = config(
         cluster_node_timeout="1",
@@ -341,61 +289,6 @@ def test_settings_of_a_cluster_say_nothing_about_a_single_server() -> None:
     single = dataclasses.replace(everywhere(**strange), is_cluster=False, asked_for_cluster=False)
     checked = ["node-timeout", "full-coverage", "reads-when-down", "failover", "tls"]
     assert judge(single, only=checked).findings == ()
-
-
-@pytest.mark.parametrize(("apart", "wrong"), [(1.0, False), (1.01, True)])
-def test_how_far_apart_the_clocks_of_nodes_may_be(apart: float, wrong: bool) -> None:
-    them = members()
-    ahead = {1: apart, 4: 0.25}
-    nodes = tuple(
-        seen_by(each, them, clock=Clock(ahead.get(number, 0.0 if number == 3 else 0.1), 0.0))
-        for number, each in enumerate(them)
-    )
-    told = found(sound(nodes=nodes), "clocks")
-    assert [(each.severity, each.nodes) for each in told] == (
-        [("problem", (str(nodes[3].address), str(nodes[1].address)))] if wrong else []
-    )
-
-
-@pytest.mark.parametrize(("apart", "follows"), [(5.0, False), (5.01, True)])
-def test_from_where_on_a_clock_is_not_used(apart: float, follows: bool) -> None:
-    (finding,) = found(sound(node={"clock": Clock(apart + 0.001, 0.0)}), "clocks")
-    assert ("is not used" in finding.found) is follows
-    assert follows or finding.found.endswith(" s apart.")
-
-
-@pytest.mark.parametrize(
-    ("ahead", "said"),
-    [
-        (5.0, ""),
-        (-5.0, ""),
-        (5.01, "5.0 s behind the clocks of the servers."),
-        (-5.01, "5.0 s ahead of the clocks of the servers."),
-        (600.0, "600.0 s behind the clocks of the servers."),
-        (600.01, "more than 600 s"),
-    ],
-)
-def test_how_far_this_machine_s_clock_may_be_from_the_servers(ahead: float, said: str) -> None:
-    told = found(everywhere(clock=Clock(ahead, 0.0)), "clocks")
-    assert [each.severity for each in told] == ["warning"] * bool(said)
-    assert all(said in each.found for each in told)
-
-
-def test_this_machine_s_clock_is_judged_by_the_nearest_of_the_servers() -> None:
-    them = members()
-    nodes = tuple(
-        seen_by(each, them, clock=Clock(7.0 if number else 4.9, 0.0))
-        for number, each in enumerate(them)
-    )
-    assert [each.severity for each in found(sound(nodes=nodes), "clocks")] == ["problem"]
-
-
-@pytest.mark.parametrize(("seconds", "wrong"), [(0.05, False), (0.051, True)])
-def test_a_round_trip_takes_at_most_a_quarter_of_the_timeout(seconds: float, wrong: bool) -> None:
-    patience = Patience(timeout=0.2, replica_wait=0.1)
-    told = found(sound(node={"round_trip": seconds}, patience=patience), "round-trip")
-    assert bool(told) is wrong
-    assert all("up to 51 ms, but" in each.found and "200 ms." in each.found for each in told)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from clusterpass.store.address import Address
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.wire.resp import ProtocolError
 
-from .test_doctor import members, seen_by, sound
+from .doctor_snapshots import members, seen_by, sound
 from .test_doctor_copies import with_replicas
 
 KEYSPACE = Keyspace("app")

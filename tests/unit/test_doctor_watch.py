@@ -65,7 +65,7 @@ class Script:
 
 @pytest.fixture
 def seen():
-    from .test_doctor import sound
+    from .doctor_snapshots import sound
 
     return sound()
 

@@ -10,7 +10,7 @@ from clusterpass.store.address import Address
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.store_url import parse_store_url
 
-from .test_doctor import members, seen_by
+from .doctor_snapshots import members, seen_by
 from .test_doctor_copies import with_replicas
 
 ADDRESS = Address("10.0.0.1", 7000)

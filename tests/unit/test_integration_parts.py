@@ -37,7 +37,7 @@ from clusterpass.web.known_devices import KnownDevices
 from clusterpass.web.login_attempts import DEVICE_HEADER
 from clusterpass.web.messages import WebAnswer
 
-from .test_web_gate import PAIR
+from .gate_scene import PAIR
 from .web_request import FakeRequest
 
 SETTINGS: dict[str, Any] = {

@@ -20,7 +20,7 @@ from clusterpass.integrations import (
 from clusterpass.integrations.django import decorators
 from clusterpass.web.gate import Needs
 
-from .test_web_gate import SESSION
+from .gate_scene import SESSION
 from .web_apps import AsyncSessions, Sessions
 
 OPTIONS: Any = {"scopes": ["orders:read"], "not_banned": "comments", "in_outage": "close"}

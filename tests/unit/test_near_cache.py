@@ -6,64 +6,10 @@ from math import inf
 
 import pytest
 
-from clusterpass.model.values import Session
-from clusterpass.protocol.keyspace import SubjectKeys
-from clusterpass.sessions.memory.cutoff import Cutoff
-from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.followers import Followed
-from clusterpass.sessions.memory.leases import Leases
-from clusterpass.sessions.memory.near_cache import NearCache
 from clusterpass.sessions.memory.node_state import NEVER, Lease
 
-BOUND = 1.0
-WALL = 1_000_000
-NODE = "a"
-
-
-class Scene:
-    """A cache over one node that has a lease for as long as the test wants."""
-
-    def __init__(self, entries: int = 100, size: int = 10**9) -> None:
-        self.now, self.wall = 10.0, float(WALL)
-        self.cutoff = Cutoff(lambda: self.now)
-        self.cache = NearCache(
-            Leases(BOUND, has_epochs=False),
-            self.cutoff,
-            key_prefix=b"cp:{",
-            cutoff_prefix=b"cp:not-before:{",
-            most_entries=entries,
-            most_bytes=size,
-            steady=lambda: self.now,
-            clock=lambda: self.wall,
-            lock=threading.RLock,
-        )
-        self.cache.set_primaries(frozenset({NODE}))
-        self.cache.connected(NODE)
-        self.beat()
-        self.beat()
-
-    def beat(self) -> None:
-        self.cache.beat_answered(NODE, self.cache.beat_sent(NODE), 0, 0)
-
-    def entry(self, token="token", subject="alice", expires_at=WALL + 900) -> CachedToken:
-        key = b"cp:{%b}" % subject.encode()
-        return CachedToken(token, subject, SubjectKeys(key, b"", 0), b"s" * 16, expires_at)
-
-    def loaded(self, subject="alice", **changed) -> CachedSession:
-        values = {
-            "ahead": WALL - self.now,
-            "created_milliseconds": 1,
-            "fresh_until": WALL + 10_000,
-            "note_at": inf,
-        } | changed
-        return CachedSession(Session(subject, "s", None, 0, 0, 0), [b"raw"], **values)
-
-    def keep(
-        self, entry: CachedToken, loaded: CachedSession | None = None, node: str = NODE
-    ) -> None:
-        loading = self.cache.begin(entry.key)
-        self.cache.keep(entry, loaded or self.loaded(entry.subject), loading, node)
-        self.cache.end(loading)
+from .near_cache_scene import BOUND, NODE, WALL, Scene
 
 
 @pytest.fixture
@@ -382,69 +328,6 @@ def test_nodes_are_told_in_the_order_of_their_names(scene):
     told = [node.address for node in scene.cache.node_stats()]
     assert told == sorted(told)
     assert set(told) == {"a", "10", "('b', 9)", "('b', 10)"}
-
-
-def test_a_response_is_served_with_its_session_and_goes_with_it(scene):
-    entry = scene.entry()
-    assert scene.cache.find_response("token") is None
-    scene.keep(entry)
-    assert scene.cache.find_response("token") is None
-    before = scene.cache.stats()
-    scene.cache.keep_response("token", entry.session, b"r" * 1000)
-    after = scene.cache.stats()
-    assert 1000 <= after.bytes - before.bytes < 1100
-    assert scene.cache.find_response("token") == b"r" * 1000
-    assert scene.cache.stats().hits == after.hits + 1
-    scene.cache.pushed(NODE, [entry.key])
-    assert scene.cache.find_response("token") is None
-    assert scene.cache.response_of("token", entry.session) == b"r" * 1000, "for a strict verify"
-    scene.keep(entry)
-    assert scene.cache.find_response("token") is None, "another session"
-    assert scene.cache.stats().bytes == before.bytes
-
-
-def test_a_response_outlives_a_load_that_found_no_change(scene):
-    entry, loaded = scene.entry(), scene.loaded()
-    scene.keep(entry, loaded)
-    scene.cache.keep_response("token", loaded.session, b"response")
-    scene.cache.pushed(NODE, [entry.key])
-    scene.keep(entry, loaded)
-    assert scene.cache.find_response("token") == b"response"
-
-
-def test_no_response_is_kept_for_another_session_or_without_an_entry(scene):
-    entry = scene.entry()
-    scene.keep(entry)
-    scene.cache.keep_response("token", scene.loaded().session, b"response")
-    scene.cache.keep_response("other", entry.session, b"response")
-    assert scene.cache.find_response("token") is None
-    assert scene.cache.find_response("other") is None
-    assert scene.cache.response_of("other", entry.session) is None
-    scene.cache.keep_response("token", entry.session, b"response")
-    assert scene.cache.response_of("token", scene.loaded().session) is None
-
-
-def test_a_response_is_served_no_longer_than_its_session(scene):
-    entry = scene.entry()
-    scene.keep(entry, scene.loaded(fresh_until=WALL + 0.5))
-    scene.cache.keep_response("token", entry.session, b"response")
-    scene.now += 0.4
-    assert scene.cache.find_response("token") == b"response"
-    scene.now += 0.2
-    assert scene.cache.find_response("token") is None, "its deadline has passed"
-    scene.keep(entry, scene.loaded())
-    scene.cache.keep_response("token", entry.session, b"response")
-    scene.now += BOUND
-    assert scene.cache.find_response("token") is None, "the lease is over"
-
-
-def test_a_stateless_session_begins_without_a_response(scene):
-    entry, session = scene.entry(), scene.loaded().session
-    scene.cache.keep_stateless(entry, session)
-    scene.cache.keep_response("token", session, b"response")
-    assert scene.cache.find_response("token") == b"response"
-    scene.cache.keep_stateless(entry, scene.loaded().session)
-    assert scene.cache.find_response("token") is None
 
 
 def test_a_key_that_is_removed_takes_the_entries_with_it(scene):

@@ -10,7 +10,7 @@ import pytest
 from clusterpass.sessions.memory import token_index
 from clusterpass.sessions.memory.packed_tokens import Packed, PackedTokens
 
-from .test_near_cache import WALL, Scene
+from .near_cache_scene import WALL, Scene
 
 
 class Steps:

@@ -12,7 +12,7 @@ from clusterpass.sessions.memory.node_trust import NodeTrust
 from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, drive, life, live, stored
 from .journal_scene import ALL, Scene as JournalScene, answer, told
 from .lease_scene import FRESH, NODES, beat, five_leases
-from .test_near_cache import NODE, Scene
+from .near_cache_scene import NODE, Scene
 
 
 @pytest.fixture

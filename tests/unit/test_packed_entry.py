@@ -12,7 +12,7 @@ from clusterpass.sessions.memory.entries import CachedSession, CachedToken
 from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease
 from clusterpass.sessions.memory.packed_entry import pack_entry, unpack_entry
 
-from .test_near_cache import WALL, Scene
+from .near_cache_scene import WALL, Scene
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.wire.handshake import switching
 from clusterpass.store.wire.resp import pack
 
-from .test_watch import A, B, Connection, Observer as Noted, settle
+from .watch_scene import A, B, Connection, Observer as Noted, settle
 
 PREFIXES = (b"cp:{",)
 OK = Replies([b"OK", b"OK", b"OK"])

@@ -11,7 +11,7 @@ from clusterpass import Session
 from clusterpass.integrations import fastapi as for_fastapi, flask as for_flask
 from clusterpass.web.gate import Gate
 
-from .test_web_gate import SESSION
+from .gate_scene import SESSION
 from .web_apps import AsyncSessions, Sessions
 
 BEARER = [("authorization", "Bearer good")]

@@ -16,7 +16,7 @@ from clusterpass.integrations.starlette_requests import (
     visit_of,
 )
 
-from .test_web_gate import SESSION
+from .gate_scene import SESSION
 from .web_apps import AsyncSessions, Sessions
 
 OWN = (b"x-own", b"kept")

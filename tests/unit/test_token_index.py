@@ -12,7 +12,8 @@ from clusterpass.model.values import Session
 from clusterpass.sessions.memory import token_index
 from clusterpass.sessions.memory.entries import CachedSession
 
-from .test_near_cache import BOUND, EVENTS, NODE, WALL, Scene
+from .near_cache_scene import BOUND, NODE, WALL, Scene
+from .test_near_cache import EVENTS
 
 OBJECTS = 4
 

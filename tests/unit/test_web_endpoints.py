@@ -25,7 +25,7 @@ from clusterpass.web.gate import Gate, Visit
 from clusterpass.web.messages import WebAnswer, WebRequest
 from clusterpass.web.settings import WebSettings
 
-from .test_web_gate import (
+from .gate_scene import (
     CONFIG,
     COOKIES,
     CSRF,

@@ -7,7 +7,7 @@ import pytest
 
 from clusterpass.web.csrf import CsrfTokens
 
-from .test_web_gate import CONFIG, CSRF, REFRESH
+from .gate_scene import CONFIG, CSRF, REFRESH
 from .web_apps import FORM, MAKERS, OWN, WITH_CSRF, WITH_ROUTES, cookies, running
 
 FIELDS = {"text": "été", "csrf_token": CSRF}

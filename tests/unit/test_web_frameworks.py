@@ -18,7 +18,7 @@ from clusterpass import ConfigurationError, InvalidCredentials, Session, TokenMi
 from clusterpass.integrations import aiohttp, flask, litestar, quart, starlette
 from clusterpass.integrations.grants import ask_application
 
-from .test_web_gate import CONFIG, CSRF, REFRESH, SESSION_TEXT
+from .gate_scene import CONFIG, CSRF, REFRESH, SESSION_TEXT
 from .web_apps import (
     FORM,
     JSON,

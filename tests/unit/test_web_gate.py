@@ -1,16 +1,13 @@
 """The gate of the web integrations: credentials, renewal, CSRF and response cookies."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from clusterpass import (
-    Config,
     ConfigurationError,
     InvalidInput,
     InvalidRefreshToken,
-    KeyRing,
     RequestRefused,
     ScopeMissing,
     Session,
@@ -20,82 +17,30 @@ from clusterpass import (
     TokenExpired,
     TokenMalformed,
     TokenMissing,
-    TokenPair,
 )
 from clusterpass.model.bans import Ban
-from clusterpass.tokens.refresh import RefreshTokens
-from clusterpass.tokens.refresh_secrets import new_refresh_secret, read_refresh_secrets
 from clusterpass.tokens.undelivered import UndeliveredToken
-from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.flow import Ask, run
 from clusterpass.web.gate import Gate, Needs, Visit
 from clusterpass.web.messages import SOCKET
 from clusterpass.web.needs import scope_names
 from clusterpass.web.settings import WebSettings
 
-from .web_request import FakeRequest
-
-CONFIG = Config(issuer="https://shop.example", keys=KeyRing.generate())
-GATE = Gate(CONFIG, WebSettings())
-COOKIES = GATE.settings.cookies
-SESSION_ID = bytes(16)
-REFRESH = (
-    RefreshTokens(read_refresh_secrets((new_refresh_secret(),)), bytes)
-    .first("alice", SESSION_ID)
-    .encode()
+from .gate_scene import (
+    CONFIG,
+    COOKIES,
+    CSRF,
+    GATE,
+    OWN_FORM,
+    PAIR,
+    REFRESH,
+    SESSION,
+    Manager,
+    admit,
+    browser,
+    set_cookies,
 )
-SESSION_TEXT = "A" * 22
-SESSION = Session("alice", SESSION_TEXT, None, 1, 2, 3, claims={"scope": "orders:*"})
-PAIR = TokenPair("new access", "new refresh", 900, SESSION_TEXT, "alice", durable=True,
-                 session_expires_in=600)  # fmt: skip
-CSRF = GATE.csrf.make(SESSION_TEXT) if GATE.csrf else ""
-OWN = {"Origin": "https://shop.example", "X-CSRF-Token": CSRF}
-OWN_FORM = {"Origin": "https://shop.example"}
-
-
-class Manager:
-    """Answers as it is told, by verb; notes what it was asked."""
-
-    def __init__(self, **answers: Any) -> None:
-        self.answers = answers
-        self.asked: list[tuple[Any, ...]] = []
-
-    def __getattr__(self, verb: str) -> Callable[..., Any]:
-        def ask(*arguments: Any, **options: Any) -> Any:
-            self.asked.append((verb, *arguments, options))
-            answer = self.answers[verb]
-            if isinstance(answer, list):
-                answer = answer.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        return ask
-
-
-def browser(method: str = "GET", *, access: str = "access", refresh: str = REFRESH, **headers: str):
-    cookies = {COOKIES.access.name: access, COOKIES.refresh.name: refresh}
-    return FakeRequest(
-        method,
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
-        cookies={name: value for name, value in cookies.items() if value},
-    )
-
-
-def sending(method: str, **headers: str) -> FakeRequest:
-    return browser(method, **headers)
-
-
-def admit(request: Any, manager: Any, needs: Needs = Needs(), **options: Any) -> Visit:  # noqa: B008
-    visit = Visit(request)
-    run(manager, GATE.admit(visit, needs, **options))
-    return visit
-
-
-def set_cookies(visit: Visit) -> dict[str, str]:
-    """The names and values of the cookies that the response sets."""
-    found = [value for name, value in visit.headers if name == "Set-Cookie"]
-    return dict(each.partition(";")[0].split("=", 1) for each in found)
+from .web_request import FakeRequest
 
 
 def test_a_bearer_token_comes_first() -> None:
@@ -285,26 +230,6 @@ def test_other_cookies_of_a_response_stay() -> None:
     assert set_cookies(visit)[COOKIES.notice.name] == "hello"
 
 
-@pytest.mark.parametrize(
-    ("headers", "is_own"),
-    [
-        ({}, False),
-        ({"Origin": "https://shop.example"}, True),
-        ({"Origin": "http://shop.example"}, False),
-        ({"Sec_Fetch_Site": "same-origin"}, True),
-        ({"Sec_Fetch_Site": "none"}, True),
-        ({"Sec_Fetch_Site": "cross-site", "Origin": "https://shop.example"}, False),
-    ],
-)
-def test_who_says_nothing_is_not_of_the_own_site(headers: dict[str, str], is_own: bool) -> None:
-    for method in ("POST", "GET"):
-        if is_own:
-            GATE.require_own_site(browser(method, **headers))
-        else:
-            with pytest.raises(RequestRefused):
-                GATE.require_own_site(browser(method, **headers))
-
-
 def test_an_outage_leaves_the_cookies() -> None:
     visit = Visit(browser())
     for manager in (
@@ -314,144 +239,6 @@ def test_an_outage_leaves_the_cookies() -> None:
         with pytest.raises(StoreUnavailable):
             run(manager, GATE.admit(visit))
     assert visit.headers == []
-
-
-def test_a_request_that_the_framework_has_checked_needs_no_csrf_token() -> None:
-    for manager, request in (
-        (Manager(verify=SESSION), browser("POST")),
-        (Manager(verify=SESSION, refresh=PAIR), browser("POST", access="")),
-    ):
-        assert run(manager, GATE.admit(Visit(request, is_genuine=True))) is SESSION
-        with pytest.raises(RequestRefused):
-            run(manager, GATE.admit(Visit(request)))
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"X_CSRF_Token": CSRF, "Origin": "https://evil.example"},
-        {"X_CSRF_Token": CSRF, "Origin": "http://shop.example"},
-        {"X_CSRF_Token": CSRF, "Sec_Fetch_Site": "same-site"},
-        {"X_CSRF_Token": CSRF, "Sec_Fetch_Site": "cross-site"},
-        {"X_CSRF_Token": CSRF[:-1] + "x"},
-        {"Origin": "https://shop.example"},
-        {"X_CSRF_Token": GATE.csrf.make("B" * 22) if GATE.csrf else ""},
-    ],
-)
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "BREW"])
-def test_a_forged_request_is_refused(method: str, headers: dict[str, str]) -> None:
-    for request, answers in (
-        (browser(method, **headers), {"verify": SESSION}),
-        (browser(method, access="", **headers), {}),
-    ):
-        manager = Manager(**answers)
-        with pytest.raises(RequestRefused):
-            admit(request, manager)
-        assert "refresh" not in [each[0] for each in manager.asked]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"X_CSRF_Token": CSRF},
-        {"X_CSRF_Token": CSRF, "Origin": "https://shop.example"},
-        {"X_CSRF_Token": CSRF, "Sec_Fetch_Site": "same-origin", "Origin": "https://shop.example"},
-    ],
-)
-def test_a_request_of_the_site_is_admitted(headers: dict[str, str]) -> None:
-    assert admit(browser("POST", **headers), Manager(verify=SESSION)).session is SESSION
-
-
-def test_a_form_brings_its_token_in_a_field() -> None:
-    origin = {"Origin": "https://shop.example"}
-    request = browser("POST", **origin)
-    assert admit(request, Manager(verify=SESSION), form_token=CSRF).session is SESSION
-    with pytest.raises(RequestRefused):
-        admit(request, Manager(verify=SESSION), form_token="0" * 64)
-    twice = browser("POST", X_CSRF_Token=CSRF)
-    assert admit(twice, Manager(verify=SESSION), form_token=CSRF).session is SESSION
-    with pytest.raises(RequestRefused):  # one of the two may be somebody else's
-        admit(twice, Manager(verify=SESSION), form_token="0" * 64)
-    sent = {"X-CSRF-Token": [CSRF, CSRF], "Cookie": twice.header("cookie")}
-    two = FakeRequest("POST", headers=sent)
-    with pytest.raises(RequestRefused):
-        admit(two, Manager(verify=SESSION))
-
-
-def test_reading_needs_no_csrf_token() -> None:
-    for method in ("GET", "HEAD", "OPTIONS"):
-        assert admit(browser(method), Manager(verify=SESSION)).session is SESSION
-
-
-def test_without_csrf_a_cookie_is_enough() -> None:
-    gate = Gate(CONFIG, WebSettings(csrf=False))
-    assert gate.csrf is None
-    assert run(Manager(verify=SESSION), gate.admit(Visit(browser("POST")))) is SESSION
-
-
-def test_a_socket_is_opened_by_its_own_site_only() -> None:
-    own = browser(SOCKET, Origin="https://shop.example")
-    open_gate = Gate(CONFIG, WebSettings(csrf=False))
-    assert admit(own, Manager(verify=SESSION)).session is SESSION
-    for headers in ({}, {"Origin": "null"}, {"Origin": "https://evil.example"}):
-        for answer in (SESSION, TokenExpired(), TokenMalformed()):
-            with pytest.raises(RequestRefused):  # before its tokens are looked at
-                admit(browser(SOCKET, **headers), Manager(verify=answer))
-            with pytest.raises(RequestRefused):  # which no CSRF token could protect
-                run(Manager(verify=answer), open_gate.admit(Visit(browser(SOCKET, **headers))))
-    with pytest.raises(RequestRefused):  # Django checks nothing of what is a GET for it
-        run(Manager(), GATE.admit(Visit(browser(SOCKET), is_genuine=True)))
-    with pytest.raises(TokenExpired):  # its handshake could not set the new cookies
-        admit(own, Manager(verify=TokenExpired()))
-
-
-@pytest.mark.parametrize(
-    ("method", "headers", "may"),
-    [
-        ("POST", {}, True),
-        ("POST", {"Origin": "https://shop.example"}, True),
-        ("POST", {"Sec_Fetch_Site": "same-origin", "Origin": "https://shop.example"}, True),
-        ("POST", {"Sec_Fetch_Site": "cross-site"}, False),
-        ("POST", {"Sec_Fetch_Site": "same-site"}, False),
-        ("POST", {"Sec_Fetch_Site": "none", "Origin": "https://evil.example"}, False),
-        ("PUT", {"Origin": "https://evil.example"}, False),
-        ("POST", {"Origin": "null"}, False),
-        ("GET", {"Sec_Fetch_Site": "cross-site"}, True),
-    ],
-)
-def test_whom_a_request_may_log_in(method: str, headers: dict[str, str], may: bool) -> None:
-    visit = Visit(browser(method, **headers))
-    if may:
-        GATE.require_own_login(visit)
-    else:
-        with pytest.raises(RequestRefused):
-            GATE.require_own_login(visit)
-        GATE.require_own_login(Visit(visit.request, is_genuine=True))
-
-
-def test_without_csrf_the_same_site_may_log_in_and_no_other() -> None:
-    gate = Gate(CONFIG, WebSettings(csrf=False))
-    gate.require_own_login(Visit(browser("POST", Sec_Fetch_Site="same-site")))
-    for headers in ({"Sec_Fetch_Site": "cross-site"}, {"Origin": "https://evil.example"}):
-        with pytest.raises(RequestRefused):
-            gate.require_own_login(Visit(browser("POST", **headers)))
-
-
-def test_pages_survive_a_change_of_the_signing_key() -> None:
-    old = KeyRing.generate()
-    new = KeyRing([KeyRing.generate().signing_key, old.signing_key])
-    secret, newer = new_refresh_secret(), new_refresh_secret()
-    of_secret = CsrfTokens(old, (secret,)).make("s")
-    CsrfTokens(KeyRing.generate(), (newer, secret)).require("s", of_secret)
-    CsrfTokens(old, (secret,)).require("s", CsrfTokens(old).make("s"))
-    public = KeyRing.from_jwks(old.public_jwks())
-    CsrfTokens(public, (secret,)).require("s", of_secret)
-    token = CsrfTokens(old).make("s")
-    CsrfTokens(new).require("s", token)
-    assert CsrfTokens(new).make("s") != token
-    with pytest.raises(RequestRefused):
-        CsrfTokens(KeyRing.generate()).require("s", token)
 
 
 def test_the_address_comes_from_trusted_proxies() -> None:

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from clusterpass import Ended, Session, TokenExpired, TokenMalformed, TokenPair
 from clusterpass.web.settings import WebSettings
 
-from .test_web_gate import CONFIG, CSRF, PAIR, REFRESH, SESSION
+from .gate_scene import CONFIG, CSRF, PAIR, REFRESH, SESSION
 
 COOKIES = WebSettings(cookie_secure=False).cookies
 FORM = {"content-type": "application/x-www-form-urlencoded"}
