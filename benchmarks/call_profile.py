@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from benchmarks import call_paths
+from benchmarks import call_counts
 from benchmarks.fixtures import make_config, server_version
 from benchmarks.report import Report
 from benchmarks.sampling import PARTS, REST, parts_of, sampling, shares_of
@@ -26,7 +26,7 @@ _LOGIN: Final = "login"
 _REFRESH: Final = "refresh"
 _STRICT: Final = "strict verify"
 _PATHS: Final = {_STRICT: "strict verify of a known token"}
-"""The names of ``call_paths``, where they differ."""
+"""The names of ``call_counts``, where they differ."""
 _SHOWN: Final = tuple(each for each in PARTS if each not in {"HTTP server", "pydantic"})
 _Thing = TypeVar("_Thing")
 _Result = TypeVar("_Result")
@@ -37,7 +37,7 @@ dearer. us/call is the processor time of the client, divided among the parts by 
 for `http_profile`; Python is the interpreter with all Python code, that of asyncio included. The
 sessions that are refreshed are not in the memory of the manager, unlike in `library_calls`. The
 last column counts the Python functions of ours that a call enters (`python -m
-benchmarks.call_paths`). Measured on {date}."""
+benchmarks.call_counts`). Measured on {date}."""
 
 
 def run(*, seconds: float = 4.0) -> Report:
@@ -50,7 +50,7 @@ def run(*, seconds: float = 4.0) -> Report:
     with EmbeddedCluster(nodes=6) as cluster, tempfile.TemporaryDirectory() as folder:
         samples = _Samples(perf, Path(folder) / "samples", seconds)
         asyncio.run(_measure(cluster.url, config, samples))
-        paths = asyncio.run(call_paths.measure(f"{cluster.url}?namespace=paths"))
+        paths = asyncio.run(call_counts.measure(f"{cluster.url}?namespace=paths"))
         version = server_version(cluster)
     found = samples.found
     functions = {name: len(paths.get(_PATHS.get(name, name), ())) for name in found}

@@ -24,8 +24,8 @@ from playwright.async_api import Browser, Page
 from tests.service.chromium import launched
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
-from clusterpass.cli.local_service import ServerProcess
 from clusterpass.cli.local_setup import free_port, generate_password, write_keys
+from clusterpass.cli.service_child import ServerProcess
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 USERNAME, ADMINISTRATOR = "alice", "root"

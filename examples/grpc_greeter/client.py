@@ -1,4 +1,4 @@
-"""Call the greeter; server.py says how."""
+"""A client of the greeter: logs in, says hello, follows a stream. How to start it: server.py."""
 
 import os
 import sys

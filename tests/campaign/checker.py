@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from . import impersonations, limits, operation_ids, scope_bans, step_ups
 from .certain_ends import ends_with_delays, known_ends
+from .clock_tolerance import ServerClocks
 from .history import History, Operation
 from .lifelines import REFUSED, Lifeline, Violation, end_of, read_lifelines
-from .tolerance import ServerClocks
 
 
 def check(history: History) -> list[Violation]:

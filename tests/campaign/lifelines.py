@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from .clock_tolerance import ServerClocks
 from .history import ENDS_ALL, ENDS_ONE, OPENS, History, Operation
-from .tolerance import ServerClocks
 
 DEAD = frozenset({"session_revoked", "session_unknown", "session_expired"})
 REFUSED = DEAD | {"invalid_refresh_token", "refresh_token_reused", "invalid_token"}

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from .clock_tolerance import ServerClocks
 from .history import History, Operation
 from .lifelines import Violation, end_of
-from .tolerance import ServerClocks
 
 _ROUNDING = 1.0
 """Seconds: the store keeps whole ones."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from clusterpass.cli.local_service import ask, await_condition
+from clusterpass.cli.service_child import ask, await_condition
 from tests.ports import free_port
 
 COMMAND = [sys.executable, "-m", "clusterpass"]

@@ -20,7 +20,7 @@ from clusterpass import (
     SubjectBanned,
     TooManySessions,
 )
-from clusterpass.managers.aio.listeners import MOST_WAITING
+from clusterpass.managers.aio.listener_queue import MOST_WAITING
 from clusterpass.model.events import EventKind, SessionEvent
 from clusterpass.model.values import Actor
 from tests.cluster.conftest import Facade

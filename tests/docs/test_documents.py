@@ -1,4 +1,4 @@
-"""The code in the documents is run, block after block, as a reader would."""
+"""Documents: their code runs, block after block; links lead somewhere; the reference is fresh."""
 
 import re
 import subprocess

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clusterpass import Config, KeyRing, SessionManager, UserDirectory
-from clusterpass.cli.local_service import ask, await_condition
 from clusterpass.cli.local_setup import write_keys
+from clusterpass.cli.service_child import ask, await_condition
 from tests.ports import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -12,7 +12,7 @@ import pytest
 from clusterpass import EmbeddedCluster
 from clusterpass.store.address import Address
 from clusterpass.store.store_url import parse_store_url
-from clusterpass.store.wire.dial import dial, dial_in_loop
+from clusterpass.store.wire.tcp_dial import dial, dial_in_loop
 from tests.ports import free_port
 
 from .conftest import Opener

@@ -246,12 +246,12 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "the answer is computed anew, and the same",
     (
-        "src/clusterpass/store/wire/dial.py",
+        "src/clusterpass/store/wire/tcp_dial.py",
         "connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)",
         Kind.NUMBER,
     ): _YES,
     (
-        "src/clusterpass/store/wire/dial.py",
+        "src/clusterpass/store/wire/tcp_dial.py",
         "made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)",
         Kind.NUMBER,
     ): _YES,
@@ -311,7 +311,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "the first answer of a node sets it",
     (
-        "src/clusterpass/sessions/memory/followers.py",
+        "src/clusterpass/sessions/memory/followed_sessions.py",
         "_FAR: Final = 2**40",
         Kind.NUMBER,
     ): "far all the same",
@@ -462,17 +462,17 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.KEYWORD,
     ): "keys are written in ASCII",
     (
-        "src/clusterpass/cli/local_service.py",
+        "src/clusterpass/cli/service_child.py",
         "condition: Callable[[], bool], *, seconds: float, failure: str, pause: float = 0.05",
         Kind.NUMBER,
     ): _ASKED_AGAIN,
     (
-        "src/clusterpass/cli/local_service.py",
+        "src/clusterpass/cli/service_child.py",
         "if time.monotonic() > give_up_at:",
         Kind.BOUNDARY,
     ): _CLOCK,
     (
-        "src/clusterpass/cli/local_service.py",
+        "src/clusterpass/cli/service_child.py",
         'return ask(port, "GET", "/healthz", timeout=1.0).status == 200',
         Kind.KEYWORD,
     ): "how long a server that hangs is waited for",
@@ -836,7 +836,7 @@ _PORTION = "how much of the upkeep is done at a time, chosen by measuring"
 # path:name -> why another number is as correct.
 PACES: dict[str, str] = {
     f"{_INDEX}:_OBJECT_BYTES": _ESTIMATE,
-    "src/clusterpass/sessions/memory/followers.py:_FEW": _BOUND,
+    "src/clusterpass/sessions/memory/followed_sessions.py:_FEW": _BOUND,
     f"{_INDEX}:MOST_OBJECTS": _BOUND,
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,

@@ -1,4 +1,4 @@
-"""One process: the near cache, the journals and the store of a manager, and what its users do."""
+"""A simulated process: the real near cache and journals of a manager on a simulated store."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

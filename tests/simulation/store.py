@@ -15,12 +15,12 @@ from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.address import Address
 from clusterpass.store.drivers import (
-    pace,
     primary_confirmation,
     slot_look_ups,
     slot_searches,
     store_state,
     watch,
+    watch_pace,
 )
 from clusterpass.store.drivers.base import StoreBase
 from clusterpass.store.exchanges.commands import command_of
@@ -50,17 +50,17 @@ def virtual_time(clock: Clock) -> Iterator[None]:
         raise RuntimeError("a simulation needs a process of its own")
     modules: tuple[Any, ...] = (
         primary_confirmation,
-        pace,
+        watch_pace,
         slot_look_ups,
         slot_searches,
         store_state,
         watch,
     )
     time = SimpleNamespace(monotonic=clock.read)
-    former = watch.time, pace.asyncio
+    former = watch.time, watch_pace.asyncio
     for module in modules:
         module.time = time
-    pace.asyncio = ASYNCIO  # type: ignore[attr-defined]
+    watch_pace.asyncio = ASYNCIO  # type: ignore[attr-defined]
     drawn = vars(chance)
     drawn["random"], drawn["getrandbits"] = clock.random.random, clock.random.getrandbits
     try:
@@ -68,7 +68,7 @@ def virtual_time(clock: Clock) -> Iterator[None]:
     finally:
         for module in modules:
             module.time = former[0]
-        pace.asyncio = former[1]  # type: ignore[attr-defined]
+        watch_pace.asyncio = former[1]  # type: ignore[attr-defined]
         del drawn["random"], drawn["getrandbits"]
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from clusterpass.model.check_values import check_ban_level, check_scope
 from clusterpass.model.errors import InvalidInput, SubjectBanned
-from clusterpass.model.scope_checks import check_ban_level, check_scope
 from clusterpass.model.values import Ban, Session
 from clusterpass.sessions.check_arguments import (
     check_device_type,

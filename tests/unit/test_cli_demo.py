@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from clusterpass.cli.demo import command, scenario
 from clusterpass.cli.demo.scenario import Scenario, Step
-from clusterpass.cli.local_service import HttpAnswer
+from clusterpass.cli.service_child import HttpAnswer
 
 GOOD = HttpAnswer(200, {"subject": "alice"}, 0.25)
 REVOKED = HttpAnswer(401, {"error": "session_revoked", "reason": "logged_out"}, 0.25)

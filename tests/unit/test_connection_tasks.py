@@ -16,9 +16,9 @@ from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.wire import background
 from clusterpass.store.wire.background import BackgroundTasks
-from clusterpass.store.wire.dial import dial_in_loop
 from clusterpass.store.wire.group_commit import GroupCommit
 from clusterpass.store.wire.link import Link
+from clusterpass.store.wire.tcp_dial import dial_in_loop
 
 from .test_loops_of_a_store import observed
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from clusterpass.store.wire import dial as module
-from clusterpass.store.wire.dial import dial, dial_in_loop
+from clusterpass.store.wire import tcp_dial as module
+from clusterpass.store.wire.tcp_dial import dial, dial_in_loop
 from tests.ports import free_port
 
 

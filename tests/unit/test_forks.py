@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from clusterpass import AsyncSessionManager, AuditPolicy, Config, KeyRing, SessionManager
-from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.aio.listener_queue import AsyncListeners
 from clusterpass.managers.single_flight import AsyncSingleFlight, SingleFlight
-from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.sync.listener_queue import Listeners
 from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker
 from clusterpass.managers.workers.sync import Jobs, Worker
 from clusterpass.model import forks

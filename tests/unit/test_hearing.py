@@ -10,10 +10,10 @@ import pytest
 
 from clusterpass.managers import changed_subjects
 from clusterpass.managers.aio.hearing import AsyncHearing
-from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.aio.listener_queue import AsyncListeners
 from clusterpass.managers.changed_subjects import ChangedSubjects
 from clusterpass.managers.sync.hearing import Hearing
-from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.sync.listener_queue import Listeners
 from clusterpass.managers.workers import sync as workers
 from clusterpass.model.errors import ConfigurationError, StoreUnavailable, UnreadableRecord
 from clusterpass.model.events import SessionEvent

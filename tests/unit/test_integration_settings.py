@@ -5,17 +5,13 @@ from typing import Any
 import pytest
 
 from clusterpass import Config, ConfigurationError, KeyRing
-from clusterpass.integrations.login_options import login_options
 from clusterpass.integrations.settings import set_up
 from clusterpass.web.gate import Gate
 from clusterpass.web.settings import WebSettings
 
-from .web_request import FakeRequest
-
 KEYS = KeyRing.generate()
 LEAST: dict[str, Any] = {"STORE_URL": "redis://127.0.0.1", "ISSUER": "i", "KEYS": KEYS}
 GATE = Gate(Config(issuer="i", keys=KEYS), WebSettings())
-CHROME = "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537.36"
 
 
 def test_the_frameworks_settings_come_before_the_environment() -> None:
@@ -131,28 +127,3 @@ def test_a_csrf_secret_needs_a_private_key() -> None:
         Gate(config, WebSettings())
     assert Gate(config, WebSettings(csrf=False)).csrf is None
     assert Gate(config, WebSettings(token_places=("header",))).csrf is None
-
-
-@pytest.mark.parametrize(
-    ("options", "device"),
-    [
-        ({}, "Chrome on Linux"),
-        ({"device": None}, "Chrome on Linux"),
-        ({"device": ""}, "Chrome on Linux"),
-        ({"device": "phone"}, "phone"),
-        ({"device": "\ud800"}, "?"),
-    ],
-)
-def test_the_device_of_a_login(options: dict[str, Any], device: str) -> None:
-    request = FakeRequest(headers={"User-Agent": CHROME})
-    assert login_options(GATE, request, options) == {
-        "device": device,
-        "device_type": "computer",
-        "address": "192.0.2.7",
-    }
-
-
-def test_what_is_not_known_is_left_out() -> None:
-    assert login_options(GATE, FakeRequest(peer=None), {"remember": True}) == {"remember": True}
-    found = login_options(GATE, FakeRequest(), {"address": "203.0.113.1", "device_type": "tv"})
-    assert found == {"address": "203.0.113.1", "device_type": "tv"}

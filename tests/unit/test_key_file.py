@@ -191,14 +191,18 @@ def full(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("there is no mount")
     if mounted.returncode:
         pytest.skip("this user may not mount a file system")
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    # The descriptor alone holds it from now on, so that a test that is killed leaves no mount.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    disk = Path(f"/proc/self/fd/{opened}")
     try:
-        with (folder / "ballast").open("wb", buffering=0) as ballast:
+        with (disk / "ballast").open("wb", buffering=0) as ballast:
             with pytest.raises(OSError, match="No space left"):
                 while ballast.write(bytes(4096)):
                     pass
-        yield folder
+        yield disk
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        os.close(opened)
 
 
 def test_a_full_disk_leaves_nothing(full: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clusterpass.managers.subscriptions import call_listener, call_listener_async
+from clusterpass.managers.listeners_by_kind import call_listener, call_listener_async
 from clusterpass.model.events import SessionEvent
 
 EVENT = SessionEvent("login", "alice", 0)

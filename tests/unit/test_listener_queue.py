@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from clusterpass.managers.aio import listeners as aio
-from clusterpass.managers.aio.listeners import AsyncListeners
-from clusterpass.managers.subscriptions import Subscriptions
-from clusterpass.managers.sync import listeners as sync
-from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.aio import listener_queue as aio
+from clusterpass.managers.aio.listener_queue import AsyncListeners
+from clusterpass.managers.listeners_by_kind import Subscriptions
+from clusterpass.managers.sync import listener_queue as sync
+from clusterpass.managers.sync.listener_queue import Listeners
 from clusterpass.model.events import SessionEvent
 
 LONG = 60.0

@@ -14,7 +14,6 @@ from clusterpass.model.authentication_errors import (
 )
 from clusterpass.model.values import Ended
 from clusterpass.sessions.revocations import confirm
-from clusterpass.sessions.token_subject import subject_of_token
 from clusterpass.tokens.keyring import KeyRing
 
 from .driven_flows import (
@@ -24,7 +23,6 @@ from .driven_flows import (
     TOMBSTONE,
     WRITTEN,
     access_token,
-    config,
     drive,
     end_of_one,
     life,
@@ -100,16 +98,6 @@ def test_dead_sessions_are_remembered_until_their_tokens_have_expired() -> None:
     for access, leeway in ((10, 0), (900, 5), (86_400, 5)):
         own = life(access_lifetime=access, expiry_leeway=leeway, idle_lifetime=0)
         assert own.tombstone_seconds >= access + leeway
-
-
-def test_the_subject_of_a_token_is_found_without_the_store() -> None:
-    old = access_token("bob", issued_at=10**9, expires_at=10**9 + 900)
-    assert subject_of_token(config(), old) == "bob"
-    assert subject_of_token(config(), REFRESH.encode()) == "alice"
-    with pytest.raises(TokenSignatureInvalid):
-        subject_of_token(config(), old[:-8] + "AAAAAAAA")
-    with pytest.raises(InvalidRefreshToken):
-        subject_of_token(config(), "cpr_AAAA")
 
 
 def test_a_logout_forgives_as_much_of_a_wrong_clock_as_is_configured() -> None:

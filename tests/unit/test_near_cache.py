@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from clusterpass.sessions.memory.followers import Followed
+from clusterpass.sessions.memory.followed_sessions import Followed
 from clusterpass.sessions.memory.node_state import NEVER, Lease
 
 from .near_cache_scene import BOUND, NODE, WALL, Scene

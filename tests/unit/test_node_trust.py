@@ -6,7 +6,7 @@ import pytest
 
 from clusterpass.model.statistics import NOTHING_PENDING
 from clusterpass.protocol.keyspace import SubjectKeys
-from clusterpass.sessions.memory.followers import Followed
+from clusterpass.sessions.memory.followed_sessions import Followed
 from clusterpass.sessions.memory.node_trust import NodeTrust
 
 from .driven_flows import KEYSPACE, NOW, SESSION_ID, access_token, drive, life, live, stored

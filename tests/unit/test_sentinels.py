@@ -10,7 +10,7 @@ import pytest
 from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.store.address import Address, SentinelAddress
 from clusterpass.store.drivers.base import StoreBase
-from clusterpass.store.exchanges.look_up_service import look_up_service
+from clusterpass.store.exchanges.look_up_by_sentinels import look_up_service
 from clusterpass.store.exchanges.sentinels import Sentinels
 from clusterpass.store.exchanges.steps import Agree, Drop, LookUp, Send
 from clusterpass.store.exchanges.unavailable import SENTINEL_DENIED, refused_by_sentinel

@@ -5,17 +5,12 @@ from typing import Any
 
 import pytest
 from redis import exceptions
-from redis.retry import Retry
 
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
-from clusterpass.store.address import Address
 from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.outcomes import Fault, ServerError, within
-from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.wire.redis_py import (
-    connection_options,
     fault_of,
-    make_connection,
     server_error,
 )
 from clusterpass.store.wire.resp import Decoder
@@ -157,41 +152,6 @@ def test_a_refused_certificate_is_found_behind_other_errors(link: str) -> None:
         fault_of(outer, reused=False)
     assert caught.value.reason == "certificate"
     assert fault_of(middle.__class__("alone"), reused=False) == Fault("connection")
-
-
-def options(url: str) -> dict[str, Any]:
-    location = parse_store_url(url)
-    made = connection_options(location, Address("h", 7), Retry, location.fixed_credentials)
-    assert made.pop("retry").get_retries() == 0
-    assert made.pop("maint_notifications_config").enabled is False
-    return made
-
-
-PLAIN = {
-    "host": "h",
-    "port": 7,
-    "username": None,
-    "password": None,
-    "socket_timeout": 0.5,
-    "socket_connect_timeout": 0.5,
-    "protocol": 2,
-    "driver_info": None,
-}
-
-
-def test_a_connection_has_short_timeouts_and_no_retries() -> None:
-    assert options("redis://other") == PLAIN
-    own = {"username": "u", "password": "p", "socket_timeout": 0.7, "socket_connect_timeout": 0.7}
-    assert options("redis://u:p@other?timeout=0.7") == {**PLAIN, **own}
-
-
-def test_tls_checks_the_certificate_and_the_name() -> None:
-    url = "rediss+cluster://other:7"
-    for query, name in (("", "127.0.0.1"), ("?server_name=n", "n"), ("?verify_by=seed", "other")):
-        made: Any = make_connection(parse_store_url(url + query), Address("127.0.0.1", 7))
-        assert made._context.verify_mode is ssl.CERT_REQUIRED
-        assert made._context.check_hostname
-        assert (made.host, made._name) == ("127.0.0.1", name)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from clusterpass import (
     StoreUnavailable,
 )
 from clusterpass.managers.aio import session_watch, watching
-from clusterpass.sessions.memory.followers import LOOK_SECONDS
+from clusterpass.sessions.memory.followed_sessions import LOOK_SECONDS
 from clusterpass.tokens.identifiers import encode_session_id
 
 from .test_manager_calls import CONFIG, AwaitableStore, Store

@@ -9,7 +9,7 @@ import pytest
 from clusterpass import Ban, Session, SessionRevoked, StoreUnavailable
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.memory.entries import CachedToken
-from clusterpass.sessions.memory.followers import Followed, Followers
+from clusterpass.sessions.memory.followed_sessions import Followed, Followers
 from clusterpass.sessions.memory.node_state import ALWAYS, NEVER, Lease
 from clusterpass.sessions.watching import Watched
 

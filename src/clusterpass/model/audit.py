@@ -1,4 +1,4 @@
-"""The audit trail: who did what to whom, when, through which channel and with what outcome."""
+"""Values of the audit trail: its retention, entries, pages, results of a check, and counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

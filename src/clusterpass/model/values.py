@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
 from clusterpass.model.bans import Ban
+from clusterpass.model.check_values import check_ban_level, check_scope
 from clusterpass.model.error_args import Readers, rebuildable
 from clusterpass.model.errors import ClusterPassError, ScopeMissing, SubjectBanned
 from clusterpass.model.frozen import FrozenDict
 from clusterpass.model.json_form import Value
-from clusterpass.model.scope_checks import check_ban_level, check_scope
 from clusterpass.model.scopes import covers, granted_scopes
 
 SESSION_ID_BYTES: Final = 16

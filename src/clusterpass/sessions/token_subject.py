@@ -1,4 +1,4 @@
-"""Finds the subject of a token, whether or not its session is live."""
+"""The subject of a genuine token without a round trip, and what a token claims, unchecked."""
 
 from contextlib import suppress
 from typing import NamedTuple

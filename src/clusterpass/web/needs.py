@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clusterpass.limits import LONGEST_LIFETIME
+from clusterpass.model.check_values import check_scope
 from clusterpass.model.errors import ConfigurationError, InvalidInput
 from clusterpass.model.policy import check_whole
-from clusterpass.model.scope_checks import check_scope
 from clusterpass.model.values import Session
 
 

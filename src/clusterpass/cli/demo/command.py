@@ -11,8 +11,8 @@ import click
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
 from clusterpass.cli.demo.scenario import Scenario, Step
 from clusterpass.cli.exit_status import ExitStatus
-from clusterpass.cli.local_service import ServerProcess
 from clusterpass.cli.local_setup import free_port, generate_password, write_keys
+from clusterpass.cli.service_child import ServerProcess
 
 _ISSUER = "https://demo.clusterpass.example"
 _USERNAME = "alice"

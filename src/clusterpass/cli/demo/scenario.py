@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clusterpass.cli.local_service import HttpAnswer, ServerProcess, ask
+from clusterpass.cli.service_child import HttpAnswer, ServerProcess, ask
 from clusterpass.embedded import EmbeddedCluster, Node
 
 FAILOVER_LIMIT_SECONDS = 20.0

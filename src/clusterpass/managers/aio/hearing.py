@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.aio.listener_queue import AsyncListeners
 from clusterpass.managers.changed_subjects import ChangedSubjects
-from clusterpass.managers.subscriptions import AnyListener
+from clusterpass.managers.listeners_by_kind import AnyListener
 from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker, require_workers_async
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.events import EventKind, SessionEvent

@@ -19,7 +19,7 @@ from clusterpass.managers.aio.ending import AsyncEndingVerbs
 from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncKeys, AsyncOnlineSubjects
 from clusterpass.managers.aio.hearing import AsyncHearing
 from clusterpass.managers.aio.issuing import AsyncIssuingVerbs
-from clusterpass.managers.aio.listeners import AsyncListeners
+from clusterpass.managers.aio.listener_queue import AsyncListeners
 from clusterpass.managers.aio.recording import AsyncRecording
 from clusterpass.managers.aio.session_watch import AsyncSessionWatch
 from clusterpass.managers.aio.verifying import AsyncVerifying
@@ -27,8 +27,8 @@ from clusterpass.managers.aio.watching import AsyncWatching
 from clusterpass.managers.cached_responses import CachedResponses
 from clusterpass.managers.closing import AsyncClosing
 from clusterpass.managers.development import development_config
+from clusterpass.managers.listeners_by_kind import AnyListener, check_kinds
 from clusterpass.managers.open_store import open_store
-from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.events import EventKind, HistoryEntry, ListenerScope, SessionEvent
 from clusterpass.model.statistics import ManagerStats

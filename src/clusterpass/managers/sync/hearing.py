@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, Final
 
 from clusterpass.managers.changed_subjects import ChangedSubjects
-from clusterpass.managers.subscriptions import AnyListener
-from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.listeners_by_kind import AnyListener
+from clusterpass.managers.sync.listener_queue import Listeners
 from clusterpass.managers.workers.sync import Jobs, Worker, require_workers
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.events import EventKind, SessionEvent

@@ -16,8 +16,8 @@ from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.cached_responses import CachedResponses
 from clusterpass.managers.closing import Closing
 from clusterpass.managers.development import development_config
+from clusterpass.managers.listeners_by_kind import AnyListener, check_kinds
 from clusterpass.managers.open_store import open_store
-from clusterpass.managers.subscriptions import AnyListener, check_kinds
 from clusterpass.managers.sync.audit import Audit
 from clusterpass.managers.sync.auditing import Auditing
 from clusterpass.managers.sync.confirming import Confirming
@@ -25,7 +25,7 @@ from clusterpass.managers.sync.ending import EndingVerbs
 from clusterpass.managers.sync.groups import Bans, Claims, Keys, OnlineSubjects
 from clusterpass.managers.sync.hearing import Hearing
 from clusterpass.managers.sync.issuing import IssuingVerbs
-from clusterpass.managers.sync.listeners import Listeners
+from clusterpass.managers.sync.listener_queue import Listeners
 from clusterpass.managers.sync.recording import Recording
 from clusterpass.managers.sync.session_watch import SessionWatch
 from clusterpass.managers.sync.verifying import Verifying

@@ -11,7 +11,7 @@ from clusterpass.model.authentication_errors import AuthenticationError
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Session, SessionChange
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.memory.followers import LOOK_SECONDS
+from clusterpass.sessions.memory.followed_sessions import LOOK_SECONDS
 from clusterpass.sessions.watching import Watched
 
 

@@ -13,7 +13,7 @@ from clusterpass.managers.workers.sync import Worker
 from clusterpass.model.errors import InvalidInput
 from clusterpass.model.values import Session
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.memory.followers import LOOK_SECONDS
+from clusterpass.sessions.memory.followed_sessions import LOOK_SECONDS
 
 _CLOSING_SECONDS: Final = 1.0
 

@@ -1,4 +1,4 @@
-"""One log line per request.
+"""Middleware that gives each request an id and a log line, and answers unexpected exceptions.
 
 - Headers, bodies, query strings and messages of unexpected exceptions are never logged: any of them
   may contain a token or a password. Of an exception, the type and the stack frames are logged.

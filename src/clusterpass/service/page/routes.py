@@ -12,6 +12,7 @@ from starlette.responses import Response
 from clusterpass.service.page.account_actions import ACCOUNT_ACTIONS, DIRECTORY_ACTIONS, export
 from clusterpass.service.page.administration_actions import ACTIONS
 from clusterpass.service.page.administration_pages import show_online, show_subject
+from clusterpass.service.page.change_password import change_password, open_password
 from clusterpass.service.page.hand_over import begin_hand_over, finish_hand_over
 from clusterpass.service.page.handlers import (
     Handler,
@@ -22,10 +23,8 @@ from clusterpass.service.page.handlers import (
     redirect,
 )
 from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
-from clusterpass.service.page.link import open_link, use_link
 from clusterpass.service.page.login import log_in, open_login
 from clusterpass.service.page.pages import Pages
-from clusterpass.service.page.password import change_password, open_password
 from clusterpass.service.page.paths import (
     CONFIRM,
     EXPORT,
@@ -45,6 +44,7 @@ from clusterpass.service.page.paths import (
     Paths,
 )
 from clusterpass.service.page.reader import choose_language
+from clusterpass.service.page.set_password import open_link, use_link
 from clusterpass.service.page.step_up import confirmation, requiring_recent_login
 from clusterpass.service.page.stepping_up import open_step_up, step_up
 from clusterpass.service.page.visit import Visit

@@ -14,13 +14,13 @@ from clusterpass.model.statistics import CacheStats, NodeStats
 from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
-from clusterpass.sessions.memory.event_rate import Rate
-from clusterpass.sessions.memory.following import Following
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import NEVER
 from clusterpass.sessions.memory.packed_entry import Due, due_of
+from clusterpass.sessions.memory.rate_counter import Rate
 from clusterpass.sessions.memory.token_index import TokenIndex
 from clusterpass.sessions.memory.unrecorded_uses import UnrecordedUses
+from clusterpass.sessions.memory.wanted_pushes import Following
 
 _SECONDS: Final = 45.0
 """How long a session whose use waits to be recorded is served, before its next use waits too."""

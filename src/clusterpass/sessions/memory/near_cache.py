@@ -24,7 +24,7 @@ from clusterpass.model.values import Session
 from clusterpass.sessions.memory.cached_reads import CachedReads
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedSession, CachedToken
-from clusterpass.sessions.memory.followers import Followed
+from clusterpass.sessions.memory.followed_sessions import Followed
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import ALWAYS, NEVER
 from clusterpass.sessions.memory.pending_loads import PendingLoad, PendingLoads

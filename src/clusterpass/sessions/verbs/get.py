@@ -15,7 +15,7 @@ from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.loaded_session import Loads
-from clusterpass.sessions.memory.followers import Followed
+from clusterpass.sessions.memory.followed_sessions import Followed
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.verbs.actor import Actors

@@ -8,10 +8,10 @@ from typing import Any
 
 from clusterpass.limits import LARGEST_LIVE_CLAIMS_BYTES, LONGEST_LIFETIME
 from clusterpass.model.bans import Ban
+from clusterpass.model.check_values import check_ban_level, check_scope
 from clusterpass.model.errors import OperationMismatch, SubjectBanned
 from clusterpass.model.events import EventKind, HistoryEntry, SessionEvent
 from clusterpass.model.frozen import frozen
-from clusterpass.model.scope_checks import check_ban_level, check_scope
 from clusterpass.model.values import NO_CLAIMS, Applied, Ended, Session
 from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
 from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES

@@ -29,10 +29,10 @@ from clusterpass.store.drivers.journal_readers import JournalReaders
 from clusterpass.store.drivers.link_openings import LinkOpenings
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.drivers.observer import Observer
-from clusterpass.store.drivers.pace import Pace
 from clusterpass.store.drivers.pushing import Pushing
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.slot_look_ups import SlotLookUps
+from clusterpass.store.drivers.watch_pace import Pace
 from clusterpass.store.drivers.witnesses import Witnesses
 from clusterpass.store.missing import NEEDED_FOR_HEARTBEATS, NEEDED_FOR_PUSHES
 from clusterpass.store.outcomes import Fault, ServerError

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable
 
 from clusterpass.store.address import Address, is_literal
-from clusterpass.store.wire.dial import dial_in_loop, keep_alive
+from clusterpass.store.wire.tcp_dial import dial_in_loop, keep_alive
 
 
 async def open_transport(

@@ -46,13 +46,13 @@ from clusterpass.store.credentials import (
 )
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, ServerError
-from clusterpass.store.wire.dial import dial
 from clusterpass.store.wire.faults import (
     HandshakeTimeoutError,
     cause_of,
     fault_of_connection,
     said_by_the_system,
 )
+from clusterpass.store.wire.tcp_dial import dial
 from clusterpass.store.wire.tls import tls_context
 
 logger: Final = logging.getLogger("clusterpass.store")

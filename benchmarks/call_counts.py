@@ -4,8 +4,8 @@ A call is an entry of a function of ours, or a generator or coroutine of ours th
 is a call in another file than the one before. Counted with ``sys.setprofile`` in one event loop, in
 strict mode, on an embedded cluster. Times play no part, so the figures are the same on any machine.
 
-    python -m benchmarks.call_paths            # a table
-    python -m benchmarks.call_paths --path     # and the path of each verb, file by file
+    python -m benchmarks.call_counts            # a table
+    python -m benchmarks.call_counts --path     # and the path of each verb, file by file
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The use of a session stands beside it: what holds when only one of the two keys can be read."""
+"""The key of the last use of sessions: what keeps and removes it; reads of one key of the two."""
 
 import dataclasses
 import secrets

@@ -1,4 +1,3 @@
-# Generated from managers/aio/listeners.py by scripts/generate_sync.py; do not edit.
 """Calls listeners in the background, so that no listener can slow or break a verb.
 
 The queue holds at most 10,000 events. When listeners cannot keep up, further events are dropped,
@@ -9,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from clusterpass.managers.subscriptions import Subscriptions, call_listener
-from clusterpass.managers.workers.sync import Worker
+from clusterpass.managers.listeners_by_kind import Subscriptions, call_listener_async
+from clusterpass.managers.workers.aio import AsyncWorker
 from clusterpass.model.events import SessionEvent
 from clusterpass.model.forks import renew_in_child
 
@@ -18,7 +17,7 @@ MOST_WAITING: Final = 10_000
 _CLOSING_SECONDS: Final = 5.0
 
 
-class Listeners:
+class AsyncListeners:
     """The listeners of one manager, and the queue of events for them."""
 
     def __init__(self) -> None:
@@ -30,7 +29,7 @@ class Listeners:
         """Returns whether an event of this process was not delivered to :attr:`cluster` yet."""
         self._waiting: deque[tuple[Subscriptions, SessionEvent]] = deque()
         self._is_delivering = False
-        self._worker = Worker(self._work, name="clusterpass-listeners")
+        self._worker = AsyncWorker(self._work, name="clusterpass-listeners")
         renew_in_child(self)
 
     def begin_anew(self) -> None:
@@ -75,12 +74,12 @@ class Listeners:
         """Whether it is a listener that asks."""
         return self._worker.is_current
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Deliver the queued events for at most five seconds; those left are dropped and counted.
 
         Where a listener closes the manager, the events behind its own are delivered afterwards.
         """
-        self._worker.stop(_CLOSING_SECONDS)
+        await self._worker.stop(_CLOSING_SECONDS)
         if self._worker.is_current:
             return
         count = int(self._is_delivering)
@@ -94,21 +93,21 @@ class Listeners:
         except IndexError:
             return None
 
-    def _work(self) -> None:
+    async def _work(self) -> None:
         # The event loop of an earlier worker has ended in the middle of an event.
         self.subscriptions.dropped += self._is_delivering
         self._is_delivering = False
         while True:
             while (found := self._next()) is not None:
-                self._deliver(*found)
+                await self._deliver(*found)
             if self._worker.is_stopping:
                 return
-            self._worker.wait()
+            await self._worker.wait()
 
-    def _deliver(self, subscriptions: Subscriptions, event: SessionEvent) -> None:
+    async def _deliver(self, subscriptions: Subscriptions, event: SessionEvent) -> None:
         self._is_delivering = True
         for listener in subscriptions.of(event):
-            call_listener(listener, event)
+            await call_listener_async(listener, event)
         self._is_delivering = False  # not so where it was cancelled
 
 

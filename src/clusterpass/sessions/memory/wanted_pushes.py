@@ -1,4 +1,4 @@
-"""The callers that follow sessions, and the choice of changes that nodes have to push for them.
+"""The keys that nodes push for watched sessions and for listeners; who is woken by a change.
 
 Without a near cache that serves, nobody needs pushes until somebody follows.
 """
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from clusterpass.sessions.memory.cutoff import Cutoff
 from clusterpass.sessions.memory.entries import CachedToken
-from clusterpass.sessions.memory.followers import Followed, Followers
+from clusterpass.sessions.memory.followed_sessions import Followed, Followers
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.node_state import NEVER
 from clusterpass.sessions.memory.node_trust import NodeTrust

@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import pytest
 
-from clusterpass.cli import local_service
-from clusterpass.cli.local_service import ServerProcess, ask, await_condition, is_healthy
+from clusterpass.cli import service_child
+from clusterpass.cli.service_child import ServerProcess, ask, await_condition, is_healthy
 from clusterpass.model.errors import LocalServerFailed
 from tests.ports import free_port
 
@@ -132,7 +132,7 @@ class Script(ServerProcess):
 def running(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     """A started one, which counts as healthy once its script says that it has begun."""
     log = folder / "server.log"
-    monkeypatch.setattr(local_service, "is_healthy", lambda _: "started" in log.read_text())
+    monkeypatch.setattr(service_child, "is_healthy", lambda _: "started" in log.read_text())
     made = Script("A", 1, {}, log)
     made.script = script
     made.start()
@@ -157,7 +157,7 @@ def test_a_server_runs_until_it_is_killed_or_stopped(
 def test_a_server_that_does_not_stop_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_service, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(service_child, "_STOP_SECONDS", 0.2)
     server = running("trap '' TERM; sleep 60 & wait; sleep 60", tmp_path, monkeypatch)
     server.stop()
     assert not server.running
@@ -169,7 +169,7 @@ def test_a_server_that_does_not_stop_is_killed_with_its_children(
 def test_a_server_that_ends_at_once_says_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_service, "is_healthy", lambda _: False)
+    monkeypatch.setattr(service_child, "is_healthy", lambda _: False)
     server = Script("A", 1, {}, tmp_path / "server.log")
     server.script = "echo why; echo; exit 1"
     with pytest.raises(LocalServerFailed, match="server A did not start: why"):
@@ -193,7 +193,7 @@ def test_how_a_server_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("CLUSTERPASS_PORT", "1")
     monkeypatch.setenv("KEPT", "yes")
-    monkeypatch.setattr(local_service.subprocess, "Popen", spawn)
+    monkeypatch.setattr(service_child.subprocess, "Popen", spawn)
     settings = {"CLUSTERPASS_ISSUER": "https://i"}
     server = ServerProcess("A", 8001, settings, tmp_path / "server.log")
     with (tmp_path / "server.log").open("wb") as output:

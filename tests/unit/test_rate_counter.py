@@ -1,7 +1,7 @@
 """Events per second over the last ten seconds, and what is known of one node's heartbeats."""
 
-from clusterpass.sessions.memory.event_rate import Rate
 from clusterpass.sessions.memory.node_state import NodeState
+from clusterpass.sessions.memory.rate_counter import Rate
 
 
 def test_events_count_for_ten_seconds() -> None:

@@ -7,9 +7,9 @@ travels in a hidden field of the form, and is what authorises it.
 from starlette.responses import Response
 
 from clusterpass import AsyncUserDirectory, InvalidInput, LinkInvalid
+from clusterpass.service.page.change_password import explained, unlike
 from clusterpass.service.page.forms import read_form
 from clusterpass.service.page.handlers import not_found, redirect
-from clusterpass.service.page.password import explained, unlike
 from clusterpass.service.page.rendering import render
 from clusterpass.service.page.step_up import Refusal
 from clusterpass.service.page.visit import Visit

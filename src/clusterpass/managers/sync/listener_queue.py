@@ -1,3 +1,4 @@
+# Generated from managers/aio/listener_queue.py by scripts/generate_sync.py; do not edit.
 """Calls listeners in the background, so that no listener can slow or break a verb.
 
 The queue holds at most 10,000 events. When listeners cannot keep up, further events are dropped,
@@ -8,8 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from clusterpass.managers.subscriptions import Subscriptions, call_listener_async
-from clusterpass.managers.workers.aio import AsyncWorker
+from clusterpass.managers.listeners_by_kind import Subscriptions, call_listener
+from clusterpass.managers.workers.sync import Worker
 from clusterpass.model.events import SessionEvent
 from clusterpass.model.forks import renew_in_child
 
@@ -17,7 +18,7 @@ MOST_WAITING: Final = 10_000
 _CLOSING_SECONDS: Final = 5.0
 
 
-class AsyncListeners:
+class Listeners:
     """The listeners of one manager, and the queue of events for them."""
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class AsyncListeners:
         """Returns whether an event of this process was not delivered to :attr:`cluster` yet."""
         self._waiting: deque[tuple[Subscriptions, SessionEvent]] = deque()
         self._is_delivering = False
-        self._worker = AsyncWorker(self._work, name="clusterpass-listeners")
+        self._worker = Worker(self._work, name="clusterpass-listeners")
         renew_in_child(self)
 
     def begin_anew(self) -> None:
@@ -74,12 +75,12 @@ class AsyncListeners:
         """Whether it is a listener that asks."""
         return self._worker.is_current
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Deliver the queued events for at most five seconds; those left are dropped and counted.
 
         Where a listener closes the manager, the events behind its own are delivered afterwards.
         """
-        await self._worker.stop(_CLOSING_SECONDS)
+        self._worker.stop(_CLOSING_SECONDS)
         if self._worker.is_current:
             return
         count = int(self._is_delivering)
@@ -93,21 +94,21 @@ class AsyncListeners:
         except IndexError:
             return None
 
-    async def _work(self) -> None:
+    def _work(self) -> None:
         # The event loop of an earlier worker has ended in the middle of an event.
         self.subscriptions.dropped += self._is_delivering
         self._is_delivering = False
         while True:
             while (found := self._next()) is not None:
-                await self._deliver(*found)
+                self._deliver(*found)
             if self._worker.is_stopping:
                 return
-            await self._worker.wait()
+            self._worker.wait()
 
-    async def _deliver(self, subscriptions: Subscriptions, event: SessionEvent) -> None:
+    def _deliver(self, subscriptions: Subscriptions, event: SessionEvent) -> None:
         self._is_delivering = True
         for listener in subscriptions.of(event):
-            await call_listener_async(listener, event)
+            call_listener(listener, event)
         self._is_delivering = False  # not so where it was cancelled
 
 

@@ -1,4 +1,4 @@
-"""The pace of a watch: its ordinary interval, urgent turns, and rests.
+"""When the watch of a store sends heartbeats: at its interval, or at once; and when it rests.
 
 Nothing is sent while nothing is read and nobody waits for news: the watch rests until the store is
 asked. Times are seconds of the monotonic clock.
