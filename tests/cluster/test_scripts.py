@@ -354,6 +354,37 @@ def test_a_ban_that_is_over_when_it_is_carried_out_ends_what_it_would_have_ended
     assert sessions.verify(later.access_token, verification="strict")
 
 
+@pytest.mark.parametrize("kind", [None, "phone"])
+def test_an_end_of_all_that_is_carried_out_again_spares_later_logins(sessions, subject, kind):
+    """A failover may have lost its first run, after which the subject has logged in again."""
+    before = sessions.login(subject, device_type="phone")
+    began = sessions.verify(before.access_token, verification="strict").created_at
+    later = sessions.login(subject, device_type="phone")
+    while sessions.verify(later.access_token, verification="strict").created_at <= began:
+        sessions.logout(later.access_token)
+        time.sleep(0.02)
+        later = sessions.login(subject, device_type="phone")
+
+    def flow():
+        answer = yield end_calls.end_all(
+            Keyspace(),
+            KEEPING,
+            subject,
+            keep=None,
+            reason="revoked",
+            device_type=kind,
+            operation=b"e" * 8,
+            up_to=began * 1000 + 999,
+        )
+        return answer.reply
+
+    ended = sessions.store.run(flow())
+    assert ended.ended == (decode_session_id(before.session_id),)
+    assert sessions.verify(later.access_token, verification="strict")
+    with pytest.raises(SessionRevoked):
+        sessions.verify(before.access_token, verification="strict")
+
+
 def test_a_window_of_attempts_that_is_about_to_end_does_not_begin_anew(node, key):
     """Less than half a second before its end TTL answers 0."""
     call = directory_calls.count_attempt(key, most=1, window_seconds=300)

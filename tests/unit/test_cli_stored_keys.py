@@ -14,8 +14,7 @@ from clusterpass.cli import COMMANDS, stored_keys
 from clusterpass.cli.group import make_group
 from clusterpass.tokens.managed_keys import ManagedKey
 
-from .cli_terminal import AT, SHOWN
-from .gate_scene import Manager
+from .cli_terminal import AT, SHOWN, Manager
 
 KEY = ManagedKey("-kid", "EdDSA", "active", 1, AT, None, None)
 OLD = ManagedKey("old", "ES256", "passive", 1, AT, 2, AT)
