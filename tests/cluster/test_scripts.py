@@ -385,6 +385,36 @@ def test_an_end_of_all_that_is_carried_out_again_spares_later_logins(sessions, s
         sessions.verify(before.access_token, verification="strict")
 
 
+def test_ends_of_sixteen_kinds_of_devices_are_remembered(sessions, node, key, subject):
+    sessions.login(subject)
+    for number in range(17):
+        sessions.revoke_all(subject, device_type=f"kind-{number}")
+    kinds = [line.split()[0] for line in node.hget(key, "t").splitlines()]
+    assert len(kinds) == 17
+    assert kinds[-1] == b"*", "stands for those that were ended first"
+
+
+def test_a_ban_that_is_over_and_ends_nothing_is_no_line_of_the_history(sessions, subject):
+    sessions.login(subject)
+    began = int(time.time() - 3600) * 1000
+
+    def flow():
+        answer = yield subject_calls.ban(
+            Keyspace(),
+            Housekeeping(60, history_entries=10),
+            subject,
+            scope="",
+            level=1,
+            seconds=1,
+            reason="spam",
+            begins=began,
+        )
+        return answer.reply
+
+    assert sessions.store.run(flow()).ended == ()
+    assert [line.kind for line in sessions.history(subject)] == ["login"]
+
+
 def test_a_window_of_attempts_that_is_about_to_end_does_not_begin_anew(node, key):
     """Less than half a second before its end TTL answers 0."""
     call = directory_calls.count_attempt(key, most=1, window_seconds=300)
