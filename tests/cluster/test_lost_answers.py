@@ -181,6 +181,18 @@ def test_lines_of_a_step_up_are_judged_by_their_own_tokens(engine, manager, subj
         manager.refresh(first.refresh_token)
 
 
+def test_the_next_exchange_before_a_step_up_is_retried_until_its_own_tokens_are_used(
+    engine, manager, subject
+):
+    first = manager.login(subject)
+    older = manager.refresh(first.refresh_token)
+    manager.elevate(manager.verify(first.access_token), "2", for_seconds=600)
+    manager.verify(older.access_token)
+    newer = manager.refresh(older.refresh_token)
+    older_exchange(engine, first, LONG_AGO)
+    assert manager.refresh(older.refresh_token).refresh_token == newer.refresh_token
+
+
 def test_a_use_of_both_lines_of_a_step_up_is_one_of_each(engine, manager, subject):
     first = manager.login(subject)
     older = manager.refresh(first.refresh_token)

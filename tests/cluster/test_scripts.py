@@ -216,6 +216,16 @@ def test_the_key_expires_with_its_last_session(sessions, node, key, subject):
     assert session_fields(node, key) == 1, "no details of a dead session are kept"
 
 
+def test_the_key_expires_later_after_a_refresh(sessions, node, key, subject):
+    """Also of a session with a step-up, of which all of the subject is read."""
+    session = sessions.verify(sessions.login(subject).access_token)
+    pair = sessions.elevate(session, "2", for_seconds=600)
+    expires_at = node.expiretime(key)
+    node.expireat(key, expires_at - 300)
+    sessions.refresh(pair.refresh_token)
+    assert node.expiretime(key) >= expires_at
+
+
 def test_ended_fields_are_removed_by_the_next_login(sessions, node, key, subject):
     pair = sessions.login(subject, claims={"a": 1})
     field = decode_session_id(pair.session_id)
