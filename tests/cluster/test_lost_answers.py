@@ -4,6 +4,7 @@ import dataclasses
 import time
 
 import pytest
+import time_machine
 
 from clusterpass import InvalidRefreshToken, RefreshTokenReused
 from clusterpass.protocol.keyspace import Keyspace
@@ -144,6 +145,22 @@ def test_the_grace_of_a_token_begins_with_its_own_exchange(cp_sessions, cp_clock
     cp_clock.advance(12)
     with pytest.raises(RefreshTokenReused):
         cp_sessions.refresh(pairs[1].refresh_token)
+
+
+def test_the_first_of_several_exchanges_is_retried_until_its_own_grace_is_over(
+    cp_sessions, cp_clock, subject
+):
+    half = cp_sessions.config.refresh_grace / 2
+    with time_machine.travel(cp_clock.now, tick=False):  # no second passes but those of the clock
+        pairs = [cp_sessions.login(subject)]
+        for seconds in (half, half, 0):
+            pairs.append(cp_sessions.refresh(pairs[-1].refresh_token))
+            cp_clock.advance(seconds)
+        again = cp_sessions.refresh(pairs[0].refresh_token)
+        assert again.refresh_token == pairs[1].refresh_token
+        cp_clock.advance(1)
+        with pytest.raises(RefreshTokenReused):
+            cp_sessions.refresh(pairs[0].refresh_token)
 
 
 def test_each_exchange_is_judged_by_its_own_tokens(engine, manager, subject):
