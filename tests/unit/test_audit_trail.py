@@ -428,6 +428,24 @@ async def test_a_store_that_takes_nothing_is_tried_once_a_second(trail):
     await auditing.close()
 
 
+async def test_a_try_that_failed_is_followed_by_a_second_of_rest(trail, monkeypatch):
+    class Away:
+        async def run(self, flow: Any) -> Any:
+            raise StoreUnavailable(reason="timeout")
+
+    auditing, rests = AsyncAuditing(Away(), trail), []
+
+    async def wait(seconds: float | None = None) -> None:
+        rests.append(seconds)
+        auditing._worker.is_stopping = len(rests) == 4
+
+    monkeypatch.setattr(auditing._worker, "wait", wait)
+    trail.login_failed("alice", "wrong_password", None)
+    await auditing._work()
+    assert rests == [rests[0], 1.0, rests[0], 1.0]
+    await auditing.close()
+
+
 @pytest.mark.parametrize("error", [StoreUnavailable(reason="timeout"), OSError("x")])
 async def test_it_is_said_once_that_the_trail_is_not_written_and_once_that_it_is_again(
     trail, stream, caplog, monkeypatch, error
