@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 from collections.abc import Callable
@@ -408,6 +409,16 @@ async def test_a_child_leaves_what_waits_to_its_parent_and_writes_as_another(tra
     assert len(bytes.fromhex(own["k"])) == 8
     assert own["k"] != parents["k"]
     await auditing.close()
+
+
+def test_what_waits_is_logged_once_its_manager_is_forgotten(trail, stream, caplog):
+    auditing = AsyncAuditing(HangingStore(stream), trail)
+    trail.login_failed("alice", "wrong_password", None)
+    assert "alice" not in caplog.text
+    del auditing
+    gc.collect()
+    assert "alice" in caplog.text
+    assert waiting(trail) == []
 
 
 async def test_a_store_that_takes_nothing_is_tried_once_a_second(trail):
