@@ -864,6 +864,8 @@ PACES: dict[str, str] = {
     "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,
     "src/clusterpass/managers/workers/aio.py:_CANCELLING_SECONDS": _AT_MOST,
     "src/clusterpass/managers/workers/aio.py:_POLLING_SECONDS": _ASKED_AGAIN,
+    "src/clusterpass/managers/workers/aio.py:SECONDS_BETWEEN_TURNS": "how often calls look after"
+    " background work whose event loop may have ended",
     "src/clusterpass/managers/closing.py:_POLLING_SECONDS": _ASKED_AGAIN,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,

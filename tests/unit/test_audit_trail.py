@@ -421,6 +421,26 @@ def test_what_waits_is_logged_once_its_manager_is_forgotten(trail, stream, caplo
     assert waiting(trail) == []
 
 
+@pytest.mark.parametrize(("seconds", "written"), [(0.0, 600), (0.8, 400)])
+def test_closing_writes_what_waits_for_three_seconds_and_logs_the_rest(
+    trail, stream, caplog, monkeypatch, seconds, written
+):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(auditing_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Slow:
+        async def run(self, flow: Any) -> Any:
+            clock.now += seconds
+            return stream.run(flow)
+
+    auditing = AsyncAuditing(Slow(), trail)
+    for number in range(600):
+        trail.login_failed(f"user-{number}", "wrong_password", None)
+    asyncio.run(auditing.close())
+    assert len(stream.entries) == written
+    assert caplog.text.count("was not stored") == 600 - written
+
+
 async def test_a_store_that_takes_nothing_is_tried_once_a_second(trail):
     tries = []
 

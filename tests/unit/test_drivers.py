@@ -18,7 +18,7 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.exchanges.steps import Agree, Drop
+from clusterpass.store.exchanges.steps import Agree, Drop, Probe
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.tokens.key_encryption import new_encryption_key
 
@@ -384,4 +384,24 @@ def test_a_reply_is_not_believed_where_another_thread_asks_about_its_node_for_to
     asking.join(5)
     ask(time.monotonic() + 5)
     assert answers == [False, True, True]
+    store.close()
+
+
+def test_who_has_a_node_probed_waits_for_the_verdict_but_not_for_long() -> None:
+    go_on, verdicts = threading.Event(), []
+
+    class Slow(SyncStore):
+        def probe(self, wanted: Probe) -> Any:
+            if wanted.slot:
+                go_on.wait(5)
+            time.sleep(0.02)
+            verdicts.append(wanted.slot)
+            yield from ()
+
+    store = Slow(parse_store_url("redis+cluster://127.0.0.1:1"))
+    store._probe(Probe(NOBODY, 0, 5.0))
+    assert verdicts == [0]
+    store._probe(Probe(NOBODY, 1, 0.01))
+    assert verdicts == [0]
+    go_on.set()
     store.close()

@@ -191,7 +191,7 @@ def test_an_entry_of_the_audit_trail_has_what_its_verb_was_given(manager: Any) -
         before = len(noted)
         ran(call(**given))
         for _, about in noted[before:]:
-            wanted = {"subject", "session_id", "reason"} & given.keys()
+            wanted = {"subject", "session_id", "reason", "address"} & given.keys()
             assert {name: about.get(name) for name in wanted} == {
                 name: given[name] for name in wanted
             }, verb
