@@ -593,6 +593,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): _BATCH,
     (
+        "src/clusterpass/store/drivers/pool.py",
+        "connection.connect()",
+        Kind.CALL,
+    ): "redis-py connects before it sends, too",
+    (
         "src/clusterpass/store/outcomes.py",
         "cause: StoreCause | None = field(default=None, compare=False)",
         Kind.KEYWORD,

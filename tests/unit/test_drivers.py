@@ -120,6 +120,34 @@ async def test_a_store_that_was_closed_before_its_first_call_says_so_at_once(
         assert caught.value.reason == "closed"
 
 
+class Observer:
+    """Counts how often the store is asked; anything else means nothing to it."""
+
+    prefixes: tuple[bytes, ...] = ()
+    journal = None
+    refusal = ""
+    activity, is_followed, held, wants_all = 0, True, 0, False
+
+    def __init__(self) -> None:
+        self.uses = 0
+
+    def note_use(self) -> None:
+        self.uses += 1
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_, **__: None
+
+
+async def test_a_call_wakes_a_watch_that_rests(kind: Any) -> None:
+    observer = Observer()
+    driver = Driver(kind, NOBODY, "timeout=0.1&deadline=0.1&replica_wait=0.01")
+    driver.store.observe(observer, 0.5)
+    with pytest.raises(StoreUnavailable):
+        await driver.run(asking_strictly(COUNT))
+    assert observer.uses >= 1
+    await driver.close()
+
+
 def asking_strictly(step: Any) -> Any:
     """A flow that yields this step."""
     yield step
