@@ -593,6 +593,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): _BATCH,
     (
+        "src/clusterpass/store/outcomes.py",
+        "return wait if milliseconds <= left else (*command, left)",
+        Kind.BOUNDARY,
+    ): "equal numbers make the same command",
+    (
         "src/clusterpass/store/drivers/pool.py",
         "connection.connect()",
         Kind.CALL,
