@@ -138,6 +138,13 @@ class Observer:
         return lambda *_, **__: None
 
 
+async def test_a_flow_rests_for_as_long_as_it_says(kind: Any) -> None:
+    driver, began = Driver(kind, NOBODY), time.monotonic()
+    await driver.run(asking_strictly(Rest(0.05)))
+    assert time.monotonic() - began > 0.04
+    await driver.close()
+
+
 async def test_a_call_wakes_a_watch_that_rests(kind: Any) -> None:
     observer = Observer()
     driver = Driver(kind, NOBODY, "timeout=0.1&deadline=0.1&replica_wait=0.01")
