@@ -594,6 +594,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
     ): _BATCH,
     (
         "src/clusterpass/store/outcomes.py",
+        "return wait if milliseconds <= left else (*command, left)",
+        Kind.BOUNDARY,
+    ): "equal numbers make the same command",
+    (
+        "src/clusterpass/store/drivers/pool.py",
+        "connection.connect()",
+        Kind.CALL,
+    ): "redis-py connects before it sends, too",
+    (
+        "src/clusterpass/store/outcomes.py",
         "cause: StoreCause | None = field(default=None, compare=False)",
         Kind.KEYWORD,
     ): "faults are compared by tests alone",
@@ -864,6 +874,8 @@ PACES: dict[str, str] = {
     "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,
     "src/clusterpass/managers/workers/aio.py:_CANCELLING_SECONDS": _AT_MOST,
     "src/clusterpass/managers/workers/aio.py:_POLLING_SECONDS": _ASKED_AGAIN,
+    "src/clusterpass/managers/workers/aio.py:SECONDS_BETWEEN_TURNS": "how often calls look after"
+    " background work whose event loop may have ended",
     "src/clusterpass/managers/closing.py:_POLLING_SECONDS": _ASKED_AGAIN,
     f"{_INDEX}:_CHECKED_FOR_EXPIRY": _PORTION,
     f"{_INDEX}:_LOOKED_AT": _PORTION,

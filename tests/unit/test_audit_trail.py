@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 from collections.abc import Callable
@@ -410,6 +411,36 @@ async def test_a_child_leaves_what_waits_to_its_parent_and_writes_as_another(tra
     await auditing.close()
 
 
+def test_what_waits_is_logged_once_its_manager_is_forgotten(trail, stream, caplog):
+    auditing = AsyncAuditing(HangingStore(stream), trail)
+    trail.login_failed("alice", "wrong_password", None)
+    assert "alice" not in caplog.text
+    del auditing
+    gc.collect()
+    assert "alice" in caplog.text
+    assert waiting(trail) == []
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0.0, 600), (0.8, 400)])
+def test_closing_writes_what_waits_for_three_seconds_and_logs_the_rest(
+    trail, stream, caplog, monkeypatch, seconds, written
+):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(auditing_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Slow:
+        async def run(self, flow: Any) -> Any:
+            clock.now += seconds
+            return stream.run(flow)
+
+    auditing = AsyncAuditing(Slow(), trail)
+    for number in range(600):
+        trail.login_failed(f"user-{number}", "wrong_password", None)
+    asyncio.run(auditing.close())
+    assert len(stream.entries) == written
+    assert caplog.text.count("was not stored") == 600 - written
+
+
 async def test_a_store_that_takes_nothing_is_tried_once_a_second(trail):
     tries = []
 
@@ -425,6 +456,24 @@ async def test_a_store_that_takes_nothing_is_tried_once_a_second(trail):
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.1)
     assert len(tries) == 1
+    await auditing.close()
+
+
+async def test_a_try_that_failed_is_followed_by_a_second_of_rest(trail, monkeypatch):
+    class Away:
+        async def run(self, flow: Any) -> Any:
+            raise StoreUnavailable(reason="timeout")
+
+    auditing, rests = AsyncAuditing(Away(), trail), []
+
+    async def wait(seconds: float | None = None) -> None:
+        rests.append(seconds)
+        auditing._worker.is_stopping = len(rests) == 4
+
+    monkeypatch.setattr(auditing._worker, "wait", wait)
+    trail.login_failed("alice", "wrong_password", None)
+    await auditing._work()
+    assert rests == [rests[0], 1.0, rests[0], 1.0]
     await auditing.close()
 
 

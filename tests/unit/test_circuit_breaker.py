@@ -369,6 +369,7 @@ def test_a_probe_tells_who_serves_from_who_answers(breakers, clock, outcome, is_
     assert next(steps) == LookUp(owned_by(A).version, suspect=A, until=3.0)
     asked = steps.send(None)
     assert asked == Send(A, ((b"GET", Keyspace().probe(7)),))
+    assert asked.fresh, "a connection that idled while the node was away may be dead"
     with pytest.raises(StopIteration):
         steps.send(outcome)
     assert (breakers.seconds_silent(A) is not None) == is_silent

@@ -18,7 +18,7 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.exchanges.steps import Agree, Drop
+from clusterpass.store.exchanges.steps import Agree, Drop, Probe
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.tokens.key_encryption import new_encryption_key
 
@@ -118,6 +118,41 @@ async def test_a_store_that_was_closed_before_its_first_call_says_so_at_once(
             async with asyncio.timeout(10):
                 await call()
         assert caught.value.reason == "closed"
+
+
+class Observer:
+    """Counts how often the store is asked; anything else means nothing to it."""
+
+    prefixes: tuple[bytes, ...] = ()
+    journal = None
+    refusal = ""
+    activity, is_followed, held, wants_all = 0, True, 0, False
+
+    def __init__(self) -> None:
+        self.uses = 0
+
+    def note_use(self) -> None:
+        self.uses += 1
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_, **__: None
+
+
+async def test_a_flow_rests_for_as_long_as_it_says(kind: Any) -> None:
+    driver, began = Driver(kind, NOBODY), time.monotonic()
+    await driver.run(asking_strictly(Rest(0.05)))
+    assert time.monotonic() - began > 0.04
+    await driver.close()
+
+
+async def test_a_call_wakes_a_watch_that_rests(kind: Any) -> None:
+    observer = Observer()
+    driver = Driver(kind, NOBODY, "timeout=0.1&deadline=0.1&replica_wait=0.01")
+    driver.store.observe(observer, 0.5)
+    with pytest.raises(StoreUnavailable):
+        await driver.run(asking_strictly(COUNT))
+    assert observer.uses >= 1
+    await driver.close()
 
 
 def asking_strictly(step: Any) -> Any:
@@ -384,4 +419,24 @@ def test_a_reply_is_not_believed_where_another_thread_asks_about_its_node_for_to
     asking.join(5)
     ask(time.monotonic() + 5)
     assert answers == [False, True, True]
+    store.close()
+
+
+def test_who_has_a_node_probed_waits_for_the_verdict_but_not_for_long() -> None:
+    go_on, verdicts = threading.Event(), []
+
+    class Slow(SyncStore):
+        def probe(self, wanted: Probe) -> Any:
+            if wanted.slot:
+                go_on.wait(5)
+            time.sleep(0.02)
+            verdicts.append(wanted.slot)
+            yield from ()
+
+    store = Slow(parse_store_url("redis+cluster://127.0.0.1:1"))
+    store._probe(Probe(NOBODY, 0, 5.0))
+    assert verdicts == [0]
+    store._probe(Probe(NOBODY, 1, 0.01))
+    assert verdicts == [0]
+    go_on.set()
     store.close()

@@ -250,6 +250,14 @@ async def test_after_the_end_nothing_is_read_or_told(scene: Scene) -> None:
     assert scene.hearing._changed.take() is None, "no user is remembered"
 
 
+async def test_a_close_leaves_no_task_behind(scene: Scene) -> None:
+    scene.add()
+    await scene.until(lambda: bool(scene.asked))
+    await scene.hearing.close()
+    await asyncio.sleep(0)
+    assert "clusterpass-hearing" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
 def test_without_a_history_there_is_nothing_to_hear() -> None:
     async def check() -> None:
         Scene().hearing.check()

@@ -207,6 +207,18 @@ async def test_an_end_during_the_opening_is_told_to_all_who_wait() -> None:
         assert await asyncio.gather(*waiting) == [Fault("closed")] * 3
 
 
+async def test_a_node_that_is_reached_and_greets_nobody_is_no_fault_of_tls() -> None:
+    async def silent(_: list[bytes], __: asyncio.StreamWriter) -> None:
+        """Nothing is answered."""
+
+    async with fake_node(silent) as (_, address):
+        patience = Patience(timeout=0.05)
+        there = StoreLocation(seeds=(address,), is_cluster=False, patience=patience)
+        fault = await Link(there, address, None).open()
+    assert fault is not None
+    assert (fault.kind, fault.cause) == ("timeout", "timed_out")
+
+
 async def test_a_node_that_hangs_up_is_a_fault_and_told_as_lost() -> None:
     async def hang_up(request: list[bytes], writer: asyncio.StreamWriter) -> None:
         if request[-1] == b"x":

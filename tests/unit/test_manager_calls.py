@@ -50,6 +50,8 @@ VERBS = [
     ("online.count", "online.count"),
     ("online.page", "online.page"),
     ("online.prune", "online.prune"),
+    ("audit.page", "audit.page"),
+    ("audit.check", "audit.check"),
 ]
 
 
@@ -189,7 +191,7 @@ def test_an_entry_of_the_audit_trail_has_what_its_verb_was_given(manager: Any) -
         before = len(noted)
         ran(call(**given))
         for _, about in noted[before:]:
-            wanted = {"subject", "session_id", "reason"} & given.keys()
+            wanted = {"subject", "session_id", "reason", "address"} & given.keys()
             assert {name: about.get(name) for name in wanted} == {
                 name: given[name] for name in wanted
             }, verb
@@ -231,8 +233,10 @@ def test_every_verb_that_runs_a_flow_is_listed() -> None:
         "watch",
         "ping",
         "close",
+        "audit.note",
+        "audit.flush",
     }
-    groups = {"bans", "claims", "online"}
+    groups = {"bans", "claims", "online", "audit"}
     manager = SessionManager(Store(), CONFIG)
     holders = [("", manager), *((f"{group}.", getattr(manager, group)) for group in groups)]
     found = {
@@ -276,6 +280,20 @@ def test_a_refused_login_is_noted_with_all_that_was_given(manager: Any) -> None:
     assert asked == [
         ("alice", {"error": "too_many_attempts", "address": "192.0.2.1", "trail": None}),
         ("bob", {"error": "invalid_credentials", "address": None, "trail": None}),
+    ]
+
+
+def test_an_entry_of_the_application_is_noted_with_all_that_was_given(manager: Any) -> None:
+    asked: list[tuple[Any, ...]] = []
+    manager._flows.audit.note = lambda action, **given: asked.append((action, given))
+    parameters = [*inspect.signature(manager.audit.note).parameters]
+    given = {name: f"given as {name}" for name in parameters if name != "action"}
+    ran(manager.audit.note("invoice.approved", **given))
+    ran(manager.audit.note("invoice.sent"))
+    nothing = {"subject": None, "reason": "", "error": None, "details": None}
+    assert asked == [
+        ("invoice.approved", given),
+        ("invoice.sent", nothing | {"outcome": "done", "sparing": False}),
     ]
 
 

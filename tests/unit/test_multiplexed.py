@@ -15,7 +15,7 @@ from .fake_node import echo, fake_node
 
 async def connect(address, **options):
     loop = asyncio.get_running_loop()
-    options = {"limit": 5.0, "most_waiting": 1000} | options
+    options = {"limit": 5.0, "most_waiting": 1000, "deadline": 2.5} | options
     connection = MultiplexedConnection(loop, **options)
     await loop.create_connection(lambda: connection, *address)
     return connection

@@ -281,9 +281,9 @@ def test_a_probe_that_is_under_way_ends_with_the_connections() -> None:
         nodes.close()
         async with asyncio.timeout(10):
             await nodes.background.ended()
+        assert ended == [True]
 
     run(test)
-    assert ended == [True]
 
 
 async def test_what_is_urgent_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:

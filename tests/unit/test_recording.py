@@ -758,6 +758,22 @@ def test_who_closes_in_another_event_loop_lets_the_worker_record_what_waits(capl
     assert "not recorded" not in caplog.text
 
 
+def test_the_event_loop_of_who_closes_goes_on_meanwhile(caplog) -> None:
+    process, is_back = Process(), threading.Event()
+    worker = Tasks(process, lambda _: is_back.wait(5) and None)
+    worker.add(*(f"token-{number}" for number in range(50)))
+
+    async def close() -> None:
+        asyncio.get_running_loop().call_later(0.01, is_back.set)
+        await worker.recording.close()
+
+    asyncio.run(close())
+    is_back.set()
+    worker.end()
+    assert len(worker.tried) == 50
+    assert "not recorded" not in caplog.text
+
+
 def test_sessions_of_many_tokens_are_all_recorded() -> None:
     process = Process()
     process.uses.wake = lambda: None

@@ -283,6 +283,14 @@ def test_what_is_reported_of_a_store() -> None:
     assert own.silent_nodes() == ()
 
 
+def test_a_child_relies_on_nothing_that_nodes_push_to_its_parent() -> None:
+    """What it reads before a watch of its own listens would never be announced."""
+    own = store(slots=primaries())
+    own.pushing_all.add(A)
+    own.begin_anew()
+    assert own.pushing_all == set()
+
+
 def test_servers_are_started_by_a_manager_only() -> None:
     assert StoreBase.from_url(SINGLE).location.seeds == (A,)
     with pytest.raises(ConfigurationError, match="opened by a session manager"):

@@ -9,19 +9,12 @@ import pytest
 
 from clusterpass.model.errors import StoreDenied
 from clusterpass.store.address import Address
+from clusterpass.store.drivers.link_openings import LinkOpenings
 from clusterpass.store.drivers.nodes import Nodes
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
-from .watch_scene import (
-    INFO,
-    PULSE,
-    A,
-    B,
-    Connection,
-    Scene,
-    settle,
-)
+from .watch_scene import INFO, PULSE, A, B, Connection, Links, Scene, settle
 
 
 async def test_changed_keys_are_reported_and_nothing_else() -> None:
@@ -319,3 +312,26 @@ async def test_a_watch_fails_by_a_map_that_it_cannot_take_over(
     await settle()
     with pytest.raises(ZeroDivisionError):
         scene.turn()
+
+
+async def test_what_a_failed_watch_was_connecting_to_tells_the_next_one_nothing() -> None:
+    go_on, told = asyncio.Event(), []
+
+    class Slow(Links):
+        async def open(self) -> Fault | None:
+            await go_on.wait()
+            return Fault("timeout")
+
+    links = Slow()
+    openings = LinkOpenings(
+        failed=lambda: told.append("failed"),
+        refused=lambda *_: told.append("refused"),
+        take_end=lambda task: told.append("cancelled" if task.cancelled() else "ended"),
+    )
+    openings.begin(cast("Nodes", links), A)
+    await asyncio.sleep(0)
+    openings.cancel()
+    go_on.set()
+    await links.background.ended()
+    await asyncio.sleep(0)
+    assert told == ["cancelled"]

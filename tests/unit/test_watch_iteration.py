@@ -177,6 +177,39 @@ def test_a_watch_is_looked_after_although_the_loop_has_ended_that_did_so(
     asyncio.run(watch())
 
 
+def test_a_watch_that_begins_as_the_last_one_ends_is_looked_after() -> None:
+    has_looked, is_waiting, go_on, looks_again = (threading.Event() for _ in range(4))
+
+    def look() -> int:
+        if has_looked.is_set():
+            looks_again.set()
+            return 1
+        has_looked.set()
+        go_on.wait(5)
+        return 0  # nobody watched as it looked
+
+    with SessionManager(BlockingReading(), CONFIG) as manager:
+        readings(manager, [SESSION])
+        worker = manager._watching._worker
+        resume = worker.resume
+
+        def resumed() -> None:
+            resume()
+            is_waiting.set()
+
+        worker.resume = resumed  # type: ignore[method-assign]
+        manager._flows.memory.near.look_after_followers = look  # type: ignore[method-assign]
+        worker.wake()
+        assert has_looked.wait(5)
+        iteration = manager.watch(SESSION)
+        watching_thread = threading.Thread(target=lambda: next(iteration, None))
+        watching_thread.start()
+        assert is_waiting.wait(5)
+        go_on.set()
+        assert looks_again.wait(5)
+    watching_thread.join(LONG)
+
+
 def test_closing_the_manager_ends_a_watch_without_a_report() -> None:
     async def watch(manager: AsyncSessionManager) -> None:
         readings(manager, [SESSION])

@@ -5,10 +5,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from clusterpass.managers.workers import aio as in_tasks
 from clusterpass.managers.workers.aio import AsyncAlarm, AsyncJobs, AsyncTurns, AsyncWorker
 from clusterpass.managers.workers.sync import Alarm, Jobs, Turns, Worker
 
@@ -433,6 +435,33 @@ def test_jobs_of_a_loop_that_hang_are_cancelled_and_tell_nothing() -> None:
         await asyncio.sleep(0)
         assert ends == ["cancelled"]
         assert jobs.running() == set()
+
+    in_loop(run)
+
+
+def test_a_job_of_a_loop_that_refuses_to_be_cancelled_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(in_tasks, "_CANCELLING_SECONDS", 0.01)
+
+    async def run() -> None:
+        may_end = asyncio.Event()
+
+        async def job() -> None:
+            while not may_end.is_set():
+                with suppress(asyncio.CancelledError):
+                    await may_end.wait()
+
+        jobs = AsyncJobs(name="jobs", on_end=lambda: None)
+        jobs.start("a", job)
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(5):
+                assert await jobs.stop(0.01) is False
+            assert jobs.running() == {"a"}
+        finally:
+            may_end.set()
+        assert await jobs.stop(LONG)
 
     in_loop(run)
 

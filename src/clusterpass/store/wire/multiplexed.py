@@ -79,7 +79,7 @@ class MultiplexedConnection(asyncio.Protocol):
         *,
         limit: float,
         most_waiting: int,
-        deadline: float = 2.5,
+        deadline: float,
         pushed: Callable[[list[Any]], None] | None = None,
         ended: Callable[["MultiplexedConnection"], None] | None = None,
         silent: Callable[[float, float], None] | None = None,
