@@ -20,6 +20,7 @@ QUIET_KEYWORDS = {
     "dataclass": frozenset({"slots", "frozen", "kw_only"}),
     "zip": frozenset({"strict"}),
     "Thread": frozenset({"name", "daemon"}),
+    "ThreadPoolExecutor": frozenset({"thread_name_prefix"}),
     "create_task": frozenset({"name"}),
     "option": frozenset({"help", "metavar", "show_default"}),
     "argument": frozenset({"metavar"}),
