@@ -45,3 +45,14 @@ def test_the_passphrase_of_the_key_file_may_be_in_a_file(tmp_path: Path) -> None
         file.chmod(0o600)
     ring = Settings(keys_file=pem, keys_passphrase_file=phrase).key_ring()
     assert ring.signing_key.algorithm == "EdDSA"
+
+
+def test_a_page_below_a_prefix_deletes_the_cookies_of_one_that_was_at_the_root() -> None:
+    at_root = Settings(issuer="https://auth.example").web().cookies
+    below = Settings(issuer="https://auth.example", page_prefix="/auth").web().cookies
+    assert at_root.old == ()
+    assert [(each.name, each.path) for each in below.old] == [
+        (at_root.access.name, "/"),
+        (at_root.refresh.name, "/"),
+    ]
+    assert below.access.path == "/auth"
