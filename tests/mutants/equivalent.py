@@ -15,11 +15,14 @@ TEXT_FUNCTIONS = frozenset({"__repr__", "__str__", "__rich_repr__"})
 TYPING_CALLS = frozenset({"cast", "TypeVar", "ParamSpec", "NewType", "assert_never", "Protocol"})
 # ``slots`` saves memory; ``frozen`` and ``kw_only`` forbid what mypy forbids already; ``strict``
 # states that two lengths agree; a thread's ``name`` shows in a debugger, and ``daemon`` matters
-# only to a program that ends without a close.
+# only to a program that ends without a close. A signal of Django has a function of a module once,
+# also without a ``dispatch_uid``.
 QUIET_KEYWORDS = {
     "dataclass": frozenset({"slots", "frozen", "kw_only"}),
     "zip": frozenset({"strict"}),
     "Thread": frozenset({"name", "daemon"}),
+    "ThreadPoolExecutor": frozenset({"thread_name_prefix"}),
+    "connect": frozenset({"dispatch_uid"}),
     "create_task": frozenset({"name"}),
     "option": frozenset({"help", "metavar", "show_default"}),
     "argument": frozenset({"metavar"}),

@@ -30,6 +30,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "any higher number tells the logins before from those after",
     (
+        "src/clusterpass/service/page/administration_pages.py",
+        'claims=json.dumps(dict(claims), indent=2, ensure_ascii=False) if claims else "",',
+        Kind.NUMBER,
+    ): "the same claims, indented by another width",
+    (
         "src/clusterpass/managers/aio/confirming.py",
         "while time.monotonic() < until:",
         Kind.BOUNDARY,

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
-from django.urls import path
+from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
 from clusterpass.integrations.django import log_in, respond, session_required
@@ -64,4 +64,5 @@ urlpatterns = [
     path("again", again),
     path("sso", sso),
     path("callback", callback),
+    path("auth/", include("clusterpass.integrations.django.urls")),
 ]

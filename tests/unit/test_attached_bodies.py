@@ -7,6 +7,7 @@ import pytest
 
 from clusterpass import AsyncSessionManager
 from clusterpass.integrations.attached import attached
+from clusterpass.web.needs import Needs
 
 from .test_manager_calls import CONFIG
 from .test_watch_iteration import GONE, LONG, SESSION, Reading, readings
@@ -74,3 +75,19 @@ async def test_a_body_that_ends_first_leaves_its_connection_open(
         await asyncio.sleep(0)
     assert (found.is_left, found.closed_with, connection.closed_with) == (True, None, [])
     assert len(sessions._flows.memory.near.followers) == 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_body_that_waits_for_nothing_is_not_cancelled_after_its_refusal(
+    sessions: AsyncSessionManager, fails: bool
+) -> None:
+    connection = Connection()
+    connection.may_close.set()
+    needs = Needs(scopes=("orders:write",))
+    async with attached(sessions, SESSION, connection.close, needs=needs) as found:
+        if fails:
+            raise OSError("the connection is closed")
+    assert found.is_left
+    assert [code for code, _ in connection.closed_with] == [4403]
+    await asyncio.sleep(0)
+    assert cancellations() == 0

@@ -20,6 +20,7 @@ from clusterpass.service.authz.grpc_messages import (
 )
 from clusterpass.service.authz.identity import Identity
 from clusterpass.service.authz.original_request import read_original
+from clusterpass.service.authz.renewal import COPY_COOKIES
 from clusterpass.service.hot.responder import Answer, answer_problem
 from clusterpass.web.problems import of_status
 
@@ -76,6 +77,11 @@ def test_the_attributes_describe_the_request():
     assert (untrusted.fault, untrusted.host) == ("untrusted_proxy", None)
     http.host = ""
     assert read_original(asked_in(request, theirs, is_trusted=True)).fault == "missing_header"
+
+
+def test_the_upstream_behind_envoy_gets_no_cookie_of_the_service():
+    asked = asked_in(CheckRequest(), {}, is_trusted=True)
+    assert asked.proxy in COPY_COOKIES
 
 
 def test_nothing_but_identities_reaches_the_upstream():

@@ -206,3 +206,21 @@ def test_a_level_that_is_as_high_or_higher_is_enough(
     )
     (told,) = json.loads(run("test", "cases.toml", "--json").stdout)
     assert told["decision"] == decision
+
+
+@pytest.mark.parametrize(
+    ("session", "decision"),
+    [
+        ('{scopes = ["orders:write"]}', "allow"),
+        ('{scopes = ["orders:*", "other"]}', "allow"),
+        ('{scopes = ["orders:read"]}', "deny"),
+        ('{scopes = ["orders:write"], banned = ["orders"]}', "deny"),
+    ],
+)
+def test_what_a_session_of_a_case_may_do(folder: Path, session: str, decision: str) -> None:
+    (folder / "cases.toml").write_text(
+        'policy_file = "policy.toml"\n[[cases]]\nname = "an order"\nexpect = "allow"\n'
+        f'url = "{SITE}/orders/1"\nmethod = "POST"\nsession = {session}\n'
+    )
+    (told,) = json.loads(run("test", "cases.toml", "--json").stdout)
+    assert told["decision"] == decision

@@ -1,5 +1,6 @@
 """The doctor's queries to one node: answers that are kept, and queries that are refused."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,24 @@ def test_each_answer_is_kept(server: Server) -> None:
     (member,) = found.members
     assert (member.host, member.port, member.slot_count) == ("10.0.0.1", 7000, 16_384)
     assert (found.settings, found.secrets) == (None, None)
+
+
+def test_the_clock_of_a_node_and_the_way_to_it_are_measured(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = server.answer
+
+    def an_hour_ahead(command: list[bytes]) -> bytes:
+        if command != [b"TIME"]:
+            return answer(command)
+        return b"*2\r\n$10\r\n%d\r\n$1\r\n0\r\n" % (time.time() + 3600)
+
+    monkeypatch.setattr(server, "answer", an_hour_ahead)
+    found = seen(server)
+    assert found.clock is not None
+    assert found.round_trip is not None
+    assert 3590 < found.clock.ahead < 3610
+    assert found.clock.uncertainty == found.round_trip / 2 > 0
 
 
 def test_a_node_that_refuses_every_query_has_been_seen_all_the_same(server: Server) -> None:
@@ -154,6 +173,8 @@ def test_what_the_url_asks_for_is_compared_with_what_there_is(
     monkeypatch.setattr(collect, "_first_answer", lambda *_: (here, (), {}))
     monkeypatch.setattr(collect, "_query_node", lambda *_: NodeSnapshot(address=here))
     location = located(parse_store_url(f"{scheme}://127.0.0.1:7000"))
-    found = collect.collect_snapshot(location, DoctorOptions())
+    secrets = SecretSettings(token_seconds=900)
+    found = collect.collect_snapshot(location, DoctorOptions(secrets=secrets))
     assert (found.asked_for_cluster, found.is_cluster) == (is_cluster, False)
+    assert found.secret_settings == secrets
     assert [node.address for node in found.nodes] == [here]

@@ -65,6 +65,17 @@ def connection(node: Node, *answers: bytes, user: str = "") -> NodeConnection:
     return NodeConnection(located(parse_store_url(url)), node.address, None)
 
 
+@pytest.mark.parametrize(("more", "seconds"), [({}, 2), ({"more_time": 3.0}, 5)])
+def test_a_node_has_the_timeout_of_the_url_to_reply_and_more_where_it_is_given(
+    node: Node, more: dict[str, float], seconds: int
+) -> None:
+    location = located(parse_store_url(f"redis://127.0.0.1:{node.address.port}?timeout=2"))
+    node.answers = [GREETED]
+    with NodeConnection(location, node.address, None, **more) as opened:
+        assert opened._socket is not None
+        assert opened._socket.gettimeout() == seconds
+
+
 def test_it_greets_with_the_user_and_asks(node: Node) -> None:
     answers = (GREETED, b"$4\r\na: \xff\r\n", b":7\r\n", b"-ERR no\r\n", b"+OK\r\n", b"-ERR no\r\n")
     with connection(node, *answers, user="app:secret@") as opened:

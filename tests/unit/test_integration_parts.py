@@ -13,13 +13,14 @@ from flask import Flask
 
 from clusterpass import (
     AsyncSessionManager,
+    ClusterPassError,
     Config,
     ConfigurationError,
     KeyRing,
     TokenMissing,
     TokenPair,
 )
-from clusterpass.integrations import commands
+from clusterpass.integrations import commands, drf, starlette
 from clusterpass.integrations.async_base import AsyncBase
 from clusterpass.integrations.channels_connection import Connection, refuse
 from clusterpass.integrations.django import checks, urls
@@ -36,8 +37,9 @@ from clusterpass.web.gate import Visit
 from clusterpass.web.known_devices import KnownDevices
 from clusterpass.web.login_attempts import DEVICE_HEADER
 from clusterpass.web.messages import WebAnswer
+from clusterpass.web.needs import Needs
 
-from .gate_scene import PAIR
+from .gate_scene import PAIR, SESSION
 from .web_request import FakeRequest
 
 SETTINGS: dict[str, Any] = {
@@ -410,3 +412,24 @@ def test_the_help_of_django_s_command_says_what_a_name_is(monkeypatch: pytest.Mo
     assert "List or end the sessions of a user, on every server." in shown
     assert "name what the user logs in with" in shown
     assert "--subject NAME is the subject itself" in shown
+
+
+async def test_a_lifespan_of_starlette_closes_the_manager_that_it_has_opened() -> None:
+    ours = {"store_url": "redis+cluster://127.0.0.1:1", "issuer": "https://shop.example"}
+    integration = starlette.ClusterPass(**ours, keys=KeyRing.generate())
+    async with integration.lifespan():
+        opened = integration.open()
+    with pytest.raises(ClusterPassError, match="closed"):
+        await opened.sessions("alice")
+
+
+def test_a_permission_of_rest_framework_asks_for_all_that_it_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Needs] = []
+    state = SimpleNamespace(admit=lambda needs, _: asked.append(needs))
+    monkeypatch.setattr(drf, "state_of", lambda _: state)
+    more: dict[str, Any] = {"level": "2", "max_auth_age": 60, "not_banned": "shop", "strict": True}
+    permission = drf.HasScope("orders:write", **more)()
+    assert permission.has_permission(SimpleNamespace(_request=None, auth=SESSION), None)
+    assert asked == [Needs(scopes=("orders:write",), **more)]

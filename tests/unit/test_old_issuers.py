@@ -19,6 +19,7 @@ from clusterpass.migrate import (
     pyjwt,
     simplejwt,
 )
+from clusterpass.tokens.verifier import LONGEST_TOKEN
 
 SECRET = "the-secret-of-the-old-application"
 NOW = 1_800_000_000
@@ -93,6 +94,13 @@ def test_what_is_no_token_of_use(members: dict[str, Any]) -> None:
 def test_what_another_signed_or_nobody_is_not_read(token: str) -> None:
     assert read(token) is None
     assert read(5) is None  # type: ignore[arg-type]
+
+
+def test_a_token_may_be_as_long_as_one_of_ours() -> None:
+    longest, longer = (signed(x="x" * size) for size in (9103, 9104))
+    assert (len(longest), len(longer)) == (LONGEST_TOKEN, LONGEST_TOKEN + 1)
+    assert read(longest) is not None
+    assert read(longer) is None
 
 
 def test_a_subject_may_be_a_number() -> None:

@@ -255,6 +255,19 @@ async def test_the_pages_of_administrators(service: Served) -> None:
         assert (await service.page("GET", path)).status_code == 303
 
 
+async def test_who_is_no_administrator_is_noted_in_the_audit_trail() -> None:
+    service = Served(ANSWERS, USERS, audit=True)
+    noted = {"subject": None, "outcome": "refused", "error": "administrator_required"}
+    for method, path, form in (
+        ("GET", "/page/online", None),
+        ("POST", "/page/subject/ban", {"name": "c", "level": "1"}),
+    ):
+        answer = await service.page(method, path, form, token="alice")
+        assert answer.status_code == 404
+        named = {**noted, "details": {"path": path}, "sparing": True}
+        assert service.asked() == [("audit.note", "administration", named)]
+
+
 async def test_a_login_hands_on_what_the_browser_says(service: Served) -> None:
     form = {"username": "alice", "password": "pw", "remember": "on", "replace": "A" * 22}
     answer = await sent(service, "/page/login", form, None, headers=AGENT)

@@ -96,7 +96,7 @@ LIMITS: dict[str, dict[str, dict[str, Any]]] = {
         "end_others": {"default": True},
     },
     "RefreshRequest": {"refresh_token!": PASSWORD | {"maxLength": 4096}},
-    "RevokeBeforeRequest": {"time": {"default": None, "minimum": 1}},
+    "RevokeBeforeRequest": {"time": {"default": None, "minimum": 1, "exclusiveMaximum": 2**32}},
     "ShortenRequest": {"lifetime": SECONDS, "idle_lifetime": SECONDS},
     "SubjectRequest": {"subject!": SUBJECT},
     "DeleteUserQuery": {"subject!": SUBJECT, "erase": {"default": False}},
@@ -136,7 +136,7 @@ def limits_of(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
     schema = model.model_json_schema()
     assert schema["additionalProperties"] is False, model
     words = {"default", "minLength", "maxLength", "minimum", "maximum", "maxItems", "pattern"}
-    words |= {"const", "format", "writeOnly"}
+    words |= {"const", "format", "writeOnly", "exclusiveMaximum"}
     found = {}
     for name, member in schema["properties"].items():
         parts = [member, *member.get("anyOf", [])]

@@ -42,6 +42,7 @@ def test_the_bytes_of_an_event():
     event = ServerSentEvent("one\ntwo", event="news", id="7", retry=3, comment="c")
     assert event.encode() == b": c\nevent: news\nid: 7\nretry: 3\ndata: one\ndata: two\n\n"
     assert ServerSentEvent(retry=5000).encode() == b"retry: 5000\n\n"
+    assert ServerSentEvent(retry=0).encode() == b"retry: 0\n\n"
     assert ServerSentEvent(comment="alone").encode() == b": alone\n\n"
     assert parse(ServerSentEvent("").encode()) == [("message", "", "")]
 

@@ -243,6 +243,14 @@ async def test_what_an_administrator_does(
         assert line["target"] in {"c", "carol"}
 
 
+async def test_a_refusal_says_how_to_ask(service: Served) -> None:
+    """What RFC 9110 wants beside a 401 and a 405."""
+    nobody = await service("GET", "/sessions")
+    assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, "Bearer")
+    wrong = await service("PUT", "/sessions", {})
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "DELETE, GET, HEAD")
+
+
 @pytest.mark.parametrize(("named", "body"), CHANGES)
 async def test_who_may_not_administer_changes_nothing(
     service: Served, named: str, body: Any

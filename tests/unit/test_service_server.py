@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import pytest
 from granian.constants import HTTPModes, Interfaces
 
-from clusterpass import ConfigurationError
+from clusterpass import ConfigurationError, KeyRing
 from clusterpass.service import server
+from clusterpass.service.app import create_app
 from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.reexec import Succession
 from clusterpass.service.settings.loading import make_settings
@@ -141,6 +142,23 @@ def test_workers_that_are_due_are_forked_again(apps: list[Any]) -> None:
     assert granian.served == {"wrap_loader": False}
     options = {"is_successor": True, "last_keys": succession.last_keys}
     assert apps == [(settings, {"parent": os.getpid(), **options})]
+
+
+def test_a_successor_starts_although_its_policy_is_broken_by_now(tmp_path: Path) -> None:
+    keys, policy = tmp_path / "keys.json", tmp_path / "policy.toml"
+    KeyRing.generate().save(keys)
+    policy.write_text("rules = 1")
+    settings = make_settings(
+        {
+            "issuer": "https://auth.example",
+            "keys_file": keys,
+            "authz_policy": policy,
+            "trusted_proxies": ["10.0.0.0/8"],
+        }
+    )
+    with pytest.raises(ConfigurationError, match="rules"):
+        create_app(settings)
+    assert create_app(settings, is_successor=True) is not None
 
 
 def test_a_service_that_cannot_start_again_says_why(

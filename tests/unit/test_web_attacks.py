@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from .django_site import in_django
+from .test_web_gate import REFRESH as REFRESH_TOKEN
 from .web_asked import Answer, Ask
 from .web_sites import SITES, AsyncSessions, Sessions
 
@@ -218,6 +219,19 @@ def test_djangos_own_token_lets_a_browser_in(site: Site) -> None:
         origin = ("Origin", "http://shop.example")  # as Django sees the request
         assert site.answer("POST", path, FORM, cookie, origin, body=body).status == 303
         assert site.answer("POST", path, FORM, cookie, CROSS_SITE).status == 403
+
+
+@pytest.mark.parametrize("shared", ["django"], indirect=True)
+def test_djangos_own_token_lets_a_browser_renew_its_session(site: Site) -> None:
+    token = site.answer("GET", "/token").body.decode()
+    cookies = ("Cookie", f"csrftoken={token}; {REFRESH}={REFRESH_TOKEN}")
+    sent = [FORM, ("Origin", "http://shop.example"), cookies]
+    renewed = site.answer("POST", "/auth/refresh", *sent, body=f"csrfmiddlewaretoken={token}")
+    assert renewed.status == 303
+    assert any(text.startswith(f"{REFRESH}=new-refresh;") for text in renewed.all("set-cookie"))
+    (kept,) = renewed.all("cache-control")
+    assert set(kept.split(", ")) == {"no-store", "private"}, "no cache keeps it, Django's neither"
+    assert site.answer("POST", "/auth/refresh", *sent).status == 403
 
 
 @pytest.mark.parametrize("shared", ["litestar", "fastapi"], indirect=True)

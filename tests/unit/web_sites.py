@@ -45,6 +45,9 @@ class Sessions:
         self.opened.append(subject)
         return PAIR
 
+    def refresh(self, _: str, **__: Any) -> TokenPair:
+        return PAIR
+
     def recall(self, _: str) -> None:
         return None
 
