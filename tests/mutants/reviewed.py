@@ -739,6 +739,26 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "a clock that is years ahead, roughly",
     (
+        "src/clusterpass/tokens/managed_keys.py",
+        "return max(int(self._now), *before, 0)",
+        Kind.NUMBER,
+    ): _LATER,
+    (
+        "src/clusterpass/protocol/calls/call_time.py",
+        "if not 0 <= milliseconds <= _MOST:",
+        Kind.NUMBER,
+    ): "0 is brought to 0",
+    (
+        "src/clusterpass/protocol/calls/call_time.py",
+        "if not 0 <= milliseconds <= _MOST:",
+        Kind.BOUNDARY,
+    ): "an end of the range is brought to itself",
+    (
+        "src/clusterpass/sessions/memory/node_state.py",
+        "NEVER: Final = Lease(None, 0)",
+        Kind.NUMBER,
+    ): "a lease that never holds is of no generation",
+    (
         "src/clusterpass/sessions/audit_check.py",
         "if len(self._faults) < MOST_FAULTS:",
         Kind.BOUNDARY,

@@ -252,6 +252,7 @@ GUESSABLE = [
     b"abcdefghijklmnopqrstuvwxyz0123456789",
     b"0123456789abcdef0123456789abcdef",
     b"hunter2hunter2hunter2hunter2hunter2",
+    b"q7Zm2x-q7Zm2x.q7Zm2x_q7Zm2x+q7Zm2x=q7Zm2x!",
     b"qwertyuiopasdfghjklzxcvbnm1234567890",
     b"dasisteinsehrlangesgeheimesPasswort123",
     bytes(range(32)),
