@@ -754,6 +754,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "an end of the range is brought to itself",
     (
+        "src/clusterpass/tokens/secret_strength.py",
+        "last_step, length = None, 0",
+        Kind.NUMBER,
+    ): "the first step is another than none, and begins at one",
+    (
         "src/clusterpass/sessions/memory/node_state.py",
         "NEVER: Final = Lease(None, 0)",
         Kind.NUMBER,
@@ -859,6 +864,7 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/followers.py:_FEW": _BOUND,
     f"{_INDEX}:MOST_OBJECTS": _BOUND,
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
+    f"{_INDEX}:_OBJECTS_PART": "how many entries are objects, chosen by measuring",
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
     f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",

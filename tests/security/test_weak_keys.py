@@ -269,6 +269,20 @@ def test_secrets_that_can_be_guessed(secret: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        (b"my-dog-rex-likes-my-dog-rex-toys-", "it repeats itself"),
+        (b"abcdefghijklmnopqrstuvwxyz0123456789", "it counts up or down"),
+        (b"my-jwt-signing-secret-rex-of-the-dog", "it holds well-known words"),
+        (b"The quick brown fox jumps over the lazy dog", "it is made of words"),
+        (b"00110100111010110000101111010011", "it has too little variety"),
+    ],
+)
+def test_why_a_secret_can_be_guessed(secret: bytes, why: str) -> None:
+    assert secret_fault(secret) == why
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: secrets.token_bytes(32),

@@ -216,20 +216,29 @@ def test_a_server_that_says_nothing_is_given_up(
         face.verify(verifier, issuer.token())
 
 
+@pytest.mark.parametrize(
+    ("begin", "piece"), [(b"", b"X-More: to come\r\n"), (b'\r\n{"keys": []}', b" ")]
+)
 def test_a_server_that_says_a_little_at_a_time_is_given_up(
-    face: Any, issuer: JwksIssuer, steady: Clock, caplog: pytest.LogCaptureFixture
+    face: Any,
+    issuer: JwksIssuer,
+    steady: Clock,
+    caplog: pytest.LogCaptureFixture,
+    begin: bytes,
+    piece: bytes,
 ) -> None:
     """The timeout is that of the whole request, not of each byte."""
-    may_end = threading.Event()
+    may_end, has_said_all = threading.Event(), threading.Event()
 
     def trickle(listener: socket.socket) -> None:
         client, _ = listener.accept()
         with client, suppress(OSError):
-            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            client.sendall(b"HTTP/1.1 200 OK\r\n" + begin)
             for _ in range(200):
-                client.sendall(b"X-More: to come\r\n")
+                client.sendall(piece)
                 if may_end.wait(0.05):
                     return
+            has_said_all.set()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = threading.Thread(target=trickle, args=(listener,))
@@ -241,6 +250,7 @@ def test_a_server_that_says_a_little_at_a_time_is_given_up(
         with pytest.raises(KeysUnavailable):
             face.verify(verifier, issuer.token())
         assert "it takes too long" in caplog.text
+        assert not has_said_all.is_set(), "nobody waits for the rest"
         may_end.set()
         server.join()
 

@@ -121,6 +121,14 @@ def test_a_key_that_was_revoked_before_it_signed_ends_no_other(revoked):
         assert found.next_begins(HOW) is None
 
 
+def test_a_key_can_no_longer_matter_a_month_after_its_last_token():
+    keys = (key("a", NOW), key("b", NOW + 100), key("c", NOW + 10_000_000, revoked=NOW + 500))
+    due = NOW + 100 + LIFE + 300 + 30 * 86_400
+    assert schedule(*keys, now=due - 1).stale() == {}
+    assert schedule(*keys, now=due).stale() == {"a": due}
+    assert schedule(keys[0], now=due).stale() == {}, "it signs"
+
+
 def test_a_key_in_place_of_a_revoked_one_lasts_although_a_clock_is_behind():
     """Its maker's clock is 100 s behind that of the process which made the one before."""
     former = key("a", NOW + 100)
