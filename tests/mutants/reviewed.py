@@ -759,6 +759,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "the first step is another than none, and begins at one",
     (
+        "src/clusterpass/model/environment_settings.py",
+        "held = file.read(_LARGEST_FILE + 1)",
+        Kind.NUMBER,
+    ): "any byte more is too much",
+    (
         "src/clusterpass/sessions/memory/node_state.py",
         "NEVER: Final = Lease(None, 0)",
         Kind.NUMBER,

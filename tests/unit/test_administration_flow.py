@@ -119,3 +119,15 @@ def test_revoke_all_but_one() -> None:
     flow = administration().revoke_all("alice", keep=encode_session_id(SESSION_ID))
     _, (call,) = drive(flow, [b"OK", NOW * 1000, []])
     assert call.arguments[1] == SESSION_ID
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_to_erase_a_subject_ends_all_its_sessions_first(durable: bool) -> None:
+    own = life()
+    ended, (end_all, erase) = drive(
+        own.flows.data.erase("alice"), [b"OK", NOW * 1000, [SESSION_ID]], 1, durable=durable
+    )
+    assert ended == Ended(1, durable)
+    assert (end_all.script.name, erase.script.name) == ("end_all", "erase")
+    assert told_to_end(own, end_all) == (b"", 3, b"", b"", b"*", b"")
+    assert erase.keys[0] == KEYSPACE.sessions("alice")

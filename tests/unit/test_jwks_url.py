@@ -19,6 +19,7 @@ from clusterpass import (
     InvalidToken,
     KeyRing,
     KeysUnavailable,
+    TokenExpired,
     TokenKeyUnknown,
     TokenVerifier,
 )
@@ -115,6 +116,22 @@ def test_a_new_key_is_fetched_when_a_token_names_it(
     steady.now += INTERVAL
     assert verify(issuer.token()).subject == "alice"
     assert verify(old).subject == "alice"
+    assert issuer.requests == 2
+
+
+def test_an_expired_token_of_any_key_is_verified_where_that_is_asked_for(
+    face: Any, issuer: JwksIssuer, steady: Clock
+) -> None:
+    options = {**OPTIONS, "clock": lambda: NOW + 10_000}
+    verifier = face.made(
+        issuer.url, timeout=30.0, interval=INTERVAL, ssl_context=None, steady=steady, **options
+    )
+    for _ in range(2):
+        assert face.verify(verifier, issuer.token(), allow_expired=True).subject == "alice"
+        with pytest.raises(TokenExpired):
+            face.verify(verifier, issuer.token())
+        issuer.rotate()
+        steady.now += INTERVAL
     assert issuer.requests == 2
 
 
