@@ -764,6 +764,16 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "any byte more is too much",
     (
+        "src/clusterpass/sessions/authentication.py",
+        "lowest = -1 if level is None else config.levels.index(level)",
+        Kind.NUMBER,
+    ): "no rank is below that of an unknown level",
+    (
+        "src/clusterpass/sessions/memory/cutoff.py",
+        "self.milliseconds = 0",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
         "src/clusterpass/sessions/memory/node_state.py",
         "NEVER: Final = Lease(None, 0)",
         Kind.NUMBER,
@@ -872,6 +882,7 @@ PACES: dict[str, str] = {
     f"{_INDEX}:_OBJECTS_PART": "how many entries are objects, chosen by measuring",
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
+    f"{_PACKED}:_COUNT_BITS": "how many bits hold the number of a key's entries",
     f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
     "src/clusterpass/tokens/secret_strength.py:LEAST_BITS": "less than what random secrets have",
     "src/clusterpass/tokens/secret_strength.py:_FEWEST_PAIRS": "how many letters tell of words",

@@ -222,6 +222,25 @@ def test_nobody_listens(face: Any, steady: Clock) -> None:
         face.verify(verifier, token)
 
 
+def test_a_fault_while_keys_are_fetched_is_not_repeated_by_the_next_verify(
+    issuer: JwksIssuer, steady: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier = Threads.made(
+        issuer.url, timeout=1.0, interval=INTERVAL, ssl_context=None, steady=steady, **OPTIONS
+    )
+    tried = []
+
+    def fetch() -> None:
+        tried.append(steady.now)
+        raise RuntimeError("a proxy that the environment names is not understood")
+
+    monkeypatch.setattr(verifier, "_fetch", fetch)
+    for error in (RuntimeError, KeysUnavailable):
+        with pytest.raises(error):
+            verifier.verify(issuer.token())
+    assert len(tried) == 1
+
+
 def test_a_server_that_says_nothing_is_given_up(
     face: Any, issuer: JwksIssuer, steady: Clock
 ) -> None:

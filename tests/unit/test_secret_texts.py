@@ -62,7 +62,9 @@ def test_a_configuration_never_shows_them():
     )
     assert secret not in repr(config)
     assert key not in repr(config)
-    assert secret not in repr(read_refresh_secrets((secret,)))
+    (found,) = read_refresh_secrets((secret,))
+    for shown in (secret, repr(found.value)):
+        assert shown not in repr(found)
     assert key not in repr(KeyEncryptionKeys((key,)))
 
 
