@@ -879,6 +879,7 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/followers.py:_FEW": _BOUND,
     f"{_INDEX}:MOST_OBJECTS": _BOUND,
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
+    "src/clusterpass/sessions/memory/audit_queue.py:MOST_AT_ONCE": _BOUND,
     f"{_INDEX}:_OBJECTS_PART": "how many entries are objects, chosen by measuring",
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,

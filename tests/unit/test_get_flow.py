@@ -112,6 +112,16 @@ def test_an_impersonation_is_read_with_its_actor() -> None:
     assert (error.reason, error.note, error.ended_at) == ("revoked", note, NOW - 7)
 
 
+def test_who_was_read_is_not_due_until_something_happens() -> None:
+    own = life()
+    followed = own.flows.get.followed("alice", NAME, lambda: None)
+    assert followed.is_due
+    drive(own.flows.get.read(followed), stored(live()))
+    assert not followed.is_due
+    followed.touch()
+    assert followed.is_due
+
+
 def test_an_impersonation_is_followed_for_no_longer_than_what_is_known_of_its_actor() -> None:
     own = life()
     followed = own.flows.get.followed("alice", NAME, lambda: None)

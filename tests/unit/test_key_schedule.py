@@ -71,6 +71,8 @@ def test_the_key_that_signs_comes_first_and_retired_ones_not_at_all():
     keys = (key("a", NOW - 9000), key("b", NOW - 500), key("c", NOW - 10), key("d", NOW + 50))
     assert [each.kid for each in schedule(*keys).usable()] == ["c", "d", "b", "a"]
     assert [each.kid for each in schedule(*keys, now=NOW + LIFE).usable()] == ["d", "c", "b"]
+    assert [each.kid for each in schedule(*keys, now=NOW + LIFE + 289).usable()] == ["d", "c", "b"]
+    assert [each.kid for each in schedule(*keys, now=NOW + LIFE + 290).usable()] == ["d", "c"]
     assert schedule().usable() == []
     assert schedule().active is None
     assert schedule().described() == []
