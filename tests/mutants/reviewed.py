@@ -754,6 +754,46 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "a clock that is years ahead, roughly",
     (
+        "src/clusterpass/tokens/managed_keys.py",
+        "return max(int(self._now), *before, 0)",
+        Kind.NUMBER,
+    ): _LATER,
+    (
+        "src/clusterpass/protocol/calls/call_time.py",
+        "if not 0 <= milliseconds <= _MOST:",
+        Kind.NUMBER,
+    ): "0 is brought to 0",
+    (
+        "src/clusterpass/protocol/calls/call_time.py",
+        "if not 0 <= milliseconds <= _MOST:",
+        Kind.BOUNDARY,
+    ): "an end of the range is brought to itself",
+    (
+        "src/clusterpass/tokens/secret_strength.py",
+        "last_step, length = None, 0",
+        Kind.NUMBER,
+    ): "the first step is another than none, and begins at one",
+    (
+        "src/clusterpass/model/environment_settings.py",
+        "held = file.read(_LARGEST_FILE + 1)",
+        Kind.NUMBER,
+    ): "any byte more is too much",
+    (
+        "src/clusterpass/sessions/authentication.py",
+        "lowest = -1 if level is None else config.levels.index(level)",
+        Kind.NUMBER,
+    ): "no rank is below that of an unknown level",
+    (
+        "src/clusterpass/sessions/memory/cutoff.py",
+        "self.milliseconds = 0",
+        Kind.NUMBER,
+    ): _FIRST,
+    (
+        "src/clusterpass/sessions/memory/node_state.py",
+        "NEVER: Final = Lease(None, 0)",
+        Kind.NUMBER,
+    ): "a lease that never holds is of no generation",
+    (
         "src/clusterpass/sessions/audit_check.py",
         "if len(self._faults) < MOST_FAULTS:",
         Kind.BOUNDARY,
@@ -854,8 +894,11 @@ PACES: dict[str, str] = {
     "src/clusterpass/sessions/memory/followed_sessions.py:_FEW": _BOUND,
     f"{_INDEX}:MOST_OBJECTS": _BOUND,
     f"{_INDEX}:_CALL_BYTES": _ESTIMATE,
+    "src/clusterpass/sessions/memory/audit_queue.py:MOST_AT_ONCE": _BOUND,
+    f"{_INDEX}:_OBJECTS_PART": "how many entries are objects, chosen by measuring",
     f"{_INDEX}:_PACKED_BYTES": _ESTIMATE,
     f"{_PACKED}:_OVERHEAD": _ESTIMATE,
+    f"{_PACKED}:_COUNT_BITS": "how many bits hold the number of a key's entries",
     f"{_LOOKS}:_SECONDS_UNTIL_LOOK_UP": "how often the slots are looked up if nothing asks for it",
     "src/clusterpass/tokens/secret_strength.py:LEAST_BITS": "less than what random secrets have",
     "src/clusterpass/tokens/secret_strength.py:_FEWEST_PAIRS": "how many letters tell of words",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -44,6 +45,19 @@ def test_token_just_too_long_is_refused_before_it_is_decoded(
         checker.verify(too_long)
     with pytest.raises(TokenMalformed):
         checker.verify(too_long + "A" * 10_000_000)
+
+
+def test_a_token_of_the_longest_size_is_accepted() -> None:
+    key = key_of("EdDSA")
+    shortest = len(signed(key, None, payload(pad="")))
+    most = (LONGEST_TOKEN - shortest) * 3 // 4
+    # A header may end in spaces: each size is that of some token.
+    tokens = (
+        signed(key, as_bytes(header(key)) + b" " * spaces, payload(pad="x" * pad))
+        for spaces, pad in product(range(3), range(most - 4, most + 4))
+    )
+    token = next(each for each in tokens if len(each) == LONGEST_TOKEN)
+    assert verifier(key).verify(token).subject == "alice"
 
 
 SPELLINGS: dict[str, Callable[[str], Any]] = {

@@ -252,6 +252,7 @@ GUESSABLE = [
     b"abcdefghijklmnopqrstuvwxyz0123456789",
     b"0123456789abcdef0123456789abcdef",
     b"hunter2hunter2hunter2hunter2hunter2",
+    b"q7Zm2x-q7Zm2x.q7Zm2x_q7Zm2x+q7Zm2x=q7Zm2x!",
     b"qwertyuiopasdfghjklzxcvbnm1234567890",
     b"dasisteinsehrlangesgeheimesPasswort123",
     bytes(range(32)),
@@ -265,6 +266,20 @@ GUESSABLE = [
 def test_secrets_that_can_be_guessed(secret: bytes) -> None:
     message = refused(secret_jwk(secret))
     assert "clusterpass keys generate --algorithm HS256" in message or "use random bytes" in message
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        (b"my-dog-rex-likes-my-dog-rex-toys-", "it repeats itself"),
+        (b"abcdefghijklmnopqrstuvwxyz0123456789", "it counts up or down"),
+        (b"my-jwt-signing-secret-rex-of-the-dog", "it holds well-known words"),
+        (b"The quick brown fox jumps over the lazy dog", "it is made of words"),
+        (b"00110100111010110000101111010011", "it has too little variety"),
+    ],
+)
+def test_why_a_secret_can_be_guessed(secret: bytes, why: str) -> None:
+    assert secret_fault(secret) == why
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ class Threads:
 
     made = UrlTokenVerifier
 
-    def verify(self, verifier: Any, token: str) -> AccessClaims:
-        claims: AccessClaims = verifier.verify(token)
+    def verify(self, verifier: Any, token: str, **options: Any) -> AccessClaims:
+        claims: AccessClaims = verifier.verify(token, **options)
         return claims
 
     def verify_at_once(self, verifier: Any, tokens: list[str]) -> list[Any]:
@@ -140,8 +140,8 @@ class Loop:
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
 
-    def verify(self, verifier: Any, token: str) -> AccessClaims:
-        future = asyncio.run_coroutine_threadsafe(verifier.verify(token), self.loop)
+    def verify(self, verifier: Any, token: str, **options: Any) -> AccessClaims:
+        future = asyncio.run_coroutine_threadsafe(verifier.verify(token, **options), self.loop)
         claims: AccessClaims = future.result(30)
         return claims
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.errors import InvalidInput, SessionNotFound
 from clusterpass.model.values import Ended
 from clusterpass.protocol.records import LiveRecord
@@ -16,12 +17,14 @@ from .driven_flows import (
     NOW,
     SESSION_ID,
     TOMBSTONE,
+    access_token,
     administration,
     drive,
     end_of_one,
     life,
     live,
     refuse_at_once,
+    stored,
     told_to_end,
 )
 
@@ -119,3 +122,28 @@ def test_revoke_all_but_one() -> None:
     flow = administration().revoke_all("alice", keep=encode_session_id(SESSION_ID))
     _, (call,) = drive(flow, [b"OK", NOW * 1000, []])
     assert call.arguments[1] == SESSION_ID
+
+
+def test_what_a_revocation_has_spared_is_accepted_and_the_rest_is_not() -> None:
+    own, before = life(), live(created_milliseconds=NOW * 1000 - 5)
+    flow = own.revoke_all("alice", keep=encode_session_id(SESSION_ID))
+    drive(flow, [b"OK", NOW * 1000, []])
+    session, _ = drive(own.verify(access_token()), stored(before))
+    assert session.session_id == encode_session_id(SESSION_ID)
+    with pytest.raises(SessionRevoked):
+        drive(
+            own.verify(access_token(session_id=encode_session_id(b"o" * 16))),
+            stored(before),
+        )
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_to_erase_a_subject_ends_all_its_sessions_first(durable: bool) -> None:
+    own = life()
+    ended, (end_all, erase) = drive(
+        own.flows.data.erase("alice"), [b"OK", NOW * 1000, [SESSION_ID]], 1, durable=durable
+    )
+    assert ended == Ended(1, durable)
+    assert (end_all.script.name, erase.script.name) == ("end_all", "erase")
+    assert told_to_end(own, end_all) == (b"", 3, b"", b"", b"*", b"")
+    assert erase.keys[0] == KEYSPACE.sessions("alice")

@@ -79,6 +79,13 @@ def test_entries_that_overtake_each_other():
     assert faults(entries[:4]) == [("lost", 4), ("lost", 4)]
 
 
+def test_each_that_is_lost_on_either_side_of_one_that_came_late():
+    entries = chained([text(number) for number in (1, 7, 4)])
+    check = AuditCheck()
+    check.feed(entries)
+    assert [fault.message.split()[1] for fault in check.report(LATER).faults] == list("2356")
+
+
 @pytest.mark.parametrize(
     "order",
     [

@@ -205,6 +205,18 @@ def test_what_the_store_will_never_take_is_logged(trail, stream, caplog):
     assert caplog.text.isascii()
 
 
+def test_what_has_waited_and_the_store_will_never_take_is_logged_once(trail, stream, caplog):
+    for number in range(2):
+        stream.run(trail.around("login", returns(None), subject=f"user-{number}"))
+    stream.failure = StoreDenied("XADD")
+    with pytest.raises(StoreDenied):
+        stream.run(trail.queue.write())
+    stream.run(trail.queue.write())
+    assert [entry["s"] for entry in logged(caplog)] == ["user-0", "user-1"]
+    stats = trail.queue.stats()
+    assert (stats.written, stats.waiting, stats.failed, stats.logged) == (0, 0, 0, 2)
+
+
 def test_a_full_queue_and_a_closed_one_log(trail, stream, caplog, monkeypatch):
     monkeypatch.setattr(audit_queue, "MOST_WAITING", 2)
     for number in range(3):

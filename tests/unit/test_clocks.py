@@ -144,7 +144,7 @@ def test_without_an_agreement_a_clock_too_far_from_this_machines_is_in_doubt(ahe
     assert f"{abs(ahead):,} s {'ahead of' if ahead > 0 else 'behind'}" in str(caught.value)
 
 
-@pytest.mark.parametrize("ahead", [599, -599, 0])
+@pytest.mark.parametrize("ahead", [599, -599, 600, -600, 0])
 def test_without_an_agreement_a_clock_near_this_machines_is_believed(ahead: int) -> None:
     assert World().judged(ahead) == ahead
 

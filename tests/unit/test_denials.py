@@ -152,6 +152,17 @@ def test_a_ban_that_is_settled_concerns_what_was_asked_before(denials):
     assert not denials.concerns(OTHER, ONE)
 
 
+def test_a_ban_that_took_long_to_settle_concerns_what_was_asked_while_it_was_pending():
+    now = [5.0]
+    denials = Denials(threading.RLock, lambda: now[0])
+    ban = StoredBan("comments", 1, 0, "spam", 1)
+    denials.sweep(KEY, b"operation", Sweep(REVOKED, bans=(ban,)))
+    now[0] = 9.0
+    denials.settle_ban(KEY, b"operation")
+    assert denials.pending_bans(KEY, asked_at=8.9) == (ban,)
+    assert denials.pending_bans(KEY, asked_at=9.1) == ()
+
+
 def test_subjects_are_bounded_but_what_is_pending_stays(denials, monkeypatch):
     monkeypatch.setattr(module, "MOST_SUBJECTS", 3)
     denials.sweep(b"pending", b"operation", Sweep(REVOKED))

@@ -1,6 +1,7 @@
 """The flow that reads a session by its id, and the ends that the process remembers."""
 
 import json
+from math import inf
 from typing import Any
 
 import pytest
@@ -109,6 +110,25 @@ def test_an_impersonation_is_read_with_its_actor() -> None:
     error = caught.value
     note = "the impersonation has ended"
     assert (error.reason, error.note, error.ended_at) == ("revoked", note, NOW - 7)
+
+
+def test_who_was_read_is_not_due_until_something_happens() -> None:
+    own = life()
+    followed = own.flows.get.followed("alice", NAME, lambda: None)
+    assert followed.is_due
+    drive(own.flows.get.read(followed), stored(live()))
+    assert not followed.is_due
+    followed.touch()
+    assert followed.is_due
+
+
+def test_an_impersonation_is_followed_for_no_longer_than_what_is_known_of_its_actor() -> None:
+    own = life()
+    followed = own.flows.get.followed("alice", NAME, lambda: None)
+    assert followed.actor_lease.until == inf
+    flow = own.flows.get.read(followed)
+    drive(flow, stored(live(flags=HAS_DETAILS), IMPERSONATION), stored(live()))
+    assert followed.actor_lease.until == -inf, "no node tells when the actor is gone"
 
 
 def test_during_an_outage_an_actor_who_is_known_to_be_gone_ends_an_impersonation() -> None:

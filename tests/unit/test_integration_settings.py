@@ -1,5 +1,7 @@
 """The settings of an integration: names, kinds, what comes first, and what is refused."""
 
+import re
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -31,6 +33,11 @@ def test_the_frameworks_settings_come_before_the_environment() -> None:
         cookie_secure=False, token_places=("header", "query"), login_url="/login"
     )
     assert {"access_lifetime", "cookie_secure"} <= setup.chosen
+
+
+def test_what_is_printed_is_what_can_be_set() -> None:
+    settable = [each.name for each in fields(WebSettings) if each.init]
+    assert re.findall(r"(\w+)=", repr(WebSettings(trusted_proxies=("10.0.0.0/8",)))) == settable
 
 
 def test_lists_of_a_settings_file_are_taken() -> None:

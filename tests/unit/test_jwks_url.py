@@ -19,6 +19,7 @@ from clusterpass import (
     InvalidToken,
     KeyRing,
     KeysUnavailable,
+    TokenExpired,
     TokenKeyUnknown,
     TokenVerifier,
 )
@@ -118,6 +119,22 @@ def test_a_new_key_is_fetched_when_a_token_names_it(
     assert issuer.requests == 2
 
 
+def test_an_expired_token_of_any_key_is_verified_where_that_is_asked_for(
+    face: Any, issuer: JwksIssuer, steady: Clock
+) -> None:
+    options = {**OPTIONS, "clock": lambda: NOW + 10_000}
+    verifier = face.made(
+        issuer.url, timeout=30.0, interval=INTERVAL, ssl_context=None, steady=steady, **options
+    )
+    for _ in range(2):
+        assert face.verify(verifier, issuer.token(), allow_expired=True).subject == "alice"
+        with pytest.raises(TokenExpired):
+            face.verify(verifier, issuer.token())
+        issuer.rotate()
+        steady.now += INTERVAL
+    assert issuer.requests == 2
+
+
 def test_tokens_with_made_up_keys_cause_one_request_an_interval(
     verify: Any, issuer: JwksIssuer, steady: Clock
 ) -> None:
@@ -205,6 +222,25 @@ def test_nobody_listens(face: Any, steady: Clock) -> None:
         face.verify(verifier, token)
 
 
+def test_a_fault_while_keys_are_fetched_is_not_repeated_by_the_next_verify(
+    issuer: JwksIssuer, steady: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier = Threads.made(
+        issuer.url, timeout=1.0, interval=INTERVAL, ssl_context=None, steady=steady, **OPTIONS
+    )
+    tried = []
+
+    def fetch() -> None:
+        tried.append(steady.now)
+        raise RuntimeError("a proxy that the environment names is not understood")
+
+    monkeypatch.setattr(verifier, "_fetch", fetch)
+    for error in (RuntimeError, KeysUnavailable):
+        with pytest.raises(error):
+            verifier.verify(issuer.token())
+    assert len(tried) == 1
+
+
 def test_a_server_that_says_nothing_is_given_up(
     face: Any, issuer: JwksIssuer, steady: Clock
 ) -> None:
@@ -216,20 +252,29 @@ def test_a_server_that_says_nothing_is_given_up(
         face.verify(verifier, issuer.token())
 
 
+@pytest.mark.parametrize(
+    ("begin", "piece"), [(b"", b"X-More: to come\r\n"), (b'\r\n{"keys": []}', b" ")]
+)
 def test_a_server_that_says_a_little_at_a_time_is_given_up(
-    face: Any, issuer: JwksIssuer, steady: Clock, caplog: pytest.LogCaptureFixture
+    face: Any,
+    issuer: JwksIssuer,
+    steady: Clock,
+    caplog: pytest.LogCaptureFixture,
+    begin: bytes,
+    piece: bytes,
 ) -> None:
     """The timeout is that of the whole request, not of each byte."""
-    may_end = threading.Event()
+    may_end, has_said_all = threading.Event(), threading.Event()
 
     def trickle(listener: socket.socket) -> None:
         client, _ = listener.accept()
         with client, suppress(OSError):
-            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            client.sendall(b"HTTP/1.1 200 OK\r\n" + begin)
             for _ in range(200):
-                client.sendall(b"X-More: to come\r\n")
+                client.sendall(piece)
                 if may_end.wait(0.05):
                     return
+            has_said_all.set()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = threading.Thread(target=trickle, args=(listener,))
@@ -241,6 +286,7 @@ def test_a_server_that_says_a_little_at_a_time_is_given_up(
         with pytest.raises(KeysUnavailable):
             face.verify(verifier, issuer.token())
         assert "it takes too long" in caplog.text
+        assert not has_said_all.is_set(), "nobody waits for the rest"
         may_end.set()
         server.join()
 

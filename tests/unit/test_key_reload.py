@@ -27,7 +27,7 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.web.csrf import CsrfTokens
 from clusterpass.web.known_devices import KnownDevices
 
-from .driven_flows import ISSUER, KEYSPACE, NOW, access_token
+from .driven_flows import ISSUER, KEYSPACE, NOW, access_token, drive, life, live, opened
 from .test_authz_parts import SESSION
 
 OLD, NEW = KeyRing.generate(), KeyRing.generate()
@@ -225,3 +225,11 @@ def test_tokens_of_a_key_that_was_added_are_accepted() -> None:
     flows.replace_keys(OLD, BOTH)
     assert next(flows.verify.verify(token)).script.name == "read_not_before"
     assert next(flows.end.logout(token)).script.name == "end_session"
+
+
+def test_a_login_is_signed_by_the_first_of_the_keys_that_came_since() -> None:
+    own = life(keys=OLD)
+    for keys in (OLD, BOTH):
+        own.flows.replace_keys(OLD, keys)
+        pair, _ = drive(own.login("alice"), opened(live()))
+        assert jwt.get_unverified_header(pair.access_token)["kid"] == keys.signing_key.kid

@@ -17,6 +17,7 @@ from clusterpass.tokens.managed_keys import (
 )
 
 NOW, LIFE = 1_800_000_000, 900
+LONGEST = 3660 * 86_400
 HOW = ManagedKeys(rotate_after=100_000, publish_before=10_000)
 
 
@@ -33,8 +34,10 @@ def schedule(*keys: StoredKey, now: float = NOW) -> KeySchedule:
 @pytest.mark.parametrize(
     ("rotate_after", "publish_before", "words"),
     [
-        (3599, 60, "rotate_after must be at least 3600"),
-        (3600, 59, "publish_before must be at least 60"),
+        (3599, 60, "rotate_after must be a whole number from 3600 to 316224000, not 3599"),
+        (LONGEST + 1, 60, "rotate_after must be a whole number from 3600 to 316224000"),
+        (3600, 59, "publish_before must be a whole number from 60 to 316224000, not 59"),
+        (3600, True, "publish_before must be a whole number from 60 to 316224000, not True"),
         (3600, 3600, "publish_before must be shorter"),
     ],
 )
@@ -45,6 +48,7 @@ def test_a_key_is_published_before_it_signs(
         ManagedKeys(rotate_after=rotate_after, publish_before=publish_before)
     assert ManagedKeys(rotate_after=3600, publish_before=3599)
     assert ManagedKeys(rotate_after=3600, publish_before=60)
+    assert ManagedKeys(rotate_after=LONGEST)
 
 
 def test_states_follow_each_other():
@@ -67,6 +71,8 @@ def test_the_key_that_signs_comes_first_and_retired_ones_not_at_all():
     keys = (key("a", NOW - 9000), key("b", NOW - 500), key("c", NOW - 10), key("d", NOW + 50))
     assert [each.kid for each in schedule(*keys).usable()] == ["c", "d", "b", "a"]
     assert [each.kid for each in schedule(*keys, now=NOW + LIFE).usable()] == ["d", "c", "b"]
+    assert [each.kid for each in schedule(*keys, now=NOW + LIFE + 289).usable()] == ["d", "c", "b"]
+    assert [each.kid for each in schedule(*keys, now=NOW + LIFE + 290).usable()] == ["d", "c"]
     assert schedule().usable() == []
     assert schedule().active is None
     assert schedule().described() == []
@@ -107,13 +113,22 @@ def test_when_the_next_key_is_made(keys, begins):
     assert schedule(*keys).next_begins(HOW) == begins
 
 
-def test_a_key_that_was_revoked_before_it_signed_ends_no_other():
-    keys = (key("a", NOW - 100), key("b", NOW + 500, revoked=NOW))
+@pytest.mark.parametrize("revoked", [NOW, NOW + 500])
+def test_a_key_that_was_revoked_before_it_signed_ends_no_other(revoked):
+    keys = (key("a", NOW - 100), key("b", NOW + 500, revoked=revoked))
     for after in (0, 500, 500 + LIFE + 300, 80_000):
         found = schedule(*keys, now=NOW + after)
         assert [each.kid for each in found.usable()] == ["a"]
         assert found.described()[0].signs_until is None
         assert found.next_begins(HOW) is None
+
+
+def test_a_key_can_no_longer_matter_a_month_after_its_last_token():
+    keys = (key("a", NOW), key("b", NOW + 100), key("c", NOW + 10_000_000, revoked=NOW + 500))
+    due = NOW + 100 + LIFE + 300 + 30 * 86_400
+    assert schedule(*keys, now=due - 1).stale() == {}
+    assert schedule(*keys, now=due).stale() == {"a": due}
+    assert schedule(keys[0], now=due).stale() == {}, "it signs"
 
 
 def test_a_key_in_place_of_a_revoked_one_lasts_although_a_clock_is_behind():
@@ -162,3 +177,14 @@ def test_where_the_key_that_signs_does_not_open_one_that_has_signed_does():
         assert ring.signing_key.kid == signs.kid
         assert {each["kid"] for each in ring.public_jwks()["keys"]} == {each.kid for each in keys}
         assert "not among the key_encryption_keys" in str(failure)
+
+
+def test_where_no_key_opens_nothing_is_signed_for_a_while():
+    ours, lost = (KeyEncryptionKeys([new_encryption_key()]) for _ in range(2))
+    ring, failure = OpenedKeys(ours, b"", HOW).ring(
+        [make_key(HOW, lost, b"", now=NOW, signs_from=NOW)]
+    )
+    assert "not among the key_encryption_keys" in str(failure)
+    with pytest.raises(StoreUnavailable) as refused:
+        ring.signing_key.sign(b"message")
+    assert (refused.value.reason, refused.value.retry_after) == ("secrets", 5)

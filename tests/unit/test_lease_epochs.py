@@ -70,6 +70,13 @@ def test_a_primary_that_takes_an_epoch_ends_no_lease(leases):
     assert min(until(leases)) > 1.1
 
 
+def test_who_joins_with_a_newer_epoch_tells_that_slots_may_have_moved(leases):
+    leases.set_primaries(frozenset({*NODES, "d"}))
+    leases.connected("d")
+    assert told(leases, "d", 0.3, 7, 7)
+    assert not told(leases, "d", 0.4, 7, 7)
+
+
 def test_an_epoch_that_nobody_has_claimed_is_a_promotion(leases):
     told(leases, "b", 0.3, 7, 2)
     assert leases.outdated == {"a", "c"}

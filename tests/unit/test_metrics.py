@@ -288,6 +288,15 @@ def test_reading_makes_no_value_that_was_not_there(sessions: SessionManager) -> 
     assert not sessions.counters.store_errors
 
 
+def test_a_call_is_counted_once_for_its_script_and_once_for_its_node() -> None:
+    counters = Counters()
+    for node in (None, "n", "n"):
+        counters.answered("verify", node, 0.25)
+    assert sum(counters.calls["verify"].counts) == 3
+    assert {node: sum(each.counts) for node, each in counters.nodes.items()} == {"n": 2}
+    assert (counters.calls["verify"].seconds, counters.nodes["n"].seconds) == (0.75, 0.5)
+
+
 def test_the_push_of_an_ending_is_timed_once() -> None:
     counters = Counters()
     counters.pushed([b"a"], 1.0)

@@ -186,13 +186,15 @@ def test_no_value_of_the_web_prints_what_may_hold_a_token() -> None:
         importlib.import_module(module.name)
         for module in pkgutil.walk_packages(clusterpass.web.__path__, "clusterpass.web.")
     ]
+    secret = {"headers", "members", "text", "renewed", "presented", "access_token"}
+    secret |= {"refresh_token", "values"}
     shown = {
         (kind.__name__, member.name)
         for module in modules
         for kind in vars(module).values()
         if isinstance(kind, type) and dataclasses.is_dataclass(kind)
         for member in dataclasses.fields(kind)
-        if member.repr and member.name in {"headers", "members", "text", "renewed", "presented"}
+        if member.repr and member.name in secret
     }
     # A problem has no cookies: its headers are WWW-Authenticate and Retry-After.
     assert shown == {("Problem", "headers")}

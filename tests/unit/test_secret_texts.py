@@ -62,8 +62,22 @@ def test_a_configuration_never_shows_them():
     )
     assert secret not in repr(config)
     assert key not in repr(config)
-    assert secret not in repr(read_refresh_secrets((secret,)))
+    (found,) = read_refresh_secrets((secret,))
+    for shown in (secret, repr(found.value)):
+        assert shown not in repr(found)
     assert key not in repr(KeyEncryptionKeys((key,)))
+
+
+def test_a_configuration_takes_them_in_any_form():
+    secrets = (new_refresh_secret(), new_refresh_secret())
+    keys = (new_encryption_key(), new_encryption_key())
+    config = Config(
+        issuer="https://a.example",
+        keys=KeyRing.generate(),
+        refresh_secrets=",".join(secrets),
+        key_encryption_keys=list(keys),
+    )
+    assert (config.refresh_secrets, config.key_encryption_keys) == (secrets, keys)
 
 
 def test_a_secret_has_the_same_id_everywhere_and_another_than_others():

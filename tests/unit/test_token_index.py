@@ -178,6 +178,16 @@ def test_expired_tokens_leave_first(scene):
     assert not any(scene.cache.entry(f"brief-{number}") for number in range(20))
 
 
+def test_an_expired_token_leaves_in_its_second(scene):
+    fill(scene, 2, "brief", expires_at=WALL + 10)
+    scene.wall += 9
+    fill(scene, 1, "one")
+    assert scene.cache.stats().entries == 3
+    scene.wall += 1
+    fill(scene, 1, "other")
+    assert scene.cache.stats().entries == 2
+
+
 def test_what_is_being_loaded_stays_where_it_is(scene):
     entries = [scene.entry(f"token-{number}", f"user-{number}") for number in range(30)]
     loads = [scene.cache.begin(entry.key, entry.token) for entry in entries]

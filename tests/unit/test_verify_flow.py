@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from clusterpass.protocol.records import (
 )
 from clusterpass.protocol.script import Answer
 from clusterpass.sessions.flows import Flows
+from clusterpass.sessions.memory.denial import Denial
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.undelivered import UndeliveredToken
@@ -383,3 +385,27 @@ def test_what_the_store_says_again_is_served_from_memory_again() -> None:
         assert near.find(token) is None
         assert verify() == session
         assert near.find(token) == session
+
+
+def test_of_a_subject_whose_ends_the_store_has_lost_nothing_is_served_from_memory() -> None:
+    own = life(verification="cached")
+    near, other = own.flows.memory.near, access_token(session_id=encode_session_id(b"o" * 16))
+    near.set_primaries(frozenset({"node"}))
+    near.connected("node")
+    for _ in range(3):
+        near.beat_answered("node", near.beat_sent("node"), 0, 0)
+
+    def verify(token: str) -> None:
+        flow = own.verify(token)
+        call = next(flow)
+        with suppress(StopIteration):
+            while True:
+                reply = stored(live()) if call.script.name == "verify" else 0
+                call = flow.send(Answer(call.read(reply), False, "node"))
+
+    own.flows.memory.denials.add(SESSION_ID, Denial("revoked", NOW - 5))
+    verify(other)
+    assert near.find(other)
+    with pytest.raises(SessionRevoked):
+        verify(access_token())
+    assert near.find(other) is None

@@ -127,6 +127,7 @@ def test_a_browser_gets_cookies_and_its_csrf_token() -> None:
     members = json.loads(answer.body())
     assert members["csrf_token"] == CSRF
     assert "new" not in json.dumps(members)
+    assert answer.headers == (("Cache-Control", "no-store"),)
     assert set_cookies(visit)[COOKIES.access.name] == "new access"
     for name, value in visit.headers:
         assert name == "Set-Cookie"

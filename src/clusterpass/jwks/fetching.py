@@ -82,7 +82,7 @@ def fetch(url: str, seconds: float, context: ssl.SSLContext | bool) -> Answer:
                 body = _Body(answer.status_code, answer.headers)
                 for piece in answer.iter_raw():
                     body.add(piece)
-                    hurry.check()
+                hurry.check()  # a body that does not tell its length ends where it is cut off
                 return body.whole(), answer.headers
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             hurry.check()

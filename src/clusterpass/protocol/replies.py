@@ -111,7 +111,7 @@ class Stored:
     generation: int = 0
     """The millisecond in which all sessions of the subject were last ended; 0: none is known."""
 
-    now: int = field(init=False, repr=False, compare=False)
+    now: int = field(init=False, repr=False)
     """The server's time of the reply, in whole seconds since the epoch."""
 
     def __post_init__(self) -> None:

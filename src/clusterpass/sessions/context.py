@@ -1,7 +1,7 @@
 """The dependencies of the verbs. Each verb takes the ones it needs when it is created."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
@@ -34,7 +34,7 @@ class Context:
     secrets: RefreshSecrets
     signing: SigningKeys | None = None
     """The signing keys, where the store has them; None: the configuration has them."""
-    counters: Counters = field(default_factory=Counters)
+    counters: Counters
 
     def stored_address(self, address: object) -> bytes:
         """Return what the history keeps of an IP address; raise InvalidInput if it is no string."""

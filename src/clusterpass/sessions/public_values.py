@@ -18,8 +18,8 @@ from clusterpass.sessions.authentication import authentications
 from clusterpass.tokens.identifiers import encode_session_id
 
 _LONGEST_ADDRESS: Final = len("0000:0000:0000:0000:0000:ffff:255.255.255.255")
-_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
-"""The kinds of events in the order of their stored numbers, which begin at 1."""
+_KINDS: Final[dict[int, EventKind]] = dict(enumerate(get_args(EventKind), 1))
+"""The kinds of events by their stored numbers."""
 
 
 def live_record(stored: Stored, cutoff_milliseconds: int = 0) -> LiveRecord:
@@ -137,7 +137,7 @@ def describe_live(
 def describe_line(line: HistoryLine, subject: str) -> HistoryEntry:
     """Return the history entry that a stored line of ``subject`` describes."""
     return HistoryEntry(
-        kind=_KINDS[line.event - 1] if 1 <= line.event <= len(_KINDS) else "login",
+        kind=_KINDS.get(line.event, "login"),
         at=line.at,
         count=line.count,
         session_id=encode_session_id(line.session_id) if any(line.session_id) else None,

@@ -137,7 +137,7 @@ class RefreshSecrets:
         while values:
             for copy in range(COPIES):
                 answer: Answer[dict[str, bytes]] = yield add_secrets(
-                    self._keyspace, copy, values, when="always", tells=True
+                    self._keyspace, copy, values, tells=True
                 )
                 known.learn(answer.reply)
             # What a copy held that was not read before.

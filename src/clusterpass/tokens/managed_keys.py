@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from clusterpass.model.errors import ConfigurationError, StoreFailed
 from clusterpass.model.json_form import Value
+from clusterpass.model.policy import check_whole
 from clusterpass.tokens.algorithms import SigningAlgorithm
 from clusterpass.tokens.encoding import encode_json
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
@@ -35,7 +36,7 @@ class ManagedKeys(Value):
     algorithm: SigningAlgorithm = "EdDSA"
     """The algorithm of new keys; none that is symmetric."""
     rotate_after: int = 90 * _DAY
-    """Seconds for which a key signs (at least an hour)."""
+    """Seconds for which a key signs (an hour to ten years)."""
     publish_before: int = _DAY
     """Seconds for which a key is published before it signs, so that resource servers that keep the
     key set know it (at least a minute, and less than ``rotate_after``)."""
@@ -47,13 +48,7 @@ class ManagedKeys(Value):
                 " Ed25519, ES256 or RS256"
             )
         for name, least in (("rotate_after", 3600), ("publish_before", 60)):
-            value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int)
-                or not (least <= value <= _TEN_YEARS)
-            ):
-                raise ConfigurationError(f"{name} must be at least {least} seconds")
+            check_whole(name, getattr(self, name), least, _TEN_YEARS)
         if self.publish_before >= self.rotate_after:
             raise ConfigurationError("publish_before must be shorter than rotate_after")
 

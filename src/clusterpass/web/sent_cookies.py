@@ -20,9 +20,9 @@ _SPACE: Final = " \t"
 class SentCookies:
     """The cookies of a request."""
 
-    values: dict[str, str] = field(default_factory=dict, repr=False)
+    values: dict[str, str] = field(repr=False)
     """The values by name, without the names that were sent more than once."""
-    repeated: frozenset[str] = frozenset()
+    repeated: frozenset[str]
     """The names that were sent more than once, whatever their values."""
 
 
