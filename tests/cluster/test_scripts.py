@@ -324,77 +324,6 @@ def test_a_refresh_that_is_repeated_within_its_grace_is_confirmed_again(
     assert node.hgetall(key) == before
 
 
-def test_a_ban_that_is_over_when_it_is_carried_out_ends_what_it_would_have_ended(
-    sessions, key, node, subject
-):
-    """A failover may take longer than a short ban, which the journals carried over it."""
-    before = sessions.login(subject)
-    stored = node.hget(key, decode_session_id(before.session_id))
-    began = parse_record(stored).created_milliseconds
-    later = sessions.login(subject)
-    while sessions.verify(later.access_token, verification="strict").created_at <= began // 1000:
-        sessions.logout(later.access_token)
-        time.sleep(0.02)
-        later = sessions.login(subject)
-
-    def flow():
-        answer = yield subject_calls.ban(
-            Keyspace(),
-            KEEPING,
-            subject,
-            scope="",
-            level=1,
-            seconds=1,
-            reason="spam",
-            operation=b"o" * 8,
-            begins=began,
-        )
-        return answer.reply
-
-    banned = sessions.store.run(flow())
-    assert (banned.status, banned.ended, banned.bans) == (
-        "OK",
-        (decode_session_id(before.session_id),),
-        (),
-    )
-    assert sessions.store.run(flow()).ended == banned.ended, "a repetition answers the same"
-    with pytest.raises(SessionRevoked) as caught:
-        sessions.verify(before.access_token, verification="strict")
-    assert (caught.value.reason, caught.value.note) == ("banned", "spam")
-    assert sessions.verify(later.access_token, verification="strict")
-
-
-@pytest.mark.parametrize("kind", [None, "phone"])
-def test_an_end_of_all_that_is_carried_out_again_spares_later_logins(sessions, subject, kind):
-    """A failover may have lost its first run, after which the subject has logged in again."""
-    before = sessions.login(subject, device_type="phone")
-    began = sessions.verify(before.access_token, verification="strict").created_at
-    later = sessions.login(subject, device_type="phone")
-    while sessions.verify(later.access_token, verification="strict").created_at <= began:
-        sessions.logout(later.access_token)
-        time.sleep(0.02)
-        later = sessions.login(subject, device_type="phone")
-
-    def flow():
-        answer = yield end_calls.end_all(
-            Keyspace(),
-            KEEPING,
-            subject,
-            keep=None,
-            reason="revoked",
-            device_type=kind,
-            operation=b"e" * 8,
-            up_to=began * 1000 + 999,
-        )
-        return answer.reply
-
-    ended = sessions.store.run(flow())
-    assert ended.ended == (decode_session_id(before.session_id),)
-    assert sessions.verify(later.access_token, verification="strict")
-    with pytest.raises(SessionRevoked):
-        sessions.verify(before.access_token, verification="strict")
-
-
 def test_ends_of_sixteen_kinds_of_devices_are_remembered(sessions, node, key, subject):
     sessions.login(subject)
     for number in range(17):
@@ -402,27 +331,6 @@ def test_ends_of_sixteen_kinds_of_devices_are_remembered(sessions, node, key, su
     kinds = [line.split()[0] for line in node.hget(key, "t").splitlines()]
     assert len(kinds) == 17
     assert kinds[-1] == b"*", "stands for those that were ended first"
-
-
-def test_a_ban_that_is_over_and_ends_nothing_is_no_line_of_the_history(sessions, subject):
-    sessions.login(subject)
-    began = int(time.time() - 3600) * 1000
-
-    def flow():
-        answer = yield subject_calls.ban(
-            Keyspace(),
-            Housekeeping(60, history_entries=10),
-            subject,
-            scope="",
-            level=1,
-            seconds=1,
-            reason="spam",
-            begins=began,
-        )
-        return answer.reply
-
-    assert sessions.store.run(flow()).ended == ()
-    assert [line.kind for line in sessions.history(subject)] == ["login"]
 
 
 def test_a_window_of_attempts_that_is_about_to_end_does_not_begin_anew(node, key):

@@ -9,7 +9,7 @@ from clusterpass import AsyncSessionManager
 from clusterpass.integrations.attached import attached
 from clusterpass.web.needs import Needs
 
-from .test_manager_calls import CONFIG
+from .manager_scene import CONFIG
 from .test_watch_iteration import GONE, LONG, SESSION, Reading, readings
 
 

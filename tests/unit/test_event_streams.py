@@ -20,7 +20,7 @@ from clusterpass import AsyncSessionManager
 from clusterpass.integrations import aiohttp, litestar, quart, starlette, streams
 from clusterpass.integrations.quart_requests import current_visit
 
-from .test_manager_calls import CONFIG
+from .manager_scene import CONFIG
 from .test_watch_iteration import SESSION, Reading, readings
 
 HANGING = 30.0

@@ -13,7 +13,7 @@ from clusterpass import Session, SessionChange, StoreUnavailable
 from clusterpass.integrations.grpc import current_session, requires
 from clusterpass.integrations.grpc_aio import AsyncSessionInterceptor
 
-from .test_manager_calls import CONFIG
+from .manager_scene import CONFIG
 from .test_watch_iteration import CHANGED, GONE, LONG, SESSION, SILENT
 
 METHOD = "/shop.Orders/Follow"

@@ -13,7 +13,7 @@ from clusterpass.integrations.grpc_calls import Call
 from clusterpass.integrations.grpc_threads import SessionInterceptor, _Watch
 from clusterpass.web.gate import NO_NEEDS
 
-from .test_manager_calls import CONFIG
+from .manager_scene import CONFIG
 from .test_watch_iteration import GONE, LONG, SESSION, BlockingReading, readings
 
 

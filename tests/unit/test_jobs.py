@@ -41,7 +41,7 @@ from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.refresh import RefreshToken
 
-from .test_manager_calls import CONFIG
+from .manager_scene import CONFIG
 
 ID = encode_session_id(b"session-id-of-16")
 CODE = "store_unavailable: "

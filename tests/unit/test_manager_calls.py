@@ -1,148 +1,28 @@
 """Every argument of every verb reaches its flow, and what the store answers reaches the caller."""
 
-import asyncio
 import dataclasses
 import inspect
 import math
 import threading
-import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from clusterpass import (
-    AsyncSessionManager,
     Config,
     ConfigurationError,
-    InvalidInput,
     KeyRing,
-    SessionEvent,
     SessionManager,
-    StoreUnavailable,
 )
-from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.sessions.event_of_line import TOLD_BY_HISTORY
 
-CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate(), staleness_bound=0.4)
-# The verb, and the flow that it runs.
-VERBS = [
-    ("refresh", "refresh.refresh"),
-    ("logout", "end.logout"),
-    ("sessions", "subject.sessions"),
-    ("get", "get.get"),
-    ("history", "subject.history"),
-    ("export", "data.export"),
-    ("erase", "data.erase"),
-    ("revoke", "end.revoke"),
-    ("revoke_all", "end.revoke_all"),
-    ("revoke_before", "end.revoke_before"),
-    ("generation", "subject.generation"),
-    ("shorten", "adjust.shorten"),
-    ("elevate", "adjust.elevate"),
-    ("impersonate", "login.impersonate"),
-    ("bans.add", "subject.ban"),
-    ("bans.lift", "subject.unban"),
-    ("bans.list", "subject.bans"),
-    ("bans.check", "subject.check_ban"),
-    ("claims.set", "subject.set_claims"),
-    ("claims.get", "subject.claims"),
-    ("online.count", "online.count"),
-    ("online.page", "online.page"),
-    ("online.prune", "online.prune"),
-    ("audit.page", "audit.page"),
-    ("audit.check", "audit.check"),
-]
-
-
-class Flow:
-    """Stands for a flow: what it was made with."""
-
-    def __init__(self, made: str, taken: dict[str, Any]) -> None:
-        self.made, self.taken = made, taken
-
-
-class Store:
-    """A store that runs nothing and says what it was told."""
-
-    keyspace, deadline, has_epochs = Keyspace("app"), 2.5, False
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    def observe(self, observer: Any, bound: float) -> None:
-        self.told.append(("observe", observer, bound))
-
-    def confirm_by(self, durability: str) -> None:
-        self.told.append(("confirm_by", durability))
-
-    def describe_durability(self) -> str:
-        return "as durable as this"
-
-    def silent_nodes(self) -> tuple[str, ...]:
-        return ("10.0.0.1:7000",)
-
-    def missing_commands(self) -> tuple[str, ...]:
-        return ("HELLO: nothing is pushed",)
-
-    def owner_of(self, slot: int) -> int:
-        return slot
-
-    def run(self, flow: Any) -> Any:
-        return ("answer", flow)
-
-    def ping(self) -> None:
-        self.told.append("ping")
-
-    def close(self) -> None:
-        self.told.append("close")
-
-
-class AwaitableStore(Store):
-    """A store whose calls are awaited."""
-
-    async def run(self, flow: Any) -> Any:
-        return ("answer", flow)
-
-    async def ping(self) -> None:
-        self.told.append("ping")
-
-    async def close(self) -> None:
-        self.told.append("close")
-
-
-FACES: list[tuple[Any, Any]] = [(SessionManager, Store), (AsyncSessionManager, AwaitableStore)]
+from .manager_scene import CONFIG, FACES, VERBS, Flow, Store, member, ran, record
 
 
 @pytest.fixture(params=FACES, ids=["threads", "loop"])
 def manager(request: pytest.FixtureRequest) -> Any:
     kind, store = request.param
     return kind(store(), CONFIG)
-
-
-def ran(outcome: Any) -> Any:
-    async def awaited() -> Any:
-        return await outcome
-
-    return asyncio.run(awaited()) if inspect.isawaitable(outcome) else outcome
-
-
-def member(of: Any, path: str) -> Any:
-    for name in path.split("."):
-        of = getattr(of, name)
-    return of
-
-
-def record(manager: Any, flow: str) -> None:
-    """Replaces a flow by one that says with what it was made, by the names of its parameters."""
-    group, name = flow.split(".")
-    flows = getattr(manager._flows, group)
-    signature = inspect.signature(getattr(flows, name))
-
-    def made(*positional: Any, **named: Any) -> Flow:
-        return Flow(flow, dict(signature.bind(*positional, **named).arguments))
-
-    setattr(flows, name, made)
 
 
 @pytest.mark.parametrize(("verb", "flow"), VERBS, ids=[verb for verb, _ in VERBS])
@@ -351,176 +231,6 @@ def test_what_stats_add(manager: Any) -> None:
     assert told.silent_nodes == ("10.0.0.1:7000",)
     assert told.missing_commands == ("HELLO: nothing is pushed",)
     assert (told.verification, told.staleness_bound) == ("cached", 0.4)
-
-
-def test_ping_and_close_reach_the_store_and_all_that_runs(manager: Any) -> None:
-    ran(manager.ping())
-    assert manager.store.told[-1] == "ping"
-    ran(manager.close())
-    assert manager.store.told[-1] == "close"
-    assert manager._watching._worker.is_stopping
-    assert manager._listeners._worker.is_stopping
-    assert manager._confirming._worker.is_stopping
-
-
-def test_after_its_close_a_manager_refuses_every_call(manager: Any) -> None:
-    ran(manager.close())
-    told = list(manager.store.told)
-    ran(manager.close())
-    assert manager.store.told == told, "closing again does nothing"
-    for verb, flow in [*VERBS, ("login", "login.login"), ("verify", "verify.verify"), ("ping", "")]:
-        if flow:
-            record(manager, flow)
-        call = member(manager, verb)
-        parameters = inspect.signature(call).parameters.values()
-        needed = {
-            each.name: each.name
-            for each in parameters
-            if each.default is each.empty and each.kind is not each.VAR_KEYWORD
-        }
-        with pytest.raises(StoreUnavailable, match="was closed") as caught:
-            ran(call(**needed))
-        assert caught.value.reason == "closed", verb
-    assert manager.store.told == told
-    assert manager.recall("token") is None
-
-
-EVENT = SessionEvent("login", "alice", 1)
-
-
-def test_a_listener_may_close_a_manager_of_threads_whose_closing_waits_for_it() -> None:
-    manager = SessionManager(Store(), CONFIG)
-    has_begun, ended = threading.Event(), list[float]()
-
-    @manager.on()
-    def close(_: SessionEvent) -> None:
-        has_begun.set()
-        while not manager._listeners._worker.is_stopping:
-            time.sleep(0.001)
-        manager.close()
-        ended.append(time.monotonic())
-
-    manager._listeners.tell(EVENT)
-    assert has_begun.wait(10)
-    began = time.monotonic()
-    manager.close()
-    assert ended and ended[0] - began < 4, "otherwise each waits for the other one"
-
-
-async def test_a_listener_may_close_a_manager_of_tasks_whose_closing_waits_for_it() -> None:
-    manager = AsyncSessionManager(AwaitableStore(), CONFIG)
-    has_begun, ended = asyncio.Event(), list[float]()
-
-    @manager.on()
-    async def close(_: SessionEvent) -> None:
-        has_begun.set()
-        while not manager._listeners._worker.is_stopping:
-            await asyncio.sleep(0.001)
-        await manager.close()
-        ended.append(time.monotonic())
-
-    manager._listeners.tell(EVENT)
-    async with asyncio.timeout(10):
-        await has_begun.wait()
-    began = time.monotonic()
-    await manager.close()
-    assert ended and ended[0] - began < 4, "otherwise each waits for the other one"
-
-
-@pytest.mark.parametrize(("kind", "store"), FACES)
-def test_a_manager_that_two_close_at_once_closes_its_store_once(kind: Any, store: Any) -> None:
-    manager = kind(store(), CONFIG)
-    if kind is SessionManager:
-        threads = [threading.Thread(target=manager.close) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    else:
-
-        async def run() -> None:
-            await asyncio.gather(manager.close(), manager.close())
-
-        asyncio.run(run())
-    assert manager.store.told.count("close") == 1
-
-
-def test_the_store_is_closed_even_if_a_close_is_cut_short() -> None:
-    manager = AsyncSessionManager(AwaitableStore(), CONFIG)
-
-    async def hang() -> None:
-        await asyncio.Event().wait()
-
-    async def run() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(manager.close(), 0.05)
-        assert manager.store.told[-1] != "close"
-
-    manager._confirming.close = hang  # type: ignore[method-assign]
-    asyncio.run(run())
-    assert manager.store.told[-1] == "close"
-
-
-def test_a_block_closes_its_manager() -> None:
-    with SessionManager(Store(), CONFIG) as manager:
-        assert manager.store.told[-1] != "close"
-    assert manager.store.told[-1] == "close"
-
-
-def test_an_asynchronous_block_closes_its_manager() -> None:
-    async def run() -> Any:
-        async with AsyncSessionManager(AwaitableStore(), CONFIG) as manager:
-            assert manager.store.told[-1] != "close"
-        return manager.store.told[-1]
-
-    assert asyncio.run(run()) == "close"
-
-
-def test_listeners_come_and_go(manager: Any) -> None:
-    def listener(_: Any) -> None:
-        """Listens."""
-
-    assert manager.on("login", "revoked")(listener) is listener
-    subscribed = manager._listeners.subscriptions
-    assert subscribed.by_kind == {"login": (listener,), "revoked": (listener,)}
-    manager.off(listener)
-    assert subscribed.by_kind == {"login": (), "revoked": ()}
-    manager.off(listener)
-    manager.on()(listener)
-    assert {"login", "refresh", "revoked"} < subscribed.by_kind.keys()
-
-
-def test_listeners_to_all_processes_come_and_go(manager: Any) -> None:
-    def listener(_: Any) -> None:
-        """Listens."""
-
-    near, hearing = manager._flows.memory.near, manager._hearing
-    assert manager.on(scope="cluster")(listener) is listener
-    assert manager._listeners.cluster.by_kind.keys() == TOLD_BY_HISTORY
-    assert manager._listeners.subscriptions.by_kind == {}
-    assert hearing._heard.is_listening
-    assert near.prefixes == (b"app:{", b"app:not-before:{")
-    other = manager.on("login", scope="cluster")(lambda _: None)
-    manager.off(listener)
-    assert hearing._heard.is_listening
-    manager.off(other)
-    assert not hearing._heard.is_listening
-    with pytest.raises(InvalidInput, match="must be callable"):
-        manager.on("login", scope="cluster")("no function")
-    assert not hearing._heard.is_listening
-    ran(manager.close())
-
-
-@pytest.mark.parametrize("kind", ["expired", "idle", "nothing", None])
-def test_nobody_listens_to_what_is_never_told(manager: Any, kind: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"there is no event .*; use one of login, "):
-        manager.on("login", kind)
-
-
-def test_a_listener_can_be_called(manager: Any) -> None:
-    with pytest.raises(InvalidInput, match="must be callable"):
-        manager.on("login")("no function")
-    assert manager._listeners.subscriptions.by_kind == {}
 
 
 @pytest.mark.parametrize(("kind", "_store"), FACES)

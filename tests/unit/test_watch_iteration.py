@@ -23,7 +23,7 @@ from clusterpass.managers.aio import session_watch, watching
 from clusterpass.sessions.memory.followed_sessions import LOOK_SECONDS
 from clusterpass.tokens.identifiers import encode_session_id
 
-from .test_manager_calls import CONFIG, AwaitableStore, Store
+from .manager_scene import CONFIG, AwaitableStore, Store
 
 SESSION = Session(
     "alice", encode_session_id(b"session-id-of-16"), "phone", 1, 2, 3, acr="1", auth_time=1
