@@ -1,4 +1,4 @@
-"""What the site of docs/ has beside the files there, as hooks of MkDocs.
+"""Hooks of MkDocs: the pages of the site of docs/ that are no files there.
 
 - The start page is README.md. ``reference/api/`` has every public name with its docstring,
   ``reference/openapi.md`` every call of the service, as its OpenAPI document describes them.

@@ -1,4 +1,4 @@
-"""What an account page needs: my devices, logging out elsewhere, step-up, roles that change."""
+"""An account page: my devices, logging out elsewhere, step-up, roles that change."""
 
 import os
 

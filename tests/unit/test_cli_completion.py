@@ -1,4 +1,4 @@
-"""What is printed when completion is installed; tests/cli asks the shells what it completes."""
+"""The output of installing completion; tests/cli asks the shells what it completes."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""How the key commands read files, without options for it."""
+"""Files that the key commands read, without options for it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What browsers are answered: by the application, or refused."""
+"""Answers to browsers: of the application, or a refusal."""
 
 import asyncio
 from typing import Any

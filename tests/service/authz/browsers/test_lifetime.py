@@ -1,4 +1,4 @@
-"""How long a browser stays: cookies that are renewed, expire, or end with their session."""
+"""The lifetime of a browser behind a proxy: cookies that are renewed, expire, or end early."""
 
 import asyncio
 import re
