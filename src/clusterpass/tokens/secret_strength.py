@@ -33,6 +33,9 @@ _WORDS: Final = re.compile(rb"[A-Za-z]?[a-z]+(?:[\s,.;:!?_-]+(?:[A-Za-z]?[a-z]+|
 _HEX: Final = re.compile(rb"[0-9a-f]*|[0-9A-F]*")
 _FEWEST_PAIRS: Final = 12
 _LIKELIHOOD: Final = 1e-6
+_LIKELIHOOD_IN_BASE64: Final = 1e-7
+# As in base64, of which many more random texts are made than of small letters alone.
+_MIXED: Final = re.compile(rb"[0-9]|[a-z][A-Z]")
 _WELL_KNOWN: Final = re.compile(
     rb"secret|passw[o0]rd|passphrase|passwort|change-?_?me|change-?_?this|default|example|insecure"
     rb"|placeholder|replace-?_?me|your-?_?|development|production|testing|please|clusterpass|jwt"
@@ -154,7 +157,8 @@ def _without_rows(secret: bytes) -> bytes:
 def _is_text(secret: bytes) -> bool:
     """Return whether ``secret`` is words, or its letters follow each other as in words.
 
-    One in a million random texts would be taken for words.
+    About two in a million random texts in base64 are taken for words. (The letters of pairs
+    overlap, so that the likelihood is exceeded some ten times as often as it says.)
     """
     if _WORDS.fullmatch(secret):
         return True
@@ -170,4 +174,4 @@ def _is_text(secret: bytes) -> bool:
         math.comb(len(pairs), count) * chance**count * (1 - chance) ** (len(pairs) - count)
         for count in range(common, len(pairs) + 1)
     )
-    return tail < _LIKELIHOOD
+    return tail < (_LIKELIHOOD_IN_BASE64 if _MIXED.search(secret) else _LIKELIHOOD)
