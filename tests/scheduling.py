@@ -88,6 +88,7 @@ _LONGEST_FIRST: Final = (
     "tests/cluster/test_refresh_secret_rollout.py",
     "tests/field/test_credentials.py",
     "tests/service/authz/browsers/test_lifetime.py",
+    "tests/service/authz/browsers/test_logins.py",
     "tests/cluster/test_moved_slots.py",
     "tests/service/test_many_requests.py",
     "tests/cluster/test_online.py",

@@ -53,6 +53,7 @@ def test_nothing_is_left(
     url = request.getfixturevalue(server).url
     for seconds in SECONDS:
         running = LOOPS[loop]()
+        gc.collect()  # what other tests have left
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             left = running.run_until_complete(close_under_load(url, config, subject, seconds))

@@ -50,7 +50,11 @@ ABOUT_INCLUDES: dict[str, tuple[str, ...]] = {
     "described_session": ("tests/cluster/test_contract.py", "tests/cluster/test_live_claims.py"),
     "elevation": ("tests/cluster/test_step_up.py", "tests/cluster/test_step_up_tokens.py"),
     "fast_path": ("tests/cluster/test_fast_path.py",),
-    "generation": ("tests/migrate/test_old_tokens.py", "tests/cluster/test_operation_ids.py"),
+    "generation": (
+        "tests/migrate/test_old_tokens.py",
+        "tests/migrate/test_age_of_old_sessions.py",
+        "tests/cluster/test_operation_ids.py",
+    ),
     "history": ("tests/cluster/test_history.py",),
     "history_line": ("tests/cluster/test_history.py",),
     "journal": ("tests/cluster/durability/test_journal.py",),

@@ -1,6 +1,7 @@
 """The start of the service under granian: arguments, ports, limits and workers."""
 
 import errno
+import multiprocessing
 import os
 import socket
 import sys
@@ -43,7 +44,7 @@ class Granian:
 
 
 @pytest.fixture
-def apps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def apps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What applications are made of; granian is a stand-in."""
     made: list[Any] = []
 
@@ -53,9 +54,11 @@ def apps(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     Granian.made = []
     monkeypatch.setattr(server, "create_app", create)
-    monkeypatch.setattr(server, "Server", Granian)
-    monkeypatch.setattr(server, "SucceededServer", Granian)
-    return made
+    for name in ("Server", "MPServer", "SucceededServer"):
+        monkeypatch.setattr(server, name, Granian)
+    before = multiprocessing.get_start_method(allow_none=True)
+    yield made
+    multiprocessing.set_start_method(before, force=True)
 
 
 def test_all_that_granian_is_told(apps: list[Any]) -> None:
@@ -105,7 +108,6 @@ def test_without_an_announcement_nothing_is_hooked(apps: list[Any]) -> None:
 def test_a_small_supervisor_takes_over_where_that_can_be(
     apps: list[Any], monkeypatch: pytest.MonkeyPatch, becomes_small: bool
 ) -> None:
-    monkeypatch.setattr(server, "MPServer", Granian)
     settings = make_settings({"port": free_port(), "workers": 2})
     server.serve(settings, becomes_small=becomes_small)
     succession = Granian.made[0].options.get("succession")
@@ -118,6 +120,15 @@ def test_a_small_supervisor_takes_over_where_that_can_be(
     monkeypatch.setattr(server, "MPServer", object)
     server.serve(settings, becomes_small=True)
     assert "succession" not in Granian.made[1].options, "workers that are threads stay"
+    assert apps[1][1]["parent"] == 0, "they are no children of this process"
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_workers_are_forked_however_python_starts_processes(apps: list[Any], method: str) -> None:
+    """They share what has been loaded; Python 3.14 begins with a server for forks."""
+    multiprocessing.set_start_method(method, force=True)
+    server.serve(make_settings({"port": free_port()}))
+    assert multiprocessing.get_start_method() == "fork"
 
 
 @pytest.mark.parametrize("check", ["myapp:check", None])

@@ -116,7 +116,7 @@ class SucceededServer(MPServer):
         """Start the workers, with all signals of the supervisor blocked.
 
         They stay pending, for a worker until it has its own handlers, and for this process until it
-        is the supervisor again. A handler of Python would be inherited by a worker that has none of
+        is the supervisor. A handler of Python would be inherited by a worker that has none of
         its own yet, and the signal would be lost there.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
@@ -155,8 +155,8 @@ class SucceededServer(MPServer):
             supervisor.signal_all(self._outgoing, LEAVE)
             _is_called_within(_LEAVE_SECONDS)
         supervisor.stop(self._outgoing)
-        # A thread that an application started before blocks no signal. What it takes is raised for
-        # this thread, which does, so that the successor gets it.
+        # A thread that an application started in the first program blocks no signal. What it takes
+        # is raised for this thread, which does, so that the successor gets it.
         if self.interrupt_signal:
             signal.raise_signal(signal.SIGTERM)
         elif self.reload_signal:

@@ -7,6 +7,7 @@
 """
 
 import errno
+import multiprocessing
 import os
 import resource
 import socket
@@ -51,7 +52,7 @@ def serve(
     can_become_small = sys.platform == "linux" and sys.executable and Server is MPServer
     last_keys = LastKeys.begin() if sys.platform == "linux" else None
     settings = settings.holding_secrets()
-    app = create_app(settings, parent=os.getpid(), last_keys=last_keys)
+    app = create_app(settings, parent=_parent_of_workers(), last_keys=last_keys)
     address = check_addresses(settings)
     succession = None
     if becomes_small and can_become_small and last_keys is not None:
@@ -70,7 +71,10 @@ def serve_again(succession: Succession) -> None:
     settings: Settings = succession.settings
     try:
         app = create_app(
-            settings, parent=os.getpid(), is_successor=True, last_keys=succession.last_keys
+            settings,
+            parent=_parent_of_workers(),
+            is_successor=True,
+            last_keys=succession.last_keys,
         )
     except ConfigurationError as error:
         sys.exit(f"clusterpass: {error.message}")
@@ -78,7 +82,15 @@ def serve_again(succession: Succession) -> None:
     server.serve(target_loader=lambda *_, **__: app, wrap_loader=False)
 
 
+def _parent_of_workers() -> int:
+    """Return the id of this process where workers are its children; 0: they are its threads."""
+    return os.getpid() if Server is MPServer else 0
+
+
 def _server(settings: Settings, address: str, succession: Succession | None) -> Any:
+    if Server is MPServer:
+        # Workers share what this process has loaded. Python 3.14 would start them otherwise.
+        multiprocessing.set_start_method("fork", force=True)
     kind = Server if succession is None else partial(SucceededServer, succession=succession)
     return kind(
         "clusterpass.service.app",

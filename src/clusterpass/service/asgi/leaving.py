@@ -24,8 +24,8 @@ class Leaving:
         self.has_begun = False
 
     def heed(self) -> None:
-        """Heed :data:`LEAVE`, and the signals that the parent had blocked for this worker, where
-        the event loop takes signals."""
+        """Unblock the signals that the parent has blocked for this worker; and heed
+        :data:`LEAVE`, where the event loop takes signals."""
         # The server has handlers for them by now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED)
         try:
