@@ -1,6 +1,7 @@
 """Calls that are carried out late or again, as after a failover: bans, and ends of all sessions."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,16 @@ def node(cluster: EmbeddedCluster, key: bytes):
         yield client
 
 
+def login_after(sessions, subject, second: int, **options: Any):
+    """Log in; the session is opened in a later second than ``second``."""
+    while True:
+        pair = sessions.login(subject, **options)
+        if sessions.verify(pair.access_token, verification="strict").created_at > second:
+            return pair
+        sessions.logout(pair.access_token)
+        time.sleep(0.02)
+
+
 def test_a_ban_that_is_over_when_it_is_carried_out_ends_what_it_would_have_ended(
     sessions, key, node, subject
 ):
@@ -35,11 +46,7 @@ def test_a_ban_that_is_over_when_it_is_carried_out_ends_what_it_would_have_ended
     before = sessions.login(subject)
     stored = node.hget(key, decode_session_id(before.session_id))
     began = parse_record(stored).created_milliseconds
-    later = sessions.login(subject)
-    while sessions.verify(later.access_token, verification="strict").created_at <= began // 1000:
-        sessions.logout(later.access_token)
-        time.sleep(0.02)
-        later = sessions.login(subject)
+    later = login_after(sessions, subject, began // 1000)
 
     def flow():
         answer = yield subject_calls.ban(
@@ -73,11 +80,7 @@ def test_an_end_of_all_that_is_carried_out_again_spares_later_logins(sessions, s
     """A failover may have lost its first run, after which the subject has logged in again."""
     before = sessions.login(subject, device_type="phone")
     began = sessions.verify(before.access_token, verification="strict").created_at
-    later = sessions.login(subject, device_type="phone")
-    while sessions.verify(later.access_token, verification="strict").created_at <= began:
-        sessions.logout(later.access_token)
-        time.sleep(0.02)
-        later = sessions.login(subject, device_type="phone")
+    later = login_after(sessions, subject, began, device_type="phone")
 
     def flow():
         answer = yield end_calls.end_all(

@@ -164,6 +164,25 @@ def test_a_signal_that_comes_meanwhile_is_the_successors(
     assert did == [*told, outgoing, {number} if number else set()]
 
 
+@pytest.mark.usefixtures("blocked")
+def test_a_signal_that_comes_while_clients_leave_is_the_successors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[set[int]] = []
+    made, _ = starting(SimpleNamespace(hand_on=lambda: seen.append(signal.sigpending() & CALLS)))  # type: ignore[arg-type]
+    made._outgoing = [Worker(7)]
+    made.interrupt_signal = made.reload_signal = False
+    monkeypatch.setattr(reexec, "_START_SECONDS", 0.01)
+    monkeypatch.setattr(reexec.supervisor, "stop", lambda workers: None)
+    monkeypatch.setattr(
+        reexec.supervisor,
+        "signal_all",
+        lambda workers, number: signal.raise_signal(signal.SIGTERM),
+    )
+    made._serve_loop("target", "loader")
+    assert seen == [{signal.SIGTERM}]
+
+
 def test_how_long_a_worker_goes_on_while_its_replacement_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
