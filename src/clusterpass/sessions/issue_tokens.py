@@ -37,7 +37,8 @@ class Minting:
 
     def require_private_key(self) -> None:
         """Raise ConfigurationError when there is no private key."""
-        _ = self._keys.signing_key
+        if self._issuer is None:
+            _ = self._keys.signing_key
 
     def require_open_key(self) -> None:
         """Raise StoreUnavailable when the private half of the key does not open."""

@@ -81,8 +81,10 @@ class Link:
         connection = self.connection
         if connection is None or not connection.is_open:
             return None
-        self.retire(asyncio.get_running_loop().time() - LONGEST_IDLE)
-        return connection if connection.is_open else None
+        if connection.has_idled(asyncio.get_running_loop().time() - LONGEST_IDLE):
+            connection.end()
+            return None
+        return connection
 
     def retire(self, since: float) -> None:
         """Close the connection if nothing was asked or heard over it since ``since``, in seconds of

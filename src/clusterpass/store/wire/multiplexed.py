@@ -206,12 +206,13 @@ class MultiplexedConnection(asyncio.Protocol):
             self.end()
             return
         # Whoever waits for a reply goes on later: what was pushed before it is known by then.
-        self._report(pushes)
+        if pushes:
+            self._report(pushes)
         if self._queued:
             self._fill_window(now, oldest)
 
     def _report(self, pushes: list[Push]) -> None:
-        if pushes and self._pushed is not None:
+        if self._pushed is not None:
             for message in _in_one(pushes):
                 self._pushed(message)
 
