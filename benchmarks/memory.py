@@ -10,7 +10,7 @@ from benchmarks.fixtures import find_redis_server, server_version, single_client
 from benchmarks.report import Goal, Report
 from clusterpass import EmbeddedCluster
 from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.protocol.script import ScriptCall

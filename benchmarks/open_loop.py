@@ -15,7 +15,7 @@ from typing import Any
 from clusterpass import AsyncSessionManager, Config, SessionManager
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.keyspace import Keyspace, slot_of
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 
 LOGINS = 0.2
 """The share of logins; the others are strict verifies: both go to the shard each time."""

@@ -18,7 +18,7 @@ from clusterpass import EmbeddedCluster
 from clusterpass.embedded import Node
 from clusterpass.embedded.topology import view
 from clusterpass.store.store_url import parse_store_url
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 
 PAGE = Path(__file__).parents[1] / "docs" / "why" / "failover.md"
 STYLES: dict[str, type[SyncLoad] | type[AsyncLoad]] = {"sync": SyncLoad, "async": AsyncLoad}

@@ -24,7 +24,7 @@ from mkdocs.structure.pages import Page
 import clusterpass
 from clusterpass.service.api.openapi import openapi_document
 from clusterpass.service.asgi.request_counts import RequestCounts
-from clusterpass.service.framework import build_framework
+from clusterpass.service.fastapi_app import build_framework
 from clusterpass.service.settings.loading import make_settings
 
 ROOT: Final = Path(__file__).parents[1]

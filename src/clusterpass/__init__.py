@@ -147,7 +147,7 @@ if TYPE_CHECKING:
     from clusterpass.users.aio.throttle import AsyncLoginThrottle as AsyncLoginThrottle
     from clusterpass.users.directory import User as User
     from clusterpass.users.hashing import AsyncHashing as AsyncHashing, Hashing as Hashing
-    from clusterpass.users.links import OneTimeLink as OneTimeLink
+    from clusterpass.users.one_time_links import OneTimeLink as OneTimeLink
     from clusterpass.users.password_policy import PasswordPolicy as PasswordPolicy
     from clusterpass.users.passwords import (
         PasswordHasher as PasswordHasher,
@@ -219,7 +219,7 @@ _HOMES = {
     "ManagedKeys": "tokens.managed_keys",
     "ManagerStats": "model.statistics",
     "NodeStats": "model.statistics",
-    "OneTimeLink": "users.links",
+    "OneTimeLink": "users.one_time_links",
     "OnlineCount": "model.values",
     "OnlinePage": "model.values",
     "OperationMismatch": "model.errors",

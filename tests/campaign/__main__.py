@@ -8,7 +8,7 @@ from pathlib import Path
 from .builds import BROKEN
 from .campaign import campaigns, possible
 from .faults import FAULTS
-from .plan import Plan, plan_of
+from .parameters import Plan, plan_of
 from .soak import soak
 from .verdict import Total, details
 

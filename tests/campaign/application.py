@@ -11,7 +11,7 @@ from typing import Any
 from clusterpass.store.address import Address
 from tests.staleness.workers import Worker
 
-from .plan import Plan
+from .parameters import Plan
 from .processes import Start, make
 
 _IMPATIENT = "?timeout=0.3&deadline=0.8&replica_wait=0.15"

@@ -18,7 +18,7 @@ from .faults import FAULTS
 from .history import Fault, read_history
 from .nemesis import Nemesis, strike
 from .network import Network
-from .plan import Plan
+from .parameters import Plan
 from .processes import REFRESH_GRACE
 from .verdict import Verdict
 

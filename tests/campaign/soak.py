@@ -27,7 +27,7 @@ from .faults import FAULTS
 from .mix import Mix
 from .nemesis import Nemesis, strike
 from .network import Network
-from .plan import Plan
+from .parameters import Plan
 
 _FAULTS = tuple(
     name

@@ -8,7 +8,7 @@ import pytest
 from .builds import BROKEN
 from .campaign import run
 from .faults import FAULTS
-from .plan import Plan, plan_of
+from .parameters import Plan, plan_of
 from .verdict import summary
 
 pytestmark = pytest.mark.timeout(300)

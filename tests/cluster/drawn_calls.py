@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from clusterpass.protocol.calls import (
-    adjust as adjust_calls,
     end as end_calls,
     session as session_calls,
+    step_up_and_shorten as adjust_calls,
     subject as subject_calls,
 )
 from clusterpass.protocol.calls.call_time import CallTime
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import BY_PASSWORD, IMPERSONATED
 from clusterpass.protocol.replies import NO_DETAILS, Details

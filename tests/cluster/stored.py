@@ -16,7 +16,7 @@ import pytest
 
 from clusterpass import Config, SessionManager, TokenPair
 from clusterpass.model import forks
-from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
+from clusterpass.protocol.calls.subject_change import OPERATION_BYTES
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 from clusterpass.store.drivers.base import StoreBase

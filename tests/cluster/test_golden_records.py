@@ -7,12 +7,12 @@ import pytest
 
 from clusterpass import EmbeddedCluster, SessionManager
 from clusterpass.protocol.calls import (
-    adjust as adjust_calls,
     end as end_calls,
     session as session_calls,
+    step_up_and_shorten as adjust_calls,
     subject as subject_calls,
 )
-from clusterpass.protocol.calls.housekeeping import Housekeeping, change
+from clusterpass.protocol.calls.subject_change import Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Listed

@@ -12,7 +12,7 @@ from clusterpass.protocol.calls import (
     session as session_calls,
     subject as subject_calls,
 )
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import Tombstone, parse_record

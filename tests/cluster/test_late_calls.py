@@ -10,7 +10,7 @@ from clusterpass.protocol.calls import (
     end as end_calls,
     subject as subject_calls,
 )
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import parse_record
 from clusterpass.tokens.identifiers import decode_session_id

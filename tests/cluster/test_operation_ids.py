@@ -11,7 +11,7 @@ from clusterpass import OperationMismatch, SessionNotFound
 from clusterpass.limits import MOST_BANS
 from clusterpass.model.errors import TooManyBans
 from clusterpass.protocol.calls import end as end_calls, subject as subject_calls
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.script import ScriptCall

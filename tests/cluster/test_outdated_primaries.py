@@ -24,7 +24,7 @@ from clusterpass.store.address import Address
 from tests.campaign.network import Network
 
 from .conftest import Facade
-from .moving_name import MovingName, moving_name
+from .moving_address import MovingName, moving_name
 
 pytestmark = pytest.mark.timeout(240)
 NODE_TIMEOUT = 2.0

@@ -15,12 +15,12 @@ from clusterpass.protocol.calls import (
     session as session_calls,
     subject as subject_calls,
 )
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone, parse_record
 from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.protocol.script import load_script
-from clusterpass.store.drivers import slot_look_ups
+from clusterpass.store.drivers import watch_look_ups
 from clusterpass.tokens.identifiers import decode_session_id, encode_session_id
 
 SCRIPTS = [
@@ -51,7 +51,7 @@ SCRIPTS = [
     "user_find",
     "user_remove",
     "link_make",
-    "link_find",
+    "link_check",
     "link_use",
     "count_attempt",
     "forget_attempts",
@@ -65,7 +65,7 @@ SCRIPTS = [
     "read_old_token_counts",
     "read_secrets",
     "add_secrets",
-    "take_lease",
+    "take_key_lease",
     "prune_secrets",
 ]
 
@@ -81,7 +81,7 @@ READERS = {
     "online_count",
     "online_page",
     "user_find",
-    "link_find",
+    "link_check",
     "journal_read",
     "never_promoted",
 }
@@ -425,7 +425,7 @@ def _await_quiet(cluster: EmbeddedCluster) -> None:
 def test_each_verb_is_one_round_trip(cluster, config, subject, monkeypatch):
     # A manager that remembers nothing has no watch; those of other managers look the cluster up
     # now and then, which would be counted here.
-    monkeypatch.setattr(slot_look_ups, "_SECONDS_UNTIL_LOOK_UP", math.inf)
+    monkeypatch.setattr(watch_look_ups, "_SECONDS_UNTIL_LOOK_UP", math.inf)
     strict = dataclasses.replace(config, verification="strict")
     with SessionManager.from_url(cluster.url, strict) as sessions:
         pair = sessions.login(subject)  # the connection and the scripts are there

@@ -21,7 +21,7 @@ from clusterpass.embedded.binary import find_server
 from clusterpass.embedded.conf import free_ports
 from clusterpass.store.address import Address
 from tests.campaign.clusters import cluster_of
-from tests.cluster.moving_name import MovingName, moving_name
+from tests.cluster.moving_address import MovingName, moving_name
 
 HANGING: Final = 60.0
 """Seconds that nothing here comes near to unless it hangs."""

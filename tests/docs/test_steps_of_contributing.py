@@ -17,21 +17,20 @@ from clusterpass.doctor.collect import SETTINGS
 from clusterpass.managers.sync.audit import Audit
 from clusterpass.managers.sync.groups import Bans, Claims, OnlineSubjects
 from clusterpass.protocol.calls import (
-    adjust as adjust_calls,
     cutoff,
     directory,
     end as end_calls,
-    links,
+    one_time_links,
     online as online_calls,
     session,
+    step_up_and_shorten as adjust_calls,
     subject,
 )
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.sessions.verbs import (
-    adjust,
     end,
     exchange,
     get,
@@ -39,6 +38,7 @@ from clusterpass.sessions.verbs import (
     old_tokens,
     online,
     refresh,
+    step_up_and_shorten,
     subject as subject_verbs,
     subject_data,
     verify,
@@ -64,7 +64,7 @@ def text_of(*paths: str) -> str:
 
 def calls_about_a_subject() -> list[Any]:
     found = []
-    for module in (session, adjust_calls, end_calls, subject, directory, links):
+    for module in (session, adjust_calls, end_calls, subject, directory, one_time_links):
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
                 returned = get_type_hints(function).get("return")
@@ -157,7 +157,7 @@ def test_every_flow_is_a_verb_of_the_manager():
             (exchange, "Exchange"),
             (old_tokens, "OldTokens"),
             (get, "Get"),
-            (adjust, "Adjust"),
+            (step_up_and_shorten, "Adjust"),
             (subject_verbs, "SubjectFlows"),
             (subject_data, "SubjectData"),
             (online, "Online"),

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from clusterpass.store.acl import ALWAYS, FOR_AUDIT, FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, FOR_USERS
-from clusterpass.store.missing import LEFT_UNDONE
+from clusterpass.store.missing_commands import LEFT_UNDONE
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "stores.md").read_text("utf-8")

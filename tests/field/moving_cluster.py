@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from clusterpass.store.topology.members import parse_members
+from clusterpass.store.topology.cluster_nodes import parse_members
 from tests.cluster.stored import eventually
 from tests.ports import free_port
 

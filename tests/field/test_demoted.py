@@ -7,7 +7,7 @@ import pytest
 
 from clusterpass import Config, SessionManager
 from clusterpass.store.address import Address
-from tests.cluster.moving_name import moving_name
+from tests.cluster.moving_address import moving_name
 from tests.cluster.stored import eventually
 
 from .conftest import Opener

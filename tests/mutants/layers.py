@@ -40,7 +40,7 @@ SCRIPT_TESTS = (
     "tests/cluster/test_lifetimes.py",
     "tests/cluster/test_explained_ends.py",
     "tests/cluster/test_impersonation.py",
-    "tests/service/test_directory.py",
+    "tests/service/test_user_directory.py",
 )
 # What most scripts include is executed by more tests than a mutant can have: these are about it.
 ABOUT_INCLUDES: dict[str, tuple[str, ...]] = {

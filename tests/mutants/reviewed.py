@@ -286,12 +286,12 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "it counts after two answers only, each of which was heard",
     (
-        "src/clusterpass/sessions/heard.py",
+        "src/clusterpass/sessions/event_deduplication.py",
         "self.read_second = 0",
         Kind.NUMBER,
     ): "it counts after the first reading only, which sets it",
     (
-        "src/clusterpass/sessions/heard.py",
+        "src/clusterpass/sessions/event_deduplication.py",
         "self._since = max(self._since or 0.0, forgotten.touched_at)",
         Kind.LOGIC,
     ): "no subject was touched before the first listener",
@@ -321,7 +321,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "far all the same",
     (
-        "src/clusterpass/sessions/memory/generations.py",
+        "src/clusterpass/sessions/memory/push_generations.py",
         "self.events += 1",
         Kind.NUMBER,
     ): "only the order of the numbers counts",
@@ -366,7 +366,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): _FIRST,
     (
-        "src/clusterpass/protocol/scripts/_include/arguments.lua",
+        "src/clusterpass/protocol/scripts/_include/change_arguments.lua",
         "local now = math.floor(now_ms / 1000)",
         Kind.NUMBER,
     ): "load and glance set it before it is read",
@@ -613,7 +613,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.KEYWORD,
     ): "faults are compared by tests alone",
     (
-        "src/clusterpass/protocol/calls/housekeeping.py",
+        "src/clusterpass/protocol/calls/subject_change.py",
         "history_seconds: int = 0",
         Kind.NUMBER,
     ): "every manager says it",
@@ -658,7 +658,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "one byte more is kept of what repeats the beginning; one byte again and again is a row",
     (
-        "src/clusterpass/sessions/memory/searches.py",
+        "src/clusterpass/sessions/memory/unknown_key_lookups.py",
         "if self._is_under_way and self._steady() < self._began_at + 10 * _AGAIN_AFTER:",
         Kind.BOUNDARY,
     ): _CLOCK,
@@ -673,12 +673,12 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.KEYWORD,
     ): "an entry does not show its hash",
     (
-        "src/clusterpass/migrate/issuers.py",
+        "src/clusterpass/migrate/old_issuer.py",
         "_LATEST: Final = 2**32",
         Kind.NUMBER,
     ): "later than any clock tells",
     (
-        "src/clusterpass/migrate/issuers.py",
+        "src/clusterpass/migrate/old_issuer.py",
         'expires_at, not_before = _seconds(members.get("exp")), _seconds(members.get("nbf", 0))',
         Kind.NUMBER,
     ): _FIRST,
@@ -744,7 +744,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "an even modulus is refused before",
     (
-        "src/clusterpass/sessions/memory/generations.py",
+        "src/clusterpass/sessions/memory/push_generations.py",
         "self.events = 0",
         Kind.NUMBER,
     ): "only the order of the numbers counts",
@@ -804,7 +804,7 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.BOUNDARY,
     ): "later than any clock tells",
     (
-        "src/clusterpass/sessions/heard.py",
+        "src/clusterpass/sessions/event_deduplication.py",
         "self._since = max(self._since or 0.0, forgotten.touched_at)",
         Kind.NUMBER,
     ): "no subject was touched before the first listener",
@@ -858,7 +858,7 @@ for _path, _line in (
         " include_in_schema=False)",
     ),
     (
-        "src/clusterpass/service/framework.py",
+        "src/clusterpass/service/fastapi_app.py",
         'app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)',
     ),
 ):
@@ -881,7 +881,7 @@ for _module, _keys in _OWN_KEYS.items():
         ] = "a key of a request that nothing else reads"
 _INDEX = "src/clusterpass/sessions/memory/token_index.py"
 _PACKED = "src/clusterpass/sessions/memory/packed_tokens.py"
-_LOOKS = "src/clusterpass/store/drivers/slot_look_ups.py"
+_LOOKS = "src/clusterpass/store/drivers/watch_look_ups.py"
 _COMMIT = "src/clusterpass/store/wire/group_commit.py"
 _RECORDING = "src/clusterpass/managers/aio/recording.py"
 _WINDOW = "src/clusterpass/store/wire/multiplexed.py"
@@ -909,7 +909,7 @@ PACES: dict[str, str] = {
     f"{_WINDOW}:_LARGEST_WINDOW": _BOUND,
     f"{_WINDOW}:_GROWTH": _BOUND,
     f"{_WINDOW}:_MOST_IN_A_PACKET": _BOUND,
-    "src/clusterpass/sessions/heard.py:MOST_SUBJECTS": _BOUND,
+    "src/clusterpass/sessions/event_deduplication.py:MOST_SUBJECTS": _BOUND,
     "src/clusterpass/sessions/memory/denials.py:_GENERATION_MILLISECONDS": "an hour, roughly",
     "src/clusterpass/sessions/memory/denials.py:MOST_SESSIONS": _BOUND,
     "src/clusterpass/sessions/memory/denials.py:MOST_SUBJECTS": _BOUND,
@@ -918,7 +918,7 @@ PACES: dict[str, str] = {
     f"{_RECORDING}:_TURN_SECONDS": _PORTION,
     f"{_RECORDING}:_LINGERING_SECONDS": _PORTION,
     f"{_RECORDING}:_QUIET_SECONDS": "how long nothing has failed before that is told",
-    "src/clusterpass/managers/aio/auditing.py:_GATHERING_SECONDS": _PORTION,
+    "src/clusterpass/managers/aio/audit_writer.py:_GATHERING_SECONDS": _PORTION,
     "src/clusterpass/managers/aio/watching.py:_CLOSING_SECONDS": _AT_LEAST,
     "src/clusterpass/managers/workers/aio.py:_CANCELLING_SECONDS": _AT_MOST,
     "src/clusterpass/managers/workers/aio.py:_POLLING_SECONDS": _ASKED_AGAIN,

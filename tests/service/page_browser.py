@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from clusterpass import StepUpRequired, TokenIssuer, TokenVerifier
-from clusterpass.service.page.pages import SCRIPT
+from clusterpass.service.page.template_environments import SCRIPT
 
 from .conftest import PASSWORD, Service
 

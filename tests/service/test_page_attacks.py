@@ -8,7 +8,7 @@ import pytest
 from clusterpass import KeyRing
 from clusterpass.model.errors import RequestRefused
 from clusterpass.service.page.forms import FormPaths
-from clusterpass.service.page.pages import SCRIPT as OUR_SCRIPT
+from clusterpass.service.page.template_environments import SCRIPT as OUR_SCRIPT
 from clusterpass.web.csrf import CsrfTokens
 
 from .conftest import PASSWORD, bearer

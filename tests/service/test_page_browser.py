@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clusterpass import SessionManager
-from clusterpass.service.language.languages import language
+from clusterpass.service.language.translation import language
 from clusterpass.service.settings.loading import load_settings
 
 from .chromium import launched

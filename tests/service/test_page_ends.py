@@ -7,7 +7,7 @@ import pytest
 
 from clusterpass import RevocationPending
 from clusterpass.model.bans import Ban
-from clusterpass.service.language.languages import language
+from clusterpass.service.language.translation import language
 from clusterpass.service.page.session_end import SessionEnd, explain
 
 from .conftest import bearer

@@ -4,8 +4,8 @@ import pytest
 
 from clusterpass.model.events import HistoryEntry
 from clusterpass.model.values import Session
-from clusterpass.service.language.languages import language
-from clusterpass.service.page.history import describe_history
+from clusterpass.service.language.translation import language
+from clusterpass.service.page.history_sentences import describe_history
 from clusterpass.service.page.sentences import Moment, Quoted, compose
 
 from .page_browser import ADDRESS, FIREFOX, Browser, expired, markup, words

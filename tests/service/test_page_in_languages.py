@@ -8,7 +8,7 @@ import pytest
 from clusterpass import ConfigurationError
 from clusterpass.service.app import create_app
 from clusterpass.service.language.choice import LANGUAGES
-from clusterpass.service.language.languages import language
+from clusterpass.service.language.translation import language
 
 from .conftest import PASSWORD
 from .page_browser import ADDRESS, FIREFOX, Browser, markup, words

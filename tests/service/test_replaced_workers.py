@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from .conftest import ServerProcess
-from .test_key_reload import await_that
+from .test_key_file_reload import await_that
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -14,7 +14,7 @@ from clusterpass import (
     ThrottlePolicy,
     TooManyAttempts,
 )
-from clusterpass.model.addresses import counted_site
+from clusterpass.model.network_prefixes import counted_site
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.service.settings.loading import load_settings
 from clusterpass.users.throttle import Throttle, canonical_name

@@ -11,8 +11,8 @@ from clusterpass.store.address import Address
 from .clock import Clock
 from .costs import Costs, Design
 from .journals import StoredJournal
-from .meter import Meter
 from .server import Server
+from .server_load import Meter
 
 _RUNS = re.compile(rb"(.)\1*", re.DOTALL)
 _HEARD_WITHIN = 0.1

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from .invariants import MOST_AMPLIFIED, SMALL
-from .meter import SLICE
 from .report import PRIMARIES, ROOT, Figures
 from .run import EVENT, STEADY
+from .server_load import SLICE
 
 os.environ.setdefault("MPLBACKEND", "svg")
 FOLDER = ROOT / "docs" / "images" / "simulation"

@@ -9,7 +9,7 @@ from typing import Any
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.values import Session
 from clusterpass.protocol.calls.end import end_session
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import SubjectKeys
 from clusterpass.sessions.memory.cutoff import Cutoff

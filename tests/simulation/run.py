@@ -11,9 +11,9 @@ from .clock import START, Clock, spawn
 from .cluster import Cluster
 from .costs import DESIGNS, Costs, Design
 from .invariants import SMALL, Judge, amplification
-from .meter import SLICE, Meter
 from .network import Network
 from .process import BOUND, Process, Traffic, User
+from .server_load import SLICE, Meter
 from .store import Running
 
 START_WITHIN = 12.0

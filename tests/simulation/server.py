@@ -12,8 +12,8 @@ from clusterpass.store.outcomes import Replies, ServerError
 from .clock import Clock
 from .costs import Costs, Design
 from .journals import APPEND, KINDS, StoredJournal
-from .meter import Meter
 from .scripts import END, READ, REFRESH
+from .server_load import Meter
 
 if TYPE_CHECKING:
     from .cluster import Cluster

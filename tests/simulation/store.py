@@ -16,10 +16,10 @@ from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.address import Address
 from clusterpass.store.drivers import (
     primary_confirmation,
-    slot_look_ups,
     slot_searches,
     store_state,
     watch,
+    watch_look_ups,
     watch_pace,
 )
 from clusterpass.store.drivers.base import StoreBase
@@ -51,7 +51,7 @@ def virtual_time(clock: Clock) -> Iterator[None]:
     modules: tuple[Any, ...] = (
         primary_confirmation,
         watch_pace,
-        slot_look_ups,
+        watch_look_ups,
         slot_searches,
         store_state,
         watch,

@@ -12,7 +12,7 @@ from clusterpass import (
     KeyRing,
 )
 from clusterpass.protocol.script import Answer
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 
 CONFIG = Config(issuer="https://auth.example", keys=KeyRing.generate(), audit=AuditPolicy())
 

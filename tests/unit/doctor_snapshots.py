@@ -8,7 +8,7 @@ from clusterpass.doctor import judge
 from clusterpass.doctor.findings import Finding
 from clusterpass.doctor.snapshot import Clock, NodeSnapshot, Snapshot
 from clusterpass.store.address import Address
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 
 DAY, MIB = 86_400, 2**20
 INFO = {

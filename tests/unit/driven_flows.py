@@ -11,7 +11,7 @@ from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.events import SessionEvent
 from clusterpass.protocol.calls.fingerprints import NO_FINGERPRINT
-from clusterpass.protocol.calls.housekeeping import NO_OPERATION
+from clusterpass.protocol.calls.subject_change import NO_OPERATION
 from clusterpass.protocol.keyspace import Keyspace, slot_of
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.script import Answer, Rest, ScriptCall

@@ -4,8 +4,8 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.memory.journal import Journal

@@ -6,23 +6,23 @@ from typing import Any
 
 from clusterpass.limits import MOST_BANS
 from clusterpass.protocol.calls import (
-    adjust,
     cutoff,
     directory,
     end,
     fingerprints,
     journal,
     key_lease,
-    links,
-    old_tokens,
+    old_token_counts,
+    one_time_links,
     online,
     promotion,
     secrets,
     session,
+    step_up_and_shorten,
     subject,
 )
 from clusterpass.protocol.calls.call_time import CallTime
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace, slot_of
 from clusterpass.protocol.records import HAS_DETAILS, LONGEST_NOTE, REASON_NUMBERS
 from clusterpass.protocol.replies import NO_DETAILS, Details
@@ -264,21 +264,21 @@ SENT: dict[str, Sent] = {
         slot=SLOT,
     ),
     "shorten": of_subject(
-        adjust.shorten,
+        step_up_and_shorten.shorten,
         *("shorten", first(), ID, 0, 0),
         session_id=ID,
         lifetime=0,
         idle_lifetime=0,
     ),
     "shorten nothing": of_subject(
-        adjust.shorten,
+        step_up_and_shorten.shorten,
         *("shorten", first(), ID, b"", b""),
         session_id=ID,
         lifetime=None,
         idle_lifetime=None,
     ),
     "elevate": of_subject(
-        adjust.elevate,
+        step_up_and_shorten.elevate,
         *("elevate", first(), ID, 300, LONG.encode() + b"\0pwd otp", ADDRESS, LONG[:20].encode()),
         *(b"s" * 8, DIGEST, 1, 0),
         session_id=ID,
@@ -292,7 +292,7 @@ SENT: dict[str, Sent] = {
         password_changed=False,
     ),
     "elevate and leave older tokens": of_subject(
-        adjust.elevate,
+        step_up_and_shorten.elevate,
         *("elevate", first(), ID, 300, b"2\0", b"", b"2", b"s" * 8, DIGEST, 0, 0),
         session_id=ID,
         seconds=300,
@@ -305,7 +305,7 @@ SENT: dict[str, Sent] = {
         password_changed=False,
     ),
     "elevate after a change of the password": of_subject(
-        adjust.elevate,
+        step_up_and_shorten.elevate,
         *("elevate", first(), ID, 300, b"2\0", b"", b"", b"s" * 8, DIGEST, 1, 1),
         session_id=ID,
         seconds=300,
@@ -451,13 +451,13 @@ SENT: dict[str, Sent] = {
         *("online_page", (KEYSPACE.online(5),), (*NAMES, 4, 20, TIME.pack())),
     ),
     "count_old_tokens": Sent(
-        lambda: old_tokens.count_old_tokens(
+        lambda: old_token_counts.count_old_tokens(
             KEYSPACE, "pyjwt", (1, 2, 3), last_seen_at=4, last_issued_at=5, lifetime=6
         ),
         *("count_old_tokens", (KEYSPACE.old_tokens(),), (b"pyjwt", 1, 2, 3, 4, 5, 6)),
     ),
     "read_old_token_counts": Sent(
-        lambda: old_tokens.read_old_tokens(KEYSPACE),
+        lambda: old_token_counts.read_old_tokens(KEYSPACE),
         *("read_old_token_counts", (KEYSPACE.old_tokens(),), ()),
     ),
     "add_user": Sent(
@@ -469,15 +469,15 @@ SENT: dict[str, Sent] = {
         *("user_remove", (b"cp:{ann}:user",), (5,)),
     ),
     "make_link": Sent(
-        lambda: links.make_link(KEYSPACE, "ann", digest=b"d" * 32, seconds=60),
+        lambda: one_time_links.make_link(KEYSPACE, "ann", digest=b"d" * 32, seconds=60),
         *("link_make", (b"cp:{ann}:user",), (b"d" * 32, 60)),
     ),
     "find_link": Sent(
-        lambda: links.find_link(KEYSPACE, "ann", digest=b"d" * 32),
-        *("link_find", (b"cp:{ann}:user",), (b"d" * 32,)),
+        lambda: one_time_links.find_link(KEYSPACE, "ann", digest=b"d" * 32),
+        *("link_check", (b"cp:{ann}:user",), (b"d" * 32,)),
     ),
     "use_link": Sent(
-        lambda: links.use_link(KEYSPACE, "ann", digest=b"d" * 32, password_hash="hash"),
+        lambda: one_time_links.use_link(KEYSPACE, "ann", digest=b"d" * 32, password_hash="hash"),
         *("link_use", (b"cp:{ann}:user",), (b"d" * 32, b"hash")),
     ),
     "find_user": Sent(
@@ -527,9 +527,9 @@ SENT: dict[str, Sent] = {
         *("prune_secrets", SECRETS[0], (b"m", b"a", b"1", 5, b"b", b"2", 6)),
         deadline=0.3,
     ),
-    "take_lease": Sent(
+    "take_key_lease": Sent(
         lambda: key_lease.take_lease(KEYSPACE, owner=b"me", seconds=9),
-        *("take_lease", (KEYSPACE.key_lease(SLOTS_WITH_CUTOFF[0]),), (b"me", 9)),
+        *("take_key_lease", (KEYSPACE.key_lease(SLOTS_WITH_CUTOFF[0]),), (b"me", 9)),
         confirm=False,
     ),
 }

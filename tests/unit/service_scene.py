@@ -24,8 +24,8 @@ from clusterpass.service.asgi.request_counts import RequestCounts
 from clusterpass.service.authz.handler import FrontDoor
 from clusterpass.service.authz.policy_file import read_policies
 from clusterpass.service.calls.page_gate import PageGate
-from clusterpass.service.calls.service import Service
-from clusterpass.service.framework import build_framework
+from clusterpass.service.calls.worker_state import Service
+from clusterpass.service.fastapi_app import build_framework
 from clusterpass.service.hot.responder import Responder
 from clusterpass.service.hot.routes import hot_routes
 from clusterpass.service.settings.loading import make_settings

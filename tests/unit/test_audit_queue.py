@@ -16,13 +16,13 @@ from clusterpass import (
     StoreDenied,
     StoreUnavailable,
 )
-from clusterpass.managers.aio import auditing as auditing_module
+from clusterpass.managers.aio import audit_writer as auditing_module
 from clusterpass.managers.aio.audit import AsyncAudit
-from clusterpass.managers.aio.auditing import AsyncAuditing
+from clusterpass.managers.aio.audit_writer import AsyncAuditing
 from clusterpass.model.clock import Clock
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Rest
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 from clusterpass.sessions.memory import audit_queue
 
 from .audit_scene import CONFIG, Now, Stream, logged, returns, waiting

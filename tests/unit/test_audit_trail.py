@@ -22,7 +22,7 @@ from clusterpass.model.values import Actor
 from clusterpass.protocol.calls.audit import StoredEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 from clusterpass.sessions.verbs.audit import AuditFlows
 
 from .audit_scene import CONFIG, Now, Stream, raises, returns, waiting

@@ -28,9 +28,9 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.authz.assertion import LIFETIME, REUSED_FOR, Assertions
-from clusterpass.service.authz.audit import attempted_subject, audit_fields
 from clusterpass.service.authz.credentials import token_of
 from clusterpass.service.authz.identity import HEADER_SETS, OWN_HEADERS, Identity
+from clusterpass.service.authz.log_fields import attempted_subject, audit_fields
 from clusterpass.service.authz.original_request import OriginalRequest
 from clusterpass.service.authz.policy import EVERYWHERE, Ruling
 from clusterpass.service.authz.policy_file import load_policies

@@ -8,14 +8,14 @@ import pytest
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.protocol.calls import (
-    adjust,
     directory,
     end,
     journal,
-    links,
-    old_tokens,
+    old_token_counts,
+    one_time_links,
     online,
     session,
+    step_up_and_shorten,
     subject,
 )
 from clusterpass.protocol.calls.call_time import CallTime
@@ -45,7 +45,7 @@ REPLIES: list[tuple[str, Any, Any]] = [
     ("end_all", [b"MISMATCH", 5, [ID]], end.EndedAll(5, (ID,), "MISMATCH")),
     ("list_sessions", [5, [], []], read_listed([5, [], []])),
     ("shorten", NOTHING, STORED),
-    ("elevate", [b"ENDED", NOTHING], adjust.Elevated("ENDED", STORED)),
+    ("elevate", [b"ENDED", NOTHING], step_up_and_shorten.Elevated("ENDED", STORED)),
     ("ban", [b"OK", 5, [ID], BANS], subject.Banned("OK", 5, (ID,), STORED_BANS)),
     ("ban", [b"FULL", 5, [], b""], subject.Banned("FULL", 5, (), ())),
     ("unban", b"2", 2),
@@ -54,8 +54,8 @@ REPLIES: list[tuple[str, Any, Any]] = [
     ("settle", b"3", 3),
     ("erase", b"3", 3),
     ("remove_user", b"1", 1),
-    ("make_link", [b"OK", 5], links.MadeLink("OK", 5)),
-    ("make_link", [b"UNKNOWN", 0], links.MadeLink("UNKNOWN", 0)),
+    ("make_link", [b"OK", 5], one_time_links.MadeLink("OK", 5)),
+    ("make_link", [b"UNKNOWN", 0], one_time_links.MadeLink("UNKNOWN", 0)),
     ("find_link", b"1", 1),
     ("use_link", b"0", 0),
     ("read_subject_bans", [5999, BANS], (5, STORED_BANS)),
@@ -92,8 +92,8 @@ REPLIES: list[tuple[str, Any, Any]] = [
             *(b"authx:what a later release counts", b"9"),
         ],
         (
-            old_tokens.OldTokensCounted("authx", 8, 0, 0, 0, 0, 0, 0),
-            old_tokens.OldTokensCounted("of:two", 1, 2, 3, 4, 5, 6, 7),
+            old_token_counts.OldTokensCounted("authx", 8, 0, 0, 0, 0, 0, 0),
+            old_token_counts.OldTokensCounted("of:two", 1, 2, 3, 4, 5, 6, 7),
         ),
     ),
     ("add_user", b"EXISTS", "EXISTS"),
@@ -107,8 +107,8 @@ REPLIES: list[tuple[str, Any, Any]] = [
     ("read_secrets", [b"a", b"1", b"b", b"2"], {"a": b"1", "b": b"2"}),
     ("add_secrets", [], {}),
     ("prune_secrets", [b"a", b"b"], ["a", "b"]),
-    ("take_lease", 1, True),
-    ("take_lease", 0, False),
+    ("take_key_lease", 1, True),
+    ("take_key_lease", 0, False),
 ]
 
 

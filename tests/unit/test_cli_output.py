@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from clusterpass.cli import COMMANDS, output
 from clusterpass.cli.group import make_group
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import json_option
 from clusterpass.cli.store_connection import config_option
 from clusterpass.cli.time_arguments import parse_duration, parse_time

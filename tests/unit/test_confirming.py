@@ -15,8 +15,8 @@ from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.managers.workers.aio import AsyncJobs
 from clusterpass.managers.workers.sync import Jobs
 from clusterpass.model.errors import StoreFailed, StoreUnavailable
-from clusterpass.sessions.memory import pending as module
-from clusterpass.sessions.memory.pending import PendingRevocations
+from clusterpass.sessions.memory import pending_revocations as module
+from clusterpass.sessions.memory.pending_revocations import PendingRevocations
 
 STUCK, HEALTHY, OTHER = 1, 2, 3
 SUBJECT = "alice@example.org"

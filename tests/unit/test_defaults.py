@@ -33,9 +33,9 @@ from clusterpass.model.statistics import NOTHING_PENDING, ListenerStats, Manager
 from clusterpass.model.values import AccessClaims, Actor, Ended, Session, SessionChange, TokenPair
 from clusterpass.protocol.calls.call_time import NO_TIME
 from clusterpass.protocol.calls.end import EndedAll
-from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping
 from clusterpass.protocol.calls.journal import ReadFrom
 from clusterpass.protocol.calls.session import NewSession, Rotated
+from clusterpass.protocol.calls.subject_change import NO_OPERATION, Housekeeping
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.protocol.replies import NO_DETAILS, Details, Elevation, Stored
@@ -48,7 +48,7 @@ from clusterpass.store.exchanges.terms import Terms
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, Replies
 from clusterpass.store.patience import Patience
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 from clusterpass.store.topology.slots import Shard
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.web.settings import WebSettings

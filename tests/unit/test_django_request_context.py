@@ -8,7 +8,7 @@ import pytest
 from clusterpass import TokenMissing
 from clusterpass.integrations.django import middleware
 from clusterpass.integrations.django.middleware import ClusterPassMiddleware
-from clusterpass.integrations.django.state import current
+from clusterpass.integrations.django.request_state import current
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from django.dispatch import Signal
 
 from clusterpass.integrations.django import signals
-from clusterpass.integrations.django.state import current
+from clusterpass.integrations.django.request_state import current
 
 from .gate_scene import SESSION
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from clusterpass import InvalidCredentials, StoreUnavailable
-from clusterpass.integrations.django import state as module
-from clusterpass.integrations.django.state import TIE, RequestState, attach, find_state
+from clusterpass.integrations.django import request_state as module
+from clusterpass.integrations.django.request_state import TIE, RequestState, attach, find_state
 from clusterpass.model.refusals import open_refusal
 from clusterpass.web.gate import Gate
 from clusterpass.web.settings import WebSettings

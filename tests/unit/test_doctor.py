@@ -15,7 +15,7 @@ from clusterpass.doctor.snapshot import Clock, Trial, is_loopback
 from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret
 from clusterpass.model.errors import InvalidInput
 from clusterpass.store.patience import Patience
-from clusterpass.store.topology.members import parse_members
+from clusterpass.store.topology.cluster_nodes import parse_members
 
 from .doctor_snapshots import CONFIG, INFO, changed, members, seen_by, sound, told
 

@@ -14,7 +14,7 @@ from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.sessions.memory.known_keys import KIND
 from clusterpass.store.acl import ALWAYS
 from clusterpass.store.address import Address
-from clusterpass.store.located import located
+from clusterpass.store.complete_location import located
 from clusterpass.store.store_url import parse_store_url
 
 from .test_doctor_connection import GREETED, NO_HELLO, Node

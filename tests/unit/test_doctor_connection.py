@@ -12,7 +12,7 @@ import pytest
 from clusterpass import StoreDenied, StoreUnavailable
 from clusterpass.doctor.node_connection import NodeConnection
 from clusterpass.store.address import Address
-from clusterpass.store.located import located
+from clusterpass.store.complete_location import located
 from clusterpass.store.outcomes import ServerError
 from clusterpass.store.store_url import parse_store_url
 

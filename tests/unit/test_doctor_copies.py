@@ -3,7 +3,7 @@
 import dataclasses
 
 from clusterpass.doctor import judge
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 
 from .doctor_snapshots import members, sound, told
 

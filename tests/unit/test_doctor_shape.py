@@ -6,7 +6,7 @@ import pytest
 
 from clusterpass.doctor import judge
 from clusterpass.store.address import Address
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 
 from .doctor_snapshots import changed, config, everywhere, found, info, members, seen_by, sound
 

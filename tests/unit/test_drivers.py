@@ -11,7 +11,7 @@ import pytest
 from clusterpass import Config, KeyRing, ManagedKeys
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.protocol.calls import directory, session
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Rest, Work
 from clusterpass.sessions.flows import Flows

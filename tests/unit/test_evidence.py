@@ -6,8 +6,8 @@ from clusterpass.model.errors import StoreDenied
 from clusterpass.store.exchanges.evidence import journal_nodes
 from clusterpass.store.outcomes import ServerError
 
+from .evidence_scene import JOURNALS, MARK, MARK_BEFORE, A, B, C, Cluster, D, E, Node, primaries
 from .journal_scene import Scene, entry
-from .scripted_nodes import JOURNALS, MARK, MARK_BEFORE, A, B, C, Cluster, D, E, Node, primaries
 
 SILENT = Node(is_silent=True)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.store.exchanges.commands import commands_of
 from clusterpass.store.outcomes import ServerError

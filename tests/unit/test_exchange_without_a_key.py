@@ -3,7 +3,7 @@
 import pytest
 
 from clusterpass.model.errors import StoreDenied, StoreUnavailable
-from clusterpass.store.exchanges.look_up import ask_one, reach_primary
+from clusterpass.store.exchanges.node_queries import ask_one, reach_primary
 from clusterpass.store.exchanges.steps import Drop, Send
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 

@@ -12,7 +12,7 @@ from clusterpass.protocol.calls import (
     subject as subject_calls,
 )
 from clusterpass.protocol.calls.fingerprints import fingerprint
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall
 from tests import golden

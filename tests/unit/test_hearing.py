@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from clusterpass.managers import changed_subjects
+from clusterpass.managers import history_read_queue
 from clusterpass.managers.aio.hearing import AsyncHearing
 from clusterpass.managers.aio.listener_queue import AsyncListeners
-from clusterpass.managers.changed_subjects import ChangedSubjects
+from clusterpass.managers.history_read_queue import ChangedSubjects
 from clusterpass.managers.sync.hearing import Hearing
 from clusterpass.managers.sync.listener_queue import Listeners
 from clusterpass.managers.workers import sync as workers
@@ -140,7 +140,7 @@ async def test_without_listeners_nothing_is_read(scene: Scene) -> None:
 async def test_what_was_put_off_is_read_although_nothing_is_pushed(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changed_subjects, "_PAUSES", (0.05,))
+    monkeypatch.setattr(history_read_queue, "_PAUSES", (0.05,))
     scene.near.refusal = "nobody pushes, and so nobody looks whether all do"
     scene.add()
     scene.failure = StoreUnavailable(reason="timeout")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.calls.journal import ReadFrom
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.journal_entry import JournalEntry
 
 from .journal_scene import (

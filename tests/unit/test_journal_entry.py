@@ -13,7 +13,7 @@ from clusterpass.protocol.calls import (
     subject as subject_calls,
 )
 from clusterpass.protocol.calls.call_time import NO_TIME, CallTime
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.journal_entry import LATEST, JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 

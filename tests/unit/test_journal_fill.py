@@ -5,8 +5,8 @@ import pytest
 from clusterpass.protocol.calls import journal as journal_calls
 from clusterpass.store.outcomes import Fault
 
+from .evidence_scene import KEYSPACE, MARK_BEFORE, A, B, C, Cluster, D, E, F, G, Node, primaries
 from .journal_scene import Scene, entry
-from .scripted_nodes import KEYSPACE, MARK_BEFORE, A, B, C, Cluster, D, E, F, G, Node, primaries
 
 ONE, TWO, THREE = entry("1"), entry("2"), entry("3", "bob")
 

@@ -9,9 +9,9 @@ import pytest
 from clusterpass.model.errors import StoreDenied
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.journal_readers import JournalReaders
 from clusterpass.store.drivers.nodes import Nodes
-from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.wire.background import BackgroundTasks
 
 A, B = Address("a", 1), Address("b", 2)

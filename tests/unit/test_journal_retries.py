@@ -9,7 +9,7 @@ from clusterpass.model.errors import RevocationPending, StoreUnavailable
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.sessions.memory import pending
+from clusterpass.sessions.memory import pending_revocations
 from clusterpass.sessions.revocations import journaling
 from clusterpass.tokens.identifiers import encode_session_id
 
@@ -161,7 +161,7 @@ def test_revocations_are_marked_as_journaled_by_their_operation():
 
 @VERBS
 def test_beyond_a_bound_what_is_journaled_is_left_to_whoever_reads_the_journals(verb, monkeypatch):
-    monkeypatch.setattr(pending, "MOST_PENDING", 0)
+    monkeypatch.setattr(pending_revocations, "MOST_PENDING", 0)
     own, store = with_journals(), Store(is_away=True)
     store.run(end(own, verb))
     (entry,) = set(store.entries())
@@ -183,7 +183,7 @@ def test_a_retry_too_leaves_it_to_whoever_reads_the_journals(verb, monkeypatch):
     own, store = with_journals(), Store(journals={J1: AWAY, J2: AWAY})
     with pytest.raises(RevocationPending):
         store.run(end(own, verb))
-    monkeypatch.setattr(pending, "MOST_PENDING", 0)
+    monkeypatch.setattr(pending_revocations, "MOST_PENDING", 0)
     store.journals = {}
     assert retry(own, store)
     assert len(own.flows.memory.journal) == 1

@@ -20,7 +20,7 @@ from clusterpass.model.clock import Clock
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.service.app import create_app
 from clusterpass.service.authz.assertion import Assertions
-from clusterpass.service.key_reload import ReloadedKeys
+from clusterpass.service.key_file_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.settings.loading import make_settings
 from clusterpass.sessions.flows import Flows

@@ -4,8 +4,8 @@ from math import inf
 
 import pytest
 
-from clusterpass.sessions.memory.epochs import Epochs
 from clusterpass.sessions.memory.leases import Leases
+from clusterpass.sessions.memory.unvoted_epochs import Epochs
 
 BOUND = 1.0
 NODES = ("a", "b", "c")

@@ -19,8 +19,8 @@ from clusterpass import (
     TokenMalformed,
 )
 from clusterpass.metrics import collector
-from clusterpass.metrics.collecting import exported as merged
 from clusterpass.metrics.families import FAMILIES, Family, Sample
+from clusterpass.metrics.manager_collector import exported as merged
 from clusterpass.metrics.samples import samples_of
 from clusterpass.model.counters import BOUNDS, Counters, Durations
 from clusterpass.model.events import SessionEvent

@@ -27,7 +27,7 @@ from clusterpass.migrate import (
     OldUser,
     pyjwt,
 )
-from clusterpass.protocol.calls.old_tokens import OldTokensCounted
+from clusterpass.protocol.calls.old_token_counts import OldTokensCounted
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer
 

@@ -9,7 +9,12 @@ from clusterpass.store.acl import ALWAYS, FOR_FSYNC, FOR_LIMITS, FOR_SWITCHING, 
 from clusterpass.store.address import Address
 from clusterpass.store.exchanges.server_errors import judge
 from clusterpass.store.exchanges.unavailable import tell_tried
-from clusterpass.store.missing import LEFT_UNDONE, REPLICAS_UNKNOWN, Missing, refused_command
+from clusterpass.store.missing_commands import (
+    LEFT_UNDONE,
+    REPLICAS_UNKNOWN,
+    Missing,
+    refused_command,
+)
 from clusterpass.store.outcomes import Fault, ServerError, read_connected
 
 A, B = Address("10.0.0.1", 7000), Address("10.0.0.2", 7000)

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from clusterpass import __version__
 from clusterpass.service.api.openapi import openapi_document
 from clusterpass.service.asgi.request_counts import RequestCounts
-from clusterpass.service.framework import build_framework
+from clusterpass.service.fastapi_app import build_framework
 from clusterpass.service.settings.loading import make_settings
 
 CALLS = {

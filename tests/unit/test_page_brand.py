@@ -8,8 +8,8 @@ import pytest
 from clusterpass import ConfigurationError
 from clusterpass.service.asgi.log_lines import make_logger
 from clusterpass.service.page.brand import Brand
-from clusterpass.service.page.pages import Pages
-from clusterpass.service.settings.colours import (
+from clusterpass.service.page.template_environments import Pages
+from clusterpass.service.settings.colour_contrast import (
     DARK_GROUNDS,
     LIGHT_GROUNDS,
     contrast,

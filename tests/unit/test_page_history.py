@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from clusterpass import Actor, HistoryEntry, Session
-from clusterpass.service.language.languages import language
-from clusterpass.service.page.history import ActivityLine, describe_history
+from clusterpass.service.language.translation import language
+from clusterpass.service.page.history_sentences import ActivityLine, describe_history
 from clusterpass.service.page.sentences import Quoted
 
 ENGLISH = language("en")

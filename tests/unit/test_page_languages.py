@@ -9,10 +9,10 @@ import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
-from clusterpass.service.language import languages as package
+from clusterpass.service.language import translation as package
 from clusterpass.service.language.choice import ENGLISH, LANGUAGES, choose
-from clusterpass.service.language.languages import folder_of, language
 from clusterpass.service.language.marks import Plural
+from clusterpass.service.language.translation import folder_of, language
 
 ROOT = Path(__file__).parents[2]
 LOCALE = Path(package.__file__).parent / "locale"

@@ -15,8 +15,8 @@ from clusterpass import Config, InvalidInput, KeyRing, RequestRefused
 from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.bodies.problem_responses import of_http_exception, of_validation
 from clusterpass.service.calls.page_gate import PageGate
-from clusterpass.service.calls.service import Service
-from clusterpass.service.language.languages import language
+from clusterpass.service.calls.worker_state import Service
+from clusterpass.service.language.translation import language
 from clusterpass.service.page import sentences
 from clusterpass.service.page.administration_pages import BAN_CHOICES
 from clusterpass.service.page.device_types import device_icon, device_name, log_out_all

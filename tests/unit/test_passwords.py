@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from clusterpass import ClusterPassError, ConfigurationError, InvalidInput, StoreFailed
-from clusterpass.model.addresses import counted_address
+from clusterpass.model.network_prefixes import counted_address
 from clusterpass.users.passwords import (
     PasswordHasher,
     check_new_password,

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from clusterpass.protocol.script import Script, ScriptCall
-from clusterpass.sessions.memory import pending as module
-from clusterpass.sessions.memory.pending import PendingRevocations
-from clusterpass.sessions.revocations.retry import retry_of
+from clusterpass.sessions.memory import pending_revocations as module
+from clusterpass.sessions.memory.pending_revocations import PendingRevocations
+from clusterpass.sessions.revocations.retry_call import retry_of
 from clusterpass.store.address import Address
 from clusterpass.store.exchanges.carry_out import carry_out
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers

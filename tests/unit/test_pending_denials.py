@@ -12,7 +12,7 @@ from clusterpass.model.clock import Clock
 from clusterpass.model.errors import RevocationPending, StoreUnavailable
 from clusterpass.protocol.replies import StoredBan
 from clusterpass.protocol.script import Answer
-from clusterpass.sessions.memory import denials as denials_module, pending
+from clusterpass.sessions.memory import denials as denials_module, pending_revocations
 from clusterpass.sessions.memory.clocks import Clocks
 from clusterpass.sessions.memory.denial import Denial, Sweep
 from clusterpass.sessions.memory.denials import Denials
@@ -104,7 +104,7 @@ def test_other_ends_never_evict_what_is_pending(monkeypatch):
 
 
 def test_what_nobody_retries_is_released_with_the_sessions_that_it_ended(monkeypatch):
-    monkeypatch.setattr(pending, "MOST_PENDING", 0)
+    monkeypatch.setattr(pending_revocations, "MOST_PENDING", 0)
     own = life()
     assert not revoke_unconfirmed(own).is_retried
     assert own.flows.memory.denials.of_session(SESSION_ID) is None

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from clusterpass.store.drivers.base import StoreBase
-from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.pushing import Pushing
 from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.store_url import parse_store_url

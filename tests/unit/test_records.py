@@ -6,7 +6,7 @@ import re
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from clusterpass.protocol.authorship import join_author, split_author
+from clusterpass.protocol.actor_prefix import join_actor, split_actor
 from clusterpass.protocol.records import (
     IMPERSONATED,
     LONGEST_NOTE,
@@ -182,4 +182,4 @@ def test_text_is_cut_between_two_characters(text: str) -> None:
     ],
 )
 def test_who_gave_a_reason_is_read_beside_it(actor: str | None, shown: str | None) -> None:
-    assert split_author(join_author(actor, "alice", "spam")) == (shown, "spam")
+    assert split_actor(join_actor(actor, "alice", "spam")) == (shown, "spam")

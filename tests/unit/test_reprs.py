@@ -18,7 +18,7 @@ from clusterpass import Config, KeyRing, TokenPair
 from clusterpass.integrations import fastapi, litestar_router
 from clusterpass.protocol.calls import directory, session
 from clusterpass.protocol.calls.directory import StoredUser
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import NO_DETAILS, Listed, Stored, read_stored

@@ -37,10 +37,10 @@ NUMBERS = {
     "never_promoted",
     "note_refusal",
     "return_attempt",
-    "take_lease",
+    "take_key_lease",
     "unban",
     "user_remove",
-    "link_find",
+    "link_check",
     "link_use",
 }
 QUICK = {"login", "rotate"}

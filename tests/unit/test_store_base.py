@@ -7,7 +7,7 @@ import pytest
 from clusterpass.model.clock import steady_seconds
 from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnavailable
 from clusterpass.protocol.calls import session
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace, slot_of
 from clusterpass.protocol.replies import NO_DETAILS
 from clusterpass.store.address import Address
@@ -17,8 +17,8 @@ from clusterpass.store.outcomes import Fault, Replies, ServerError
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.topology.slots import SLOTS, Shard, SlotMap
 
+from .evidence_scene import JOURNALS, A, B, C, Node, primaries
 from .journal_scene import Scene
-from .scripted_nodes import JOURNALS, A, B, C, Node, primaries
 
 LATER = 2.0**40
 NO_CLUSTER = ServerError("ERR", "This instance has cluster support disabled")

@@ -8,12 +8,12 @@ import jinja2.meta
 from jinja2 import Environment
 
 from clusterpass.service.language.choice import ENGLISH
-from clusterpass.service.page import pages
+from clusterpass.service.page import template_environments
 from clusterpass.service.page.brand import Brand
-from clusterpass.service.page.pages import Pages
+from clusterpass.service.page.template_environments import Pages
 from clusterpass.service.settings.loading import make_settings
 
-FOLDER = Path(pages.__file__).parent
+FOLDER = Path(template_environments.__file__).parent
 OF_EACH = {"at", "here", "style"}
 """What ``render`` adds."""
 OF_JINJA = {"_trans", "parts"}

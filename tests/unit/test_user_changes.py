@@ -127,7 +127,7 @@ def test_a_change_that_may_have_been_made_ends_the_sessions(
 
 
 @pytest.mark.parametrize(
-    ("verb", "asked"), [("use_link", "link_find"), ("change_password", "count_attempt")]
+    ("verb", "asked"), [("use_link", "link_check"), ("change_password", "count_attempt")]
 )
 def test_a_change_that_was_not_asked_for_ends_nothing(face: Any, verb: str, asked: str) -> None:
     scene = Scene(**{asked: [StoreUnavailable()]})

@@ -8,7 +8,7 @@ from clusterpass import (
     InvalidCredentials,
     UserExists,
 )
-from clusterpass.users.names import prepare_name
+from clusterpass.users.usernames import prepare_name
 
 from .user_scene import (
     ALICE,

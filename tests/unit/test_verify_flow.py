@@ -34,7 +34,7 @@ from clusterpass.sessions.flows import Flows
 from clusterpass.sessions.memory.denial import Denial
 from clusterpass.tokens.identifiers import encode_session_id
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.undelivered import UndeliveredToken
+from clusterpass.tokens.undelivered_token import UndeliveredToken
 
 from .driven_flows import (
     KEYSPACE,

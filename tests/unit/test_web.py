@@ -36,8 +36,8 @@ from clusterpass.web.cookies import Cookie, session_cookies
 from clusterpass.web.csrf import require_same_origin
 from clusterpass.web.device import device_name
 from clusterpass.web.identity_headers import identity_headers
-from clusterpass.web.json_values import ban_json, session_json
 from clusterpass.web.problems import of_error, of_status
+from clusterpass.web.session_json import ban_json, session_json
 
 FRAMEWORKS = ("fastapi", "starlette", "pydantic", "flask", "django")
 INTERNALS = ("redis", "clusterpass.managers", "clusterpass.users", "clusterpass.store")

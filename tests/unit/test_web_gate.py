@@ -19,7 +19,7 @@ from clusterpass import (
     TokenMissing,
 )
 from clusterpass.model.bans import Ban
-from clusterpass.tokens.undelivered import UndeliveredToken
+from clusterpass.tokens.undelivered_token import UndeliveredToken
 from clusterpass.web.flow import Ask, run
 from clusterpass.web.gate import Gate, Needs, Visit
 from clusterpass.web.messages import SOCKET

@@ -46,7 +46,7 @@ class Scene:
             "user_change": [b"OK"],
             "user_remove": [1],
             "link_make": [[b"OK", 5000]],
-            "link_find": [1],
+            "link_check": [1],
             "link_use": [1],
             **replies,
         }

@@ -15,7 +15,7 @@ What is where:
 - ``output``: JSON, tables and text that is safe to print. ``session_output``: a session, printed.
 - ``time_arguments``: times and durations as the user types them.
 - ``value_types``: texts that are not empty, and finite numbers.
-- ``help_examples``: the examples at the end of a help page.
+- ``help_epilog``: the examples at the end of a help page.
 - ``local_setup`` and ``service_child``: the service that ``dev`` and ``demo`` run on this machine.
 
 Rules of this package:

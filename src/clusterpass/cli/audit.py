@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import click
 
 from clusterpass.cli.exit_status import ExitStatus
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import counted, json_option, print_facts, print_json, printable
 from clusterpass.cli.store_connection import config_option, open_sessions
 from clusterpass.cli.time_arguments import parse_time
@@ -197,7 +197,7 @@ def _spelt(name: str, value: str | None) -> str | None:
     """The value of a member, names of users in one spelling."""
     if not value or name not in {"actor", "subject"} or value.isascii():
         return value
-    from clusterpass.users.names import prepare_name  # noqa: PLC0415 - quick --help
+    from clusterpass.users.usernames import prepare_name  # noqa: PLC0415 - quick --help
 
     return prepare_name(value)
 

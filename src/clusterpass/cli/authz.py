@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from clusterpass.cli.exit_status import ExitStatus
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import counted, json_option, print_facts, print_json, printable
 from clusterpass.cli.store_connection import config_option
 from clusterpass.cli.value_types import TEXT

@@ -5,7 +5,7 @@ from typing import Any, Final
 import click
 
 from clusterpass.cli.capacity_model import Load, reckon
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import json_option, print_facts, print_json
 from clusterpass.cli.value_types import FiniteRange
 

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from clusterpass.cli.exit_status import ExitStatus
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import json_option, print_json, print_outcome
 from clusterpass.cli.value_types import FiniteRange
 from clusterpass.model.errors import ClusterPassError

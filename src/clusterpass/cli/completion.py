@@ -7,7 +7,7 @@ from typing import Final, Literal
 import click
 from click.shell_completion import get_completion_class
 
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.model.errors import ConfigurationError
 
 Shell = Literal["bash", "zsh", "fish"]

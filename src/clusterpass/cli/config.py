@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clusterpass.cli.exit_status import ExitStatus
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import json_option, print_json, print_table
 from clusterpass.cli.store_connection import config_option
 from clusterpass.model.errors import ConfigurationError

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from clusterpass import Config, EmbeddedCluster, KeyRing, SessionManager, UserDirectory
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.local_setup import generate_password, write_keys
 from clusterpass.cli.service_child import await_condition, is_healthy
 from clusterpass.model.errors import ConfigurationError

@@ -14,7 +14,7 @@ import click
 
 from clusterpass.cli.doctor_watch import watch
 from clusterpass.cli.exit_status import ExitStatus
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import counted, json_option, print_json, printable
 from clusterpass.cli.store_connection import config_option
 from clusterpass.cli.value_types import TEXT, FiniteRange

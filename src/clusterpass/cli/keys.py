@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 
 import click
 
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import json_option, print_json
 from clusterpass.cli.stored_keys import stored
 from clusterpass.model.errors import ConfigurationError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import json_option, moment, print_json, print_table
 from clusterpass.cli.store_connection import config_option, open_manager
 from clusterpass.migrate import MigratingSessionManager, MigrationReport

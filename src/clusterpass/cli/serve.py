@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.store_connection import config_option
 
 _LOADED_LATE: Final = ("argon2", "fastapi", "jinja2", "python_multipart", "structlog")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import (
     confirmed,
     counted,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import (
     json_option,
     moment,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clusterpass.cli.help_examples import examples
+from clusterpass.cli.help_epilog import examples
 from clusterpass.cli.output import (
     confirmed,
     counted,
@@ -226,7 +226,7 @@ def _settings(config: Path | None) -> "Settings":
 
 
 def _require_page(settings: "Settings") -> None:
-    from clusterpass.service.calls.links import require_page  # noqa: PLC0415 - quick --help
+    from clusterpass.service.calls.one_time_links import require_page  # noqa: PLC0415 - quick --help
 
     require_page(settings)
 
@@ -246,7 +246,7 @@ def _hand_over(
     *,
     as_json: bool,
 ) -> None:
-    from clusterpass.service.calls.links import (  # noqa: PLC0415 - quick --help
+    from clusterpass.service.calls.one_time_links import (  # noqa: PLC0415 - quick --help
         address_of_link,
         mail_with,
     )

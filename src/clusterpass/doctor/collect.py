@@ -25,7 +25,7 @@ from clusterpass.store.acl import TOO_WIDE
 from clusterpass.store.address import Address
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import ServerError
-from clusterpass.store.topology.members import Member, parse_members
+from clusterpass.store.topology.cluster_nodes import Member, parse_members
 from clusterpass.store.topology.slots import named_host
 from clusterpass.store.wire.tls import tls_context
 

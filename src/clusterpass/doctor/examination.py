@@ -11,7 +11,7 @@ from clusterpass.doctor.collect import DoctorOptions, collect_snapshot
 from clusterpass.doctor.findings import SEVERITIES, Check, Finding, Severity
 from clusterpass.doctor.snapshot import Snapshot
 from clusterpass.model.errors import InvalidInput
-from clusterpass.store.located import located
+from clusterpass.store.complete_location import located
 from clusterpass.store.store_url import parse_store_url
 
 CHECKS: Final[Mapping[str, Check]] = MappingProxyType({check.id: check for check in ALL_CHECKS})

@@ -16,7 +16,7 @@ from clusterpass.store.acl import (
     FOR_USERS,
     TOO_WIDE,
 )
-from clusterpass.store.missing import refused_command
+from clusterpass.store.missing_commands import refused_command
 from clusterpass.store.outcomes import ServerError
 
 _JUDGE_RIGHTS: Final = b"""

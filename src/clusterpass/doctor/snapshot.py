@@ -9,7 +9,7 @@ from clusterpass.config import Durability
 from clusterpass.doctor.stored_secrets import SecretSettings, StoredSecret
 from clusterpass.store.address import Address
 from clusterpass.store.patience import Patience
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 
 Role = Literal["primary", "replica", "unknown"]
 _PATIENCE: Final = Patience()

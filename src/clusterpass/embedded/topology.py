@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from clusterpass.embedded.options import Access, Node, Options
 from clusterpass.model.errors import EmbeddedClusterError
-from clusterpass.store.topology.members import Member, parse_members
+from clusterpass.store.topology.cluster_nodes import Member, parse_members
 
 SLOTS: Final = 16384
 Client = redis.Redis

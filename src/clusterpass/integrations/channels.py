@@ -24,8 +24,8 @@ from django.core.handlers.asgi import ASGIRequest
 from clusterpass.integrations.attached import Attached, InOutage, attached
 from clusterpass.integrations.channels_connection import Connection, refuse
 from clusterpass.integrations.django.conf import installed
+from clusterpass.integrations.django.request_state import RequestState, attach
 from clusterpass.integrations.django.requests import DjangoRequest
-from clusterpass.integrations.django.state import RequestState, attach
 from clusterpass.model.authentication_errors import AuthenticationError, TokenMissing
 from clusterpass.model.errors import (
     ClusterPassError,

@@ -16,8 +16,8 @@ from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 
+from clusterpass.integrations.django.request_state import state_of
 from clusterpass.integrations.django.requests import refusal_of
-from clusterpass.integrations.django.state import state_of
 from clusterpass.model.authentication_errors import TokenMissing
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.model.values import Session

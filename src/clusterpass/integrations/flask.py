@@ -21,7 +21,6 @@ from flask.cli import AppGroup
 from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.commands import add_commands
-from clusterpass.integrations.flask_extension import EXTENSION, Extension, extension_here
 from clusterpass.integrations.flask_requests import (
     add_headers,
     form_token,
@@ -32,6 +31,7 @@ from clusterpass.integrations.flask_requests import (
     this_visit,
 )
 from clusterpass.integrations.flask_routes import make_blueprint
+from clusterpass.integrations.flask_state import EXTENSION, Extension, extension_here
 from clusterpass.integrations.login_options import login_options
 from clusterpass.managers.sync.manager import SessionManager
 from clusterpass.model.errors import ClusterPassError, TooManyAttempts

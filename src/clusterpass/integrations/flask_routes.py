@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, request
 
-from clusterpass.integrations.flask_extension import extension_here
 from clusterpass.integrations.flask_requests import form_token, make_response, this_visit
+from clusterpass.integrations.flask_state import extension_here
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
 from clusterpass.web.json_bodies import is_json, json_member

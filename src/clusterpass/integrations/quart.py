@@ -22,7 +22,6 @@ from werkzeug.local import LocalProxy
 
 from clusterpass.integrations.attached import Attached, InOutage
 from clusterpass.integrations.commands import add_commands, open_manager
-from clusterpass.integrations.quart_extension import EXTENSION, Extension, extension_here
 from clusterpass.integrations.quart_requests import (
     QuartRequest,
     add_headers,
@@ -30,6 +29,7 @@ from clusterpass.integrations.quart_requests import (
     respond,
 )
 from clusterpass.integrations.quart_routes import make_blueprint
+from clusterpass.integrations.quart_state import EXTENSION, Extension, extension_here
 from clusterpass.integrations.server_sent_events import (
     HEADERS,
     KEEP_ALIVE,

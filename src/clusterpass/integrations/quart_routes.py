@@ -2,8 +2,8 @@
 
 from quart import Blueprint, Response, request
 
-from clusterpass.integrations.quart_extension import extension_here
 from clusterpass.integrations.quart_requests import current_visit, respond
+from clusterpass.integrations.quart_state import extension_here
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run_async
 from clusterpass.web.json_bodies import is_json, json_member

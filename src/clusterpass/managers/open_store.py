@@ -8,8 +8,8 @@ from typing import Final, Protocol, TypeVar
 from clusterpass.managers.development import claim_throwaway
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.address import AddressRemap
+from clusterpass.store.complete_location import located
 from clusterpass.store.credentials import CredentialSource
-from clusterpass.store.located import located
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.store_url import parse_store_url
 

@@ -13,7 +13,7 @@ The metrics are in docs/reference/metrics.md.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clusterpass.metrics.collecting import ManagerCollector
+    from clusterpass.metrics.manager_collector import ManagerCollector
     from clusterpass.metrics.samples import Manager
 
 __all__ = ["collector"]
@@ -27,6 +27,6 @@ def collector(*managers: "Manager") -> "ManagerCollector":
     values: give each an address of its own to be scraped at. Raises ImportError without
     prometheus-client.
     """
-    from clusterpass.metrics.collecting import ManagerCollector  # noqa: PLC0415 - on demand
+    from clusterpass.metrics.manager_collector import ManagerCollector  # noqa: PLC0415 - on demand
 
     return ManagerCollector(managers)

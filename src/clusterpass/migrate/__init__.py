@@ -10,7 +10,6 @@ session. Nothing of the other library is needed, apart from the key of its token
 
 from clusterpass.migrate.aio.manager import AsyncMigratingSessionManager
 from clusterpass.migrate.fastapi_users_redis import FastAPIUsersRedis, RedisClient
-from clusterpass.migrate.issuers import OldIssuer
 from clusterpass.migrate.libraries import (
     authlib,
     authx,
@@ -19,6 +18,7 @@ from clusterpass.migrate.libraries import (
     pyjwt,
     simplejwt,
 )
+from clusterpass.migrate.old_issuer import OldIssuer
 from clusterpass.migrate.report import MigrationReport
 from clusterpass.migrate.sync.manager import MigratingSessionManager
 from clusterpass.migrate.users import OldUser

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from clusterpass.limits import LONGEST_LIFETIME
-from clusterpass.migrate.issuers import OldIssuer, logger
+from clusterpass.migrate.old_issuer import OldIssuer, logger
 from clusterpass.model.authentication_errors import TokenExpired
 from clusterpass.model.errors import ConfigurationError, InvalidInput
 from clusterpass.model.old_tokens import OldToken

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from clusterpass.limits import LONGEST_LIFETIME
-from clusterpass.migrate.issuers import logger
+from clusterpass.migrate.old_issuer import logger
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.model.old_tokens import OldToken
 from clusterpass.model.policy import check_whole

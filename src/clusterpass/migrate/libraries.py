@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from clusterpass.limits import DAY
-from clusterpass.migrate.issuers import ACCESS_AND_REFRESH, Key, OldIssuer
+from clusterpass.migrate.old_issuer import ACCESS_AND_REFRESH, Key, OldIssuer
 from clusterpass.model.old_tokens import OldTokenKind
 
 _NONE: Final[frozenset[str]] = frozenset()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clusterpass.protocol.calls.old_tokens import OldTokensCounted
+from clusterpass.protocol.calls.old_token_counts import OldTokensCounted
 
 
 @dataclass(frozen=True, slots=True)

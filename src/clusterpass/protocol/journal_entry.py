@@ -22,7 +22,7 @@ from clusterpass.protocol.calls import (
     fingerprints,
     subject as subject_calls,
 )
-from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES, Housekeeping
+from clusterpass.protocol.calls.subject_change import OPERATION_BYTES, Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import REASON_NUMBERS
 from clusterpass.protocol.script import ScriptCall

@@ -6,7 +6,7 @@ server's clock, except ``created``, which is milliseconds so that logins keep th
 
     live        schema 2 | flags 1 | created 6 | absolute end 4 | refreshed 4 | idle seconds 4 |
                 rotation 4 | refresh digest 16 | burst 1 | burst span 2 | device 0..21
-    tombstone   schema 130 | reason 1 | ended at 4 | keep until 4 | note 0..54 (see authorship)
+    tombstone   schema 130 | reason 1 | ended at 4 | keep until 4 | note 0..54 (see actor_prefix)
 
 ``flags``: three bits; the upper five bits order the logins of one millisecond. ``burst``: how many
 refreshes followed each other within the grace period; ``burst span``: seconds from the first of
@@ -23,7 +23,7 @@ from typing import Final
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.reasons import RevocationReason
-from clusterpass.protocol.authorship import join_author, split_author
+from clusterpass.protocol.actor_prefix import join_actor, split_actor
 
 LIVE_SCHEMA: Final = 2
 """The schema number of the live records that this release writes."""
@@ -164,7 +164,7 @@ class Tombstone:
         """The tombstone as stored: 10 bytes and the note, in schema 130."""
         number = REASON_NUMBERS[self.reason]
         head = _TOMBSTONE.pack(TOMBSTONE_SCHEMA, number, self.ended_at, self.keep_until)
-        return head + join_author(self.by, "", self.note).encode()
+        return head + join_actor(self.by, "", self.note).encode()
 
 
 def parse_record(value: bytes, seen_at: int = 0) -> LiveRecord | Tombstone:
@@ -216,5 +216,5 @@ def _parse_tombstone(value: bytes) -> Tombstone:
     note = value[_TOMBSTONE.size :]
     if schema == 129 and note:
         raise UnreadableRecord
-    by, reason = split_author(note.decode("utf-8"))
+    by, reason = split_actor(note.decode("utf-8"))
     return Tombstone(_REASONS[number], ended_at, keep_until, reason, by)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.values import SESSION_ID_BYTES
-from clusterpass.protocol.authorship import split_author
+from clusterpass.protocol.actor_prefix import split_actor
 from clusterpass.protocol.records import SECONDS, LiveRecord, Tombstone, parse_record
 
 _ELEVATION: Final = struct.Struct(">II")
@@ -298,7 +298,7 @@ def _read_line(value: bytes) -> HistoryLine:
     except (struct.error, IndexError):
         raise UnreadableRecord from None
     address = value[start : start + length]
-    by, text = split_author(value[start + length :].decode(errors="ignore"))
+    by, text = split_actor(value[start + length :].decode(errors="ignore"))
     return HistoryLine(event, at, count, session_id, address, text, by)
 
 

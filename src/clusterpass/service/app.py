@@ -34,15 +34,15 @@ from clusterpass.service.calls.page_gate import PageGate
 from clusterpass.service.calls.password_check import load_check, make_authenticator
 from clusterpass.service.calls.proxy_cookie import ProxyCookies
 from clusterpass.service.calls.requests import address_by
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.change_notes import ChangeNotes
-from clusterpass.service.followed_keys import FollowedKeys
 from clusterpass.service.hot.routes import hot_routes
-from clusterpass.service.key_reload import ReloadedKeys
+from clusterpass.service.key_file_reload import ReloadedKeys
 from clusterpass.service.last_keys import LastKeys
 from clusterpass.service.mail import make_sender
 from clusterpass.service.monitoring.setup import Monitoring
 from clusterpass.service.settings.service import Settings
+from clusterpass.service.store_keys import FollowedKeys
 from clusterpass.service.store_outages import StoreOutageLog
 from clusterpass.web.client_address import counted_address
 from clusterpass.web.known_devices import KnownDevices
@@ -278,12 +278,12 @@ class Application:
 def _check_page(settings: Settings) -> None:
     """Raise ConfigurationError if a file of the operator's for the page is of no use."""
     if settings.login_enabled and (settings.page_logo or settings.page_templates):
-        from clusterpass.service.page.pages import Pages  # noqa: PLC0415 (templates take memory)
+        from clusterpass.service.page.template_environments import Pages  # noqa: PLC0415 (templates take memory)
 
         Pages.of(settings)
 
 
 def _load_framework(service: Service, logger: Any) -> App:
-    from clusterpass.service.framework import build_framework  # noqa: PLC0415 (it is slow)
+    from clusterpass.service.fastapi_app import build_framework  # noqa: PLC0415 (it is slow)
 
     return build_framework(service, logger)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from clusterpass import ConfigurationError, KeyRing, __version__
 from clusterpass.service.authz.policy import Policies
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 
 _MOST_KIDS: Final = 20
 _LONGEST_REASON: Final = 200

@@ -19,9 +19,9 @@ from email.utils import formataddr, formatdate, make_msgid
 from typing import Any, Final, Literal
 
 from clusterpass import ClusterPassError, ConfigurationError, InvalidInput, MailFailed
-from clusterpass.service.calls.named_function import load_function
 from clusterpass.service.language.choice import ENGLISH
 from clusterpass.service.language.marks import mark
+from clusterpass.service.load_function import load_function
 from clusterpass.service.settings.accounts import ADDRESS
 from clusterpass.service.settings.page import LooksSettings
 
@@ -183,7 +183,7 @@ class SmtpSender:
 
 def _written(mail: LinkMail) -> tuple[str, str]:
     """Return the subject and the text of a mail, in its language."""
-    from clusterpass.service.language.languages import language  # noqa: PLC0415 (it is large)
+    from clusterpass.service.language.translation import language  # noqa: PLC0415 (it is large)
 
     spoken = language(mail.language)
     greeting = spoken.gettext(_GREETING).replace("{name}", mail.username)

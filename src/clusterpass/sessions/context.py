@@ -7,7 +7,7 @@ from clusterpass.config import Config
 from clusterpass.model.clock import Clock
 from clusterpass.model.counters import Counters
 from clusterpass.model.events import SessionEvent
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.memory import Memory

@@ -13,7 +13,7 @@ from clusterpass.model.errors import ConfigurationError
 from clusterpass.model.events import SessionEvent
 from clusterpass.model.statistics import ManagerStats
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.sessions.audit_trail import WRITER_BYTES, AuditTrail
+from clusterpass.sessions.audit_recorder import WRITER_BYTES, AuditTrail
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.issue_tokens import Minting
 from clusterpass.sessions.memory.known_keys import KnownKeys
@@ -22,7 +22,6 @@ from clusterpass.sessions.memory.memory import Memory
 from clusterpass.sessions.read_secrets import RefreshSecrets
 from clusterpass.sessions.revocations.confirm import Confirm
 from clusterpass.sessions.signing_keys import SigningKeys
-from clusterpass.sessions.verbs.adjust import Adjust
 from clusterpass.sessions.verbs.audit import AuditFlows
 from clusterpass.sessions.verbs.end import End
 from clusterpass.sessions.verbs.exchange import Exchange
@@ -31,6 +30,7 @@ from clusterpass.sessions.verbs.login import Login
 from clusterpass.sessions.verbs.old_tokens import OldTokens
 from clusterpass.sessions.verbs.online import Online
 from clusterpass.sessions.verbs.refresh import Refresh
+from clusterpass.sessions.verbs.step_up_and_shorten import Adjust
 from clusterpass.sessions.verbs.subject import SubjectFlows
 from clusterpass.sessions.verbs.subject_data import SubjectData
 from clusterpass.sessions.verbs.verify import Verify

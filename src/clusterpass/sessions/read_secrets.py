@@ -7,12 +7,12 @@ from clusterpass.model.errors import ConfigurationError, StoreFailed, StoreUnava
 from clusterpass.protocol.calls.secrets import COPIES, add_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 from clusterpass.sessions.memory.known_secrets import KnownSecrets
 from clusterpass.sessions.memory.stored_secret import KIND
-from clusterpass.sessions.search import search
 from clusterpass.sessions.secret_copies import MARKER, SecretCopies, note_pruned
 from clusterpass.sessions.signing_keys import SigningKeys
+from clusterpass.sessions.unknown_key_lookup import search
 from clusterpass.tokens.encoding import encode_base64url
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshToken, RefreshTokens

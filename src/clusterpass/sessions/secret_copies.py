@@ -18,7 +18,7 @@ from clusterpass.protocol.calls.secrets import (
 )
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 
 logger: Final = logging.getLogger("clusterpass.keys")
 _MOST_SHOWN: Final = 20

@@ -9,10 +9,10 @@ from clusterpass.protocol.calls.key_lease import take_lease
 from clusterpass.protocol.calls.secrets import COPIES, When, add_secrets
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Flow, Rest, Work
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 from clusterpass.sessions.memory.known_keys import KIND, KnownKeys
-from clusterpass.sessions.search import search
 from clusterpass.sessions.secret_copies import MARKER, SecretCopies, note_pruned
+from clusterpass.sessions.unknown_key_lookup import search
 from clusterpass.tokens.managed_keys import ManagedKey
 
 _LEASE_SECONDS: Final = 10

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from clusterpass.config import Durability
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Flow
-from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.cache_observer import Observer
 
 Result = TypeVar("Result")
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from clusterpass.model.authentication_errors import InvalidCredentials
 from clusterpass.model.errors import ClusterPassError, TooManyAttempts
 from clusterpass.model.refusals import refusal_here
-from clusterpass.sessions.audit_trail import NOTHING_DONE, AuditTrail
+from clusterpass.sessions.audit_recorder import NOTHING_DONE, AuditTrail
 from clusterpass.users.procedures import Procedure
 
 Result = TypeVar("Result")

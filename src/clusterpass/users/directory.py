@@ -21,12 +21,12 @@ from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.calls.directory import StoredUser
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.tokens.identifiers import check_subject
-from clusterpass.users.links import Links, OneTimeLink, read_token
-from clusterpass.users.names import prepare_name
+from clusterpass.users.one_time_links import Links, OneTimeLink, read_token
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher, check_password
 from clusterpass.users.procedures import Change, PasswordWork, Procedure, ask, write
 from clusterpass.users.throttle import Throttle
+from clusterpass.users.usernames import prepare_name
 
 _MOST_REPLACEMENTS: Final = 5
 """How often a hash may change while a password is being replaced."""

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from clusterpass.model.addresses import counted_address, counted_site
 from clusterpass.model.counters import Counters
 from clusterpass.model.errors import StoreUnavailable, TooManyAttempts
 from clusterpass.model.json_form import Value
+from clusterpass.model.network_prefixes import counted_address, counted_site
 from clusterpass.model.policy import check_whole
 from clusterpass.protocol.calls import directory as directory_calls
 from clusterpass.protocol.keyspace import Keyspace

@@ -18,7 +18,7 @@ say with a sync or async session manager (``flow``), and turns the answer into a
 - ``gate``: admission of requests, and silent refresh of a browser's tokens.
 - ``identity_headers``: the X-Auth-* headers of a forward-auth response.
 - ``json_bodies``: JSON that a client sends, read alike in every framework.
-- ``json_values``: a session and a ban as JSON objects.
+- ``session_json``: a session and a ban as JSON objects.
 - ``known_devices``: the devices on which a user has logged in before.
 - ``login_attempts``: limits on the passwords that may be tried.
 - ``messages``: the request that an integration hands in, and the answer that it gets.

@@ -15,7 +15,7 @@ from ipaddress import (
 )
 from typing import Final
 
-from clusterpass.model.addresses import counted_address
+from clusterpass.model.network_prefixes import counted_address
 
 _LONGEST: Final = 80
 """More characters than an address has, with brackets, a zone and a port."""

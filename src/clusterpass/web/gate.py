@@ -26,7 +26,7 @@ from clusterpass.model.authentication_errors import (
 )
 from clusterpass.model.errors import RequestRefused
 from clusterpass.model.values import Session, TokenPair
-from clusterpass.tokens.undelivered import UndeliveredToken
+from clusterpass.tokens.undelivered_token import UndeliveredToken
 from clusterpass.web.client_address import client_address
 from clusterpass.web.credentials import Credentials, find_credentials, session_of_refresh_token
 from clusterpass.web.csrf import CsrfTokens, require_same_origin

@@ -26,7 +26,7 @@ from clusterpass.model.errors import (
 )
 from clusterpass.model.values import TooManySessions
 from clusterpass.web.challenges import challenge
-from clusterpass.web.json_values import ban_json, session_json
+from clusterpass.web.session_json import ban_json, session_json
 
 MEDIA_TYPE: Final = "application/problem+json"
 

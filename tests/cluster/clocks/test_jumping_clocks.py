@@ -11,7 +11,7 @@ from clusterpass.model.authentication_errors import SessionRevoked
 from clusterpass.model.errors import RevocationPending, StoreUnavailable, SubjectBanned
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.calls.call_time import CallTime
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.store.drivers.sync import SyncStore

@@ -9,7 +9,7 @@ from clusterpass import EmbeddedCluster
 from clusterpass.model.authentication_errors import InvalidRefreshToken, SessionRevoked
 from clusterpass.protocol.calls import end as end_calls
 from clusterpass.protocol.calls.call_time import CallTime
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord, Tombstone
 from clusterpass.store.drivers.sync import SyncStore

@@ -7,7 +7,7 @@ import pytest
 from clusterpass import Config
 from clusterpass.testing import SimulatedClock
 
-from .grpc_servers import SERVERS, Running
+from .servers import SERVERS, Running
 
 
 @pytest.fixture(params=SERVERS)

@@ -7,7 +7,7 @@ import grpc.aio
 import pytest
 
 from ...ports import free_port
-from .grpc_servers import (
+from .servers import (
     ERRORS,
     HANGING,
     SERVERS,

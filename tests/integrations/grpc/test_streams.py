@@ -23,7 +23,7 @@ from clusterpass.integrations.grpc import (
 )
 
 from ...cluster.store_faults.test_tls import write_authority
-from .grpc_servers import (
+from .servers import (
     HANGING,
     LARGE,
     REVOKE,

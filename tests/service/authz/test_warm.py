@@ -15,7 +15,7 @@ from ..conftest import Service, bearer
 from .asking import COOKIE, FAMILY, POLICY, ask, asked, grant
 from .browsing import COOKIE as PROXY_COOKIE, PORTAL, PREFIX
 from .grpc_calls import check, check_request, grpc_address, headers_of, status_of
-from .remembering import becomes, becomes_ok, equals, kept, only_memory, remembered, same
+from .warm_answers import becomes, becomes_ok, equals, kept, only_memory, remembered, same
 
 
 @pytest.mark.parametrize("proxy", [*FAMILY, "envoy"])

@@ -14,7 +14,7 @@ from ..conftest import Service
 from .asking import FAMILY, POLICY, ask, asked, grant
 from .browsing import PREFIX
 from .grpc_calls import check, check_request, grpc_address, headers_of, status_of
-from .remembering import becomes, becomes_ok, equals, kept, only_memory, remembered, same
+from .warm_answers import becomes, becomes_ok, equals, kept, only_memory, remembered, same
 
 ELSEWHERE = "app.example.net"
 """A host that the cookie of the portal does not reach."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from clusterpass.doctor.findings import Finding, check, shown
 from clusterpass.doctor.snapshot import Snapshot, is_loopback
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 
 
 @check("replicas", "Whether every primary has a working replica")

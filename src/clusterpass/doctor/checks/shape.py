@@ -6,7 +6,7 @@ from typing import Final
 
 from clusterpass.doctor.findings import Finding, about, check, names, shown
 from clusterpass.doctor.snapshot import Snapshot, whole
-from clusterpass.store.topology.members import Member
+from clusterpass.store.topology.cluster_nodes import Member
 from clusterpass.store.topology.slots import SLOTS
 
 _FEWEST_PRIMARIES: Final = 3

@@ -5,7 +5,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
-from clusterpass.integrations.django.state import find_state, named_in
+from clusterpass.integrations.django.request_state import find_state, named_in
 from clusterpass.model.errors import TooManyAttempts
 from clusterpass.web.flow import run
 

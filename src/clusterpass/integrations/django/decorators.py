@@ -8,7 +8,7 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-from clusterpass.integrations.django.state import state_of
+from clusterpass.integrations.django.request_state import state_of
 from clusterpass.web.caching import VARY
 from clusterpass.web.gate import Needs
 from clusterpass.web.needs import scope_names

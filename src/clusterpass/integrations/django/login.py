@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
 
+from clusterpass.integrations.django.request_state import RequestState, state_of
 from clusterpass.integrations.django.requests import response_of
-from clusterpass.integrations.django.state import RequestState, state_of
 from clusterpass.integrations.login_options import login_options
 from clusterpass.model.values import TokenPair
 from clusterpass.sessions.options import LoginOptions

@@ -12,8 +12,8 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
+from clusterpass.integrations.django.request_state import RequestState, attach, current
 from clusterpass.integrations.django.requests import add_headers, refusal_of
-from clusterpass.integrations.django.state import RequestState, attach, current
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.model.refusals import open_refusal
 from clusterpass.web.caching import VARY, protect

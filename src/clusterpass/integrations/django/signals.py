@@ -11,7 +11,7 @@ from django.db.models.signals import post_delete, post_save
 
 from clusterpass.integrations.django.conf import forget, installed
 from clusterpass.integrations.django.login import open_session
-from clusterpass.integrations.django.state import TIE, current, find_state, named_in
+from clusterpass.integrations.django.request_state import TIE, current, find_state, named_in
 from clusterpass.model.authentication_errors import InvalidCredentials
 
 

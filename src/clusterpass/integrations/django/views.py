@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from clusterpass.integrations.django.request_state import RequestState, state_of
 from clusterpass.integrations.django.requests import response_of
-from clusterpass.integrations.django.state import RequestState, state_of
 from clusterpass.web import endpoints
 from clusterpass.web.flow import WebFlow, run
 from clusterpass.web.json_bodies import is_json, json_member

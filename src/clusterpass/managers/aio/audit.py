@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from clusterpass.managers.aio.auditing import AsyncAuditing
+from clusterpass.managers.aio.audit_writer import AsyncAuditing
 from clusterpass.managers.aio.running import AsyncRunning
 from clusterpass.model.audit import AuditOutcome, AuditPage, AuditReport
 from clusterpass.sessions.verbs.audit import AuditFlows

@@ -22,7 +22,11 @@ from clusterpass.managers.closing import AsyncClosing
 from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.memory.pending import Lane, PendingRevocation, PendingRevocations
+from clusterpass.sessions.memory.pending_revocations import (
+    Lane,
+    PendingRevocation,
+    PendingRevocations,
+)
 
 _CLOSING_SECONDS: Final = 3.0
 _MOST_IDS: Final = 100

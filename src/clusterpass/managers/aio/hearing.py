@@ -11,15 +11,15 @@ from functools import partial
 from typing import Any, Final
 
 from clusterpass.managers.aio.listener_queue import AsyncListeners
-from clusterpass.managers.changed_subjects import ChangedSubjects
+from clusterpass.managers.history_read_queue import ChangedSubjects
 from clusterpass.managers.listeners_by_kind import AnyListener
 from clusterpass.managers.workers.aio import AsyncJobs, AsyncWorker, require_workers_async
 from clusterpass.model.errors import ClusterPassError, ConfigurationError, StoreUnavailable
 from clusterpass.model.events import EventKind, SessionEvent
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import ListenerStats
+from clusterpass.sessions.event_deduplication import Heard
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.heard import Heard
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.read_history import read_history
 from clusterpass.store.protocol import AwaitableStore

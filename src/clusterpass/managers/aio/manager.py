@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from clusterpass.config import Config, VerificationMode
 from clusterpass.managers.aio.audit import AsyncAudit
-from clusterpass.managers.aio.auditing import AsyncAuditing
+from clusterpass.managers.aio.audit_writer import AsyncAuditing
 from clusterpass.managers.aio.confirming import AsyncConfirming
 from clusterpass.managers.aio.ending import AsyncEndingVerbs
 from clusterpass.managers.aio.groups import AsyncBans, AsyncClaims, AsyncKeys, AsyncOnlineSubjects

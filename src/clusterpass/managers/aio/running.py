@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from clusterpass.managers.workers.aio import AsyncTurns
 from clusterpass.model.errors import CLOSED, StoreUnavailable
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 from clusterpass.store.protocol import AwaitableStore
 
 Result = TypeVar("Result")

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from clusterpass.managers.sync.auditing import Auditing
+from clusterpass.managers.sync.audit_writer import Auditing
 from clusterpass.managers.sync.running import Running
 from clusterpass.model.audit import AuditOutcome, AuditPage, AuditReport
 from clusterpass.sessions.verbs.audit import AuditFlows

@@ -23,7 +23,11 @@ from clusterpass.managers.closing import Closing
 from clusterpass.managers.workers.sync import Jobs, Worker
 from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.memory.pending import Lane, PendingRevocation, PendingRevocations
+from clusterpass.sessions.memory.pending_revocations import (
+    Lane,
+    PendingRevocation,
+    PendingRevocations,
+)
 
 _CLOSING_SECONDS: Final = 3.0
 _MOST_IDS: Final = 100

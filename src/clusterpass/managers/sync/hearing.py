@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from clusterpass.managers.changed_subjects import ChangedSubjects
+from clusterpass.managers.history_read_queue import ChangedSubjects
 from clusterpass.managers.listeners_by_kind import AnyListener
 from clusterpass.managers.sync.listener_queue import Listeners
 from clusterpass.managers.workers.sync import Jobs, Worker, require_workers
@@ -19,8 +19,8 @@ from clusterpass.model.errors import ClusterPassError, ConfigurationError, Store
 from clusterpass.model.events import EventKind, SessionEvent
 from clusterpass.model.forks import renew_in_child
 from clusterpass.model.statistics import ListenerStats
+from clusterpass.sessions.event_deduplication import Heard
 from clusterpass.sessions.flows import Flows
-from clusterpass.sessions.heard import Heard
 from clusterpass.sessions.read_cutoff import read_cutoff
 from clusterpass.sessions.read_history import read_history
 from clusterpass.store.protocol import Store

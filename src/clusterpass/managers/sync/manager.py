@@ -19,7 +19,7 @@ from clusterpass.managers.development import development_config
 from clusterpass.managers.listeners_by_kind import AnyListener, check_kinds
 from clusterpass.managers.open_store import open_store
 from clusterpass.managers.sync.audit import Audit
-from clusterpass.managers.sync.auditing import Auditing
+from clusterpass.managers.sync.audit_writer import Auditing
 from clusterpass.managers.sync.confirming import Confirming
 from clusterpass.managers.sync.ending import EndingVerbs
 from clusterpass.managers.sync.groups import Bans, Claims, Keys, OnlineSubjects

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from clusterpass.managers.workers.sync import Turns
 from clusterpass.model.errors import CLOSED, StoreUnavailable
 from clusterpass.protocol.script import Flow
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 from clusterpass.store.protocol import Store
 
 Result = TypeVar("Result")

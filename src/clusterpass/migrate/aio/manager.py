@@ -12,7 +12,7 @@ from clusterpass.migrate.accepted import (
     checked,
     lifetimes_of,
 )
-from clusterpass.migrate.issuers import OldIssuer, logger
+from clusterpass.migrate.old_issuer import OldIssuer, logger
 from clusterpass.migrate.report import MigrationReport, Tally
 from clusterpass.migrate.users import OldUser
 from clusterpass.model.authentication_errors import (

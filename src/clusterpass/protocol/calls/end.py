@@ -5,8 +5,8 @@ from typing import cast
 
 from clusterpass.model.reasons import RevocationReason
 from clusterpass.protocol.calls import fingerprints
-from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.calls.statuses import EndAllStatus, EndStatus
+from clusterpass.protocol.calls.subject_change import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LONGEST_NOTE, REASON_NUMBERS, shorten_text
 from clusterpass.protocol.script import ScriptCall

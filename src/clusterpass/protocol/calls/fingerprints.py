@@ -8,7 +8,7 @@ import hashlib
 from typing import Final
 
 from clusterpass.model.reasons import RevocationReason
-from clusterpass.protocol.authorship import split_author
+from clusterpass.protocol.actor_prefix import split_actor
 
 FINGERPRINT_BYTES: Final = 8
 """Bytes of a fingerprint, as the store keeps it with the operation."""
@@ -43,7 +43,7 @@ def of_end_session(
 
     Who asks is no part of it: another process may repeat the call.
     """
-    return fingerprint("end_session", subject, session_id, reason, split_author(note)[1])
+    return fingerprint("end_session", subject, session_id, reason, split_actor(note)[1])
 
 
 def of_end_all(
@@ -58,7 +58,7 @@ def of_end_all(
 
     Who asks is no part of it: another process may repeat the call.
     """
-    return fingerprint("end_all", subject, keep or None, reason, device_type, split_author(note)[1])
+    return fingerprint("end_all", subject, keep or None, reason, device_type, split_actor(note)[1])
 
 
 def of_erase(subject: str) -> bytes:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from clusterpass.model.errors import UnreadableRecord
-from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping
 from clusterpass.protocol.calls.statuses import LoginStatus, RotateStatus
+from clusterpass.protocol.calls.subject_change import NO_OPERATION, Housekeeping
 from clusterpass.protocol.keyspace import Keyspace, SubjectKeys
 from clusterpass.protocol.records import HAS_DETAILS, LONGEST_LINE, LONGEST_NOTE, shorten_text
 from clusterpass.protocol.replies import (

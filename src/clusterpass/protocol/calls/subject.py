@@ -6,8 +6,8 @@ from typing import Any, Final, cast
 
 from clusterpass.limits import MOST_BANS
 from clusterpass.protocol.calls import fingerprints
-from clusterpass.protocol.calls.housekeeping import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.calls.statuses import BanStatus, SetClaimsStatus
+from clusterpass.protocol.calls.subject_change import NO_OPERATION, Housekeeping, change
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import (
     LONGEST_LINE,

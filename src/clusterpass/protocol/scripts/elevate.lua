@@ -13,7 +13,7 @@
 --
 -- A repeated call (same id) changes nothing: the answer is OK.
 --@include elevation
---@include forgotten_use
+--@include forget_last_use
 --@include subject
 --@include used_tokens
 

@@ -28,7 +28,7 @@
 -- with 0 absolute seconds it opens none, and none can be opened by it from then on.
 --
 -- Most logins end no other session, and find none that has ended: a glance at the subject suffices.
---@include arguments
+--@include change_arguments
 --@include described_session
 --@include fast_path
 --@include record

@@ -27,10 +27,10 @@
 --
 -- Mostly the token is the record's own and nothing of the subject has ended: then a glance at it
 -- suffices.
---@include arguments
+--@include change_arguments
 --@include described_session
 --@include fast_path
---@include forgotten_use
+--@include forget_last_use
 --@include record
 
 local session_id, presented, rotation, successor = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]

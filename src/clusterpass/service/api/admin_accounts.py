@@ -18,8 +18,8 @@ from clusterpass.service.api.dependencies import CurrentService, log_fields, unr
 from clusterpass.service.api.openapi import BEARER_ONLY, problems
 from clusterpass.service.bodies import administration as schemas
 from clusterpass.service.bodies.responses import RevokedResponse
-from clusterpass.service.calls.links import address_of_link, mail_with, require_page
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.one_time_links import address_of_link, mail_with, require_page
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.mail import MailKind, check_address, send_in_time
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])

@@ -32,8 +32,8 @@ from clusterpass.service.bodies.responses import (
     SessionResponse,
     TokenResponse,
 )
-from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
+from clusterpass.service.calls.worker_state import Service
 
 router: Final = APIRouter(prefix="/admin", tags=["administration"])
 _ONCE: Final = [Depends(unrepeated())]

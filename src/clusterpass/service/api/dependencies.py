@@ -23,8 +23,8 @@ from clusterpass.service.calls.requests import (
     log_session,
     operation_id_of,
 )
-from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import verify_fresh
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.web.bearer import bearer_token
 
 

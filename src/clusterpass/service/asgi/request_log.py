@@ -22,7 +22,7 @@ from clusterpass import (
 from clusterpass.service.asgi.messages import App, Message, Receive, Scope, Send, first_header
 from clusterpass.service.asgi.problems import send_problem
 from clusterpass.service.asgi.request_counts import RequestCounts
-from clusterpass.service.asgi.trace_ids import TRACE_IDS
+from clusterpass.service.asgi.trace_context import TRACE_IDS
 from clusterpass.web.problems import Problem, of_error, of_status
 
 LOG_FIELDS: Final = "clusterpass.facts"

@@ -6,7 +6,7 @@
   hosts and paths in them. ``reload``: a changed file.
 - ``decision``: the rule, the session, and what follows from both. ``denial``: an error of its own.
 - ``identity``: the headers by which the upstream learns who calls. ``assertion``: the same, signed.
-- ``credentials``: the token of the request. ``audit``: the log fields. ``handler``: ASGI.
+- ``credentials``: the token of the request. ``log_fields``: the log fields. ``handler``: ASGI.
   ``setup``: its settings.
 - ``grpc_server``: the same decisions for Envoy, over gRPC. ``grpc_messages``: its messages.
 - ``cases``: tables of requests by which a policy is tested.

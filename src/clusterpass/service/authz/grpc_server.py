@@ -29,7 +29,7 @@ from clusterpass.service.authz.grpc_messages import (
 )
 from clusterpass.service.authz.handler import FrontDoor
 from clusterpass.service.authz.warm_grpc import WarmChecks
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.hot.responder import Answer, settled
 from clusterpass.web.client_address import client_address, is_trusted_peer
 

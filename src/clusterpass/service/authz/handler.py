@@ -13,11 +13,11 @@ from clusterpass import (
 from clusterpass.service.asgi.messages import Headers, Receive, Scope, Send, send_response
 from clusterpass.service.asgi.request_counts import ANY_METHOD
 from clusterpass.service.asgi.request_log import note_error
-from clusterpass.service.authz.audit import attempted_subject, audit_fields
 from clusterpass.service.authz.credentials import token_of
 from clusterpass.service.authz.decision import Allowed, Denied, Grace, decide, rule_on
 from clusterpass.service.authz.endpoints import PREFIX, Endpoint, find_endpoint
 from clusterpass.service.authz.identity import Identity
+from clusterpass.service.authz.log_fields import attempted_subject, audit_fields
 from clusterpass.service.authz.navigation import leading_of, redirecting
 from clusterpass.service.authz.original_request import (
     FAMILIES,
@@ -30,7 +30,7 @@ from clusterpass.service.authz.renewal import COPY_COOKIES, BrowserRequest
 from clusterpass.service.authz.warm import Warm
 from clusterpass.service.authz.warm_http import WarmResponses
 from clusterpass.service.calls.requests import address_of
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.hot.responder import Answer, Responder, answer_problem
 from clusterpass.web.client_address import is_trusted_peer
 from clusterpass.web.problems import Problem

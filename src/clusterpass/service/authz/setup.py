@@ -14,7 +14,7 @@ from clusterpass import (
 from clusterpass.service.authz.handler import FrontDoor
 from clusterpass.service.authz.policy import Policies
 from clusterpass.service.authz.reload import ReloadedPolicies
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.hot.responder import Responder
 from clusterpass.service.settings.service import Settings
 

@@ -12,7 +12,7 @@ from clusterpass import (
     Session,
     TokenPair,
 )
-from clusterpass.web.json_values import ban_json, session_json
+from clusterpass.web.session_json import ban_json, session_json
 
 
 def pair_json(pair: TokenPair) -> dict[str, Any]:

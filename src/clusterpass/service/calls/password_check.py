@@ -16,7 +16,7 @@ from clusterpass import (
     TooManyAttempts,
     check_password,
 )
-from clusterpass.service.calls.named_function import load_function
+from clusterpass.service.load_function import load_function
 from clusterpass.service.settings.service import Settings
 
 Verdict = bool | str | None

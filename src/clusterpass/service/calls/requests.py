@@ -11,7 +11,7 @@ from clusterpass import (
     Session,
 )
 from clusterpass.service.asgi.messages import Scope, header_values
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.web.client_address import client_address
 
 _LONGEST_KEY: Final = 128

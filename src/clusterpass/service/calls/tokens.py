@@ -18,7 +18,7 @@ from clusterpass.service.bodies.requests import (
     StepUpRequest,
 )
 from clusterpass.service.calls.requests import log_attempt, operation_id_of
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.web.known_devices import DEVICE_HEADER
 
 DEVICE_TOKEN: Final = DEVICE_HEADER.encode("ascii")

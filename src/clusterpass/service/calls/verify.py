@@ -14,7 +14,7 @@ from clusterpass import (
 from clusterpass.service.asgi.messages import Scope
 from clusterpass.service.bodies.requests import VerifyQuery
 from clusterpass.service.calls.requests import log_session
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 
 STRICT: Final = "strict"
 """The verification mode for calls that change something: always ask the store."""

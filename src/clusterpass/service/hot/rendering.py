@@ -13,7 +13,7 @@ from clusterpass.service.asgi.messages import Headers
 from clusterpass.service.bodies.responses import pair_json
 from clusterpass.service.hot.responder import Answer
 from clusterpass.web.identity_headers import identity_headers
-from clusterpass.web.json_values import session_json
+from clusterpass.web.session_json import session_json
 
 _CONTENT_TYPE: Final = (b"content-type", b"application/json")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from clusterpass.service.asgi.messages import App
 from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.hot.health import Health, alive
 from clusterpass.service.hot.responder import Responder
 from clusterpass.service.hot.tokens import Post, TokenCalls, no_body, parser

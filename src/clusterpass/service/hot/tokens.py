@@ -12,8 +12,8 @@ from clusterpass.service.asgi.security_headers import FORGET_SITE
 from clusterpass.service.bodies.requests import LoginRequest, RefreshRequest, StepUpRequest
 from clusterpass.service.calls import tokens as calls
 from clusterpass.service.calls.requests import address_of
-from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import verify_fresh
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.hot.rendering import answer_pair
 from clusterpass.service.hot.responder import Answer, Responder, answer_problem
 from clusterpass.web.bearer import bearer_token

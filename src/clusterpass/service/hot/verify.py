@@ -14,8 +14,8 @@ from clusterpass.service.asgi.messages import App, Receive, Scope, Send, header_
 from clusterpass.service.asgi.request_log import REQUEST_ID, request_id
 from clusterpass.service.asgi.security_headers import DEFAULTS
 from clusterpass.service.bodies.requests import VerifyQuery
-from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import verify
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.hot.query import read_query
 from clusterpass.service.hot.rendering import render_session, unpack_session
 from clusterpass.service.hot.responder import Answer, Responder

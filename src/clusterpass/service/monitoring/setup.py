@@ -10,7 +10,7 @@ from clusterpass import (
     ConfigurationError,
 )
 from clusterpass.service.asgi.request_counts import RequestCounts
-from clusterpass.service.calls.service import Service
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.settings.service import Settings
 
 if TYPE_CHECKING:

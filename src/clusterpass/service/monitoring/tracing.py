@@ -26,7 +26,7 @@ from clusterpass import (
 )
 from clusterpass.service.asgi.messages import App, Message, Receive, Scope, Send
 from clusterpass.service.asgi.request_counts import RequestCounts
-from clusterpass.service.asgi.trace_ids import TRACE_IDS
+from clusterpass.service.asgi.trace_context import TRACE_IDS
 from clusterpass.tracing import instrument
 
 _EXPORTER: Final = "OTEL_TRACES_EXPORTER"

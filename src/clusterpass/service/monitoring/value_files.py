@@ -20,8 +20,8 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from clusterpass import ConfigurationError
-from clusterpass.metrics.collecting import BOUND_TEXTS
 from clusterpass.metrics.families import Durations, Family, Sample
+from clusterpass.metrics.manager_collector import BOUND_TEXTS
 
 _LOCK: Final = ".alive"
 _OF_THE_DEAD: Final = "ended"

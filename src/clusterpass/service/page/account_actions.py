@@ -10,13 +10,13 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from clusterpass import AsyncUserDirectory, InvalidInput, OneTimeLink
-from clusterpass.service.calls.links import address_of_link, mail_with
+from clusterpass.service.calls.one_time_links import address_of_link, mail_with
 from clusterpass.service.language.choice import LANGUAGES
 from clusterpass.service.language.marks import mark
 from clusterpass.service.mail import MailKind, check_address, send_in_time
 from clusterpass.service.page.administration_pages import subject_page
-from clusterpass.service.page.handlers import Action, Fields, redirect
-from clusterpass.service.page.rendering import render
+from clusterpass.service.page.handler_wrappers import Action, Fields, redirect
+from clusterpass.service.page.html_responses import render
 from clusterpass.service.page.visit import Visit, Visitor
 
 

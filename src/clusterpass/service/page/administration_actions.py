@@ -11,7 +11,7 @@ from clusterpass import (
 )
 from clusterpass.service.language.marks import mark
 from clusterpass.service.page.administration_pages import BAN_CHOICES, subject_page
-from clusterpass.service.page.handlers import Action, Fields, redirect
+from clusterpass.service.page.handler_wrappers import Action, Fields, redirect
 from clusterpass.service.page.home import ended_code
 from clusterpass.service.page.visit import Visit, Visitor
 

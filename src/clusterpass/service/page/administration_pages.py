@@ -16,10 +16,10 @@ from clusterpass import (
     Session,
 )
 from clusterpass.service.language.marks import mark
-from clusterpass.service.page.history import describe_history
+from clusterpass.service.page.history_sentences import describe_history
 from clusterpass.service.page.home import impersonator_of
+from clusterpass.service.page.html_responses import notice, render
 from clusterpass.service.page.paths import ONLINE, SUBJECT, Paths
-from clusterpass.service.page.rendering import notice, render
 from clusterpass.service.page.visit import Visit, Visitor
 
 _SUBJECTS_ON_A_PAGE: Final = 50

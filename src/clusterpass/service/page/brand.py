@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from clusterpass import ConfigurationError
-from clusterpass.service.settings.colours import (
+from clusterpass.service.settings.colour_contrast import (
     BLACK,
     DARK_GROUNDS,
     WHITE,

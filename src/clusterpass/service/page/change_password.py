@@ -12,9 +12,9 @@ from clusterpass import (
     InvalidInput,
     TooManyAttempts,
 )
-from clusterpass.service.page.handlers import Fields, not_found, redirect
+from clusterpass.service.page.handler_wrappers import Fields, not_found, redirect
+from clusterpass.service.page.html_responses import render
 from clusterpass.service.page.refusals import password_refusal
-from clusterpass.service.page.rendering import render
 from clusterpass.service.page.step_up import Refusal
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
 

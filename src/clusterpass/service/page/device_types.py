@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
-from clusterpass.service.language.languages import Language
 from clusterpass.service.language.marks import Plural, mark, mark_plural
+from clusterpass.service.language.translation import Language
 from clusterpass.web.device import BROWSERS, PLATFORMS
 
 # Words in the name of a device that has no known type.

@@ -24,7 +24,7 @@ from clusterpass.service.calls.hand_over import (
 from clusterpass.service.calls.proxy_cookie import Ticket
 from clusterpass.service.calls.requests import log_session
 from clusterpass.service.calls.verify import STRICT
-from clusterpass.service.page.handlers import not_found, redirect
+from clusterpass.service.page.handler_wrappers import not_found, redirect
 from clusterpass.service.page.returning import CODE, FIELD, address_in
 from clusterpass.service.page.visit import Visit
 from clusterpass.service.settings.cross_domain_hosts import BEGIN, FINISH

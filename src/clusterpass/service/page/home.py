@@ -14,14 +14,14 @@ from clusterpass import (
     SessionNotFound,
     StoreUnavailable,
 )
-from clusterpass.service.language.languages import Language
 from clusterpass.service.language.marks import mark, mark_plural
+from clusterpass.service.language.translation import Language
 from clusterpass.service.page.device_types import log_out_all
-from clusterpass.service.page.handlers import Fields, redirect
-from clusterpass.service.page.history import describe_history
+from clusterpass.service.page.handler_wrappers import Fields, redirect
+from clusterpass.service.page.history_sentences import describe_history
+from clusterpass.service.page.html_responses import notice, render
 from clusterpass.service.page.login import show_login
 from clusterpass.service.page.paths import OF_KIND, OTHERS
-from clusterpass.service.page.rendering import notice, render
 from clusterpass.service.page.session_end import explain_scoped_ban
 from clusterpass.service.page.visit import Anonymous, Visit, Visitor
 

@@ -26,8 +26,8 @@ from clusterpass import (
 from clusterpass.service.authz.return_address import ReturnAddress
 from clusterpass.service.language.marks import mark
 from clusterpass.service.page.forms import read_form
-from clusterpass.service.page.handlers import Fields
-from clusterpass.service.page.rendering import notice, render
+from clusterpass.service.page.handler_wrappers import Fields
+from clusterpass.service.page.html_responses import notice, render
 from clusterpass.service.page.returning import (
     FIELD,
     address_in,

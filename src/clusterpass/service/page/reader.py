@@ -9,7 +9,7 @@ from clusterpass import InvalidInput
 from clusterpass.service.language.choice import LANGUAGES
 from clusterpass.service.language.marks import mark
 from clusterpass.service.page.forms import read_form
-from clusterpass.service.page.handlers import redirect
+from clusterpass.service.page.handler_wrappers import redirect
 from clusterpass.service.page.visit import Visit
 
 _BACK: Final = re.compile(

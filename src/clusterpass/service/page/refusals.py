@@ -16,8 +16,8 @@ from clusterpass import (
     UserNotFound,
 )
 from clusterpass.service.language.choice import ENGLISH
-from clusterpass.service.language.languages import Language
 from clusterpass.service.language.marks import mark, mark_plural
+from clusterpass.service.language.translation import Language
 
 _SENTENCES: Final = (
     mark("The form was submitted from another site. Nothing was changed."),

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from clusterpass.service.authz.return_address import ReturnAddress, ReturnAddresses
-from clusterpass.service.page.handlers import redirect
-from clusterpass.service.page.pages import content_security_policy
+from clusterpass.service.page.handler_wrappers import redirect
 from clusterpass.service.page.paths import LOGIN
+from clusterpass.service.page.template_environments import content_security_policy
 from clusterpass.service.page.visit import Visit
 
 FIELD: Final = "rd"

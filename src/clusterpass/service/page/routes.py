@@ -14,7 +14,7 @@ from clusterpass.service.page.administration_actions import ACTIONS
 from clusterpass.service.page.administration_pages import show_online, show_subject
 from clusterpass.service.page.change_password import change_password, open_password
 from clusterpass.service.page.hand_over import begin_hand_over, finish_hand_over
-from clusterpass.service.page.handlers import (
+from clusterpass.service.page.handler_wrappers import (
     Handler,
     administrator_view,
     endpoint,
@@ -24,7 +24,6 @@ from clusterpass.service.page.handlers import (
 )
 from clusterpass.service.page.home import end_kind, end_one, end_others, log_out, show_home
 from clusterpass.service.page.login import log_in, open_login
-from clusterpass.service.page.pages import Pages
 from clusterpass.service.page.paths import (
     CONFIRM,
     EXPORT,
@@ -43,10 +42,11 @@ from clusterpass.service.page.paths import (
     SUBJECT,
     Paths,
 )
+from clusterpass.service.page.proxy_step_up import open_step_up, step_up
 from clusterpass.service.page.reader import choose_language
 from clusterpass.service.page.set_password import open_link, use_link
 from clusterpass.service.page.step_up import confirmation, requiring_recent_login
-from clusterpass.service.page.stepping_up import open_step_up, step_up
+from clusterpass.service.page.template_environments import Pages
 from clusterpass.service.page.visit import Visit
 from clusterpass.service.settings.cross_domain_hosts import BEGIN, FINISH
 

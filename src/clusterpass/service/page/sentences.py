@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from clusterpass.service.language.languages import Language
+from clusterpass.service.language.translation import Language
 
 _PLACE: Final = re.compile(r"\{([a-z]+)\}")
 

@@ -15,8 +15,8 @@ from clusterpass import (
     SessionExpired,
     SessionRevoked,
 )
-from clusterpass.service.language.languages import Language
 from clusterpass.service.language.marks import mark
+from clusterpass.service.language.translation import Language
 from clusterpass.service.page.sentences import Moment, Quoted, Sentence, compose, joined
 
 _UNKNOWN: Final = "unknown"

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from clusterpass import AsyncUserDirectory, InvalidInput, LinkInvalid
 from clusterpass.service.page.change_password import explained, unlike
 from clusterpass.service.page.forms import read_form
-from clusterpass.service.page.handlers import not_found, redirect
-from clusterpass.service.page.rendering import render
+from clusterpass.service.page.handler_wrappers import not_found, redirect
+from clusterpass.service.page.html_responses import render
 from clusterpass.service.page.step_up import Refusal
 from clusterpass.service.page.visit import Visit
 

@@ -23,8 +23,8 @@ from clusterpass import (
 from clusterpass.service.calls.verify import STRICT
 from clusterpass.service.language.marks import mark
 from clusterpass.service.page.administration_pages import subject_page
-from clusterpass.service.page.handlers import Action, Fields, redirect
-from clusterpass.service.page.rendering import render
+from clusterpass.service.page.handler_wrappers import Action, Fields, redirect
+from clusterpass.service.page.html_responses import render
 from clusterpass.service.page.sentences import Quoted, compose
 from clusterpass.service.page.visit import Visit, Visitor
 from clusterpass.service.settings.service import TOKEN_FIELD

@@ -32,13 +32,13 @@ from clusterpass.integrations.starlette_requests import StarletteRequest
 from clusterpass.service.asgi.request_log import LOG_FIELDS
 from clusterpass.service.asgi.security_headers import FORGET_SITE
 from clusterpass.service.calls.requests import log_attempt, log_session
-from clusterpass.service.calls.service import Service
 from clusterpass.service.calls.verify import STRICT
+from clusterpass.service.calls.worker_state import Service
 from clusterpass.service.language.choice import choose
-from clusterpass.service.language.languages import Language, language
-from clusterpass.service.page.pages import Pages
+from clusterpass.service.language.translation import Language, language
 from clusterpass.service.page.paths import Paths
 from clusterpass.service.page.session_end import SessionEnd
+from clusterpass.service.page.template_environments import Pages
 from clusterpass.web.cookies import Cookie, own_cookie
 from clusterpass.web.credentials import find_credentials
 from clusterpass.web.csrf import CsrfTokens

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field, field_validator
 
 from clusterpass.service.settings.accounts import AccountSettings
-from clusterpass.service.settings.colours import (
+from clusterpass.service.settings.colour_contrast import (
     DARK_GROUNDS,
     LIGHT_GROUNDS,
     LOWEST_CONTRAST,

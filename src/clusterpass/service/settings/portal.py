@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from clusterpass.service.settings.cross_domain_hosts import check_hand_over_hosts
 from clusterpass.service.settings.lists import Names, split
-from clusterpass.service.settings.monitoring import MonitoringSettings
+from clusterpass.service.settings.metrics import MonitoringSettings
 from clusterpass.web.cookies import Cookie, own_cookie, session_cookies
 from clusterpass.web.settings import WebSettings
 

@@ -17,8 +17,8 @@ from collections.abc import Hashable, Set
 from math import inf
 from typing import Final
 
-from clusterpass.sessions.memory.epochs import Epochs
 from clusterpass.sessions.memory.node_state import NodeState
+from clusterpass.sessions.memory.unvoted_epochs import Epochs
 
 EVIDENCE_SECONDS: Final = 0.25
 """L: how old evidence may be, in seconds, where the journals of a namespace do not say."""

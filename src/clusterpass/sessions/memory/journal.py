@@ -21,14 +21,14 @@ from typing import Any, Final
 
 from clusterpass.model.errors import UnreadableRecord
 from clusterpass.model.forks import renew_in_child
-from clusterpass.protocol.calls.housekeeping import Housekeeping
 from clusterpass.protocol.calls.journal import JournalRead, ReadFrom, Told
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import ScriptCall
-from clusterpass.sessions.memory.entry_hand_overs import HandOvers
 from clusterpass.sessions.memory.journal_positions import JournalPositions
 from clusterpass.sessions.memory.known_entry import KnownEntry
+from clusterpass.sessions.memory.takeover_schedule import HandOvers
 
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
 _MUCH_EARLIER: Final = 86_400

@@ -10,7 +10,7 @@ from clusterpass.config import Config
 from clusterpass.model.clock import Clock
 from clusterpass.model.errors import ConfigurationError, StoreFailed
 from clusterpass.protocol.keyspace import Keyspace
-from clusterpass.sessions.memory.searches import Searches
+from clusterpass.sessions.memory.unknown_key_lookups import Searches
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.managed_keys import (

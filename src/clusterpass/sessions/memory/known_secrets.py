@@ -19,7 +19,6 @@ from clusterpass.model.errors import ClusterPassError, ConfigurationError, Store
 from clusterpass.protocol.calls.secrets import COPIES
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.sessions.memory.announced_secrets import AnnouncedSecrets, last_seen
-from clusterpass.sessions.memory.searches import Searches
 from clusterpass.sessions.memory.stored_secret import (
     KIND,
     StoredForm,
@@ -29,6 +28,7 @@ from clusterpass.sessions.memory.stored_secret import (
     purpose,
     retirement,
 )
+from clusterpass.sessions.memory.unknown_key_lookups import Searches
 from clusterpass.tokens.key_encryption import KeyEncryptionKeys
 from clusterpass.tokens.keyring import KeyRing
 from clusterpass.tokens.refresh import RefreshTokens

@@ -10,8 +10,8 @@ from math import inf
 from typing import Final
 
 from clusterpass.sessions.memory.evidence import Evidence
-from clusterpass.sessions.memory.generations import Generations
 from clusterpass.sessions.memory.node_state import NodeState
+from clusterpass.sessions.memory.push_generations import Generations
 
 
 class LeaseTimes(Evidence):

@@ -16,7 +16,7 @@ from typing import Any, Final
 from clusterpass.config import Config
 from clusterpass.model.clock import Clock
 from clusterpass.model.forks import renew_in_child
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import Listed, StoredBan
@@ -27,7 +27,7 @@ from clusterpass.sessions.memory.denials import Denials
 from clusterpass.sessions.memory.journal import Journal
 from clusterpass.sessions.memory.leases import Leases
 from clusterpass.sessions.memory.near_cache import NearCache
-from clusterpass.sessions.memory.pending import PendingRevocations
+from clusterpass.sessions.memory.pending_revocations import PendingRevocations
 
 
 class Memory:

@@ -22,7 +22,7 @@ from clusterpass.model.errors import (
     StoreUnavailable,
     TooManyBans,
 )
-from clusterpass.protocol.calls.housekeeping import NO_OPERATION, OPERATION_BYTES
+from clusterpass.protocol.calls.subject_change import NO_OPERATION, OPERATION_BYTES
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.keyspace import slot_of
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
@@ -33,7 +33,7 @@ from clusterpass.sessions.revocations.end_one import EndOne
 from clusterpass.sessions.revocations.journaling import Journaling
 from clusterpass.sessions.revocations.left_endings import LeftEndings
 from clusterpass.sessions.revocations.outcome import Outcome
-from clusterpass.sessions.revocations.retry import retry_of
+from clusterpass.sessions.revocations.retry_call import retry_of
 from clusterpass.sessions.revocations.revocation import Revocation
 from clusterpass.tokens.identifiers import encode_session_id
 

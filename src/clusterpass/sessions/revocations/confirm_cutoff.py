@@ -6,7 +6,7 @@ What neither confirms is reported to its caller as pending, and retried until ev
 from typing import Final
 
 from clusterpass.model.errors import RevocationPending
-from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
+from clusterpass.protocol.calls.subject_change import OPERATION_BYTES
 from clusterpass.protocol.journal_entry import JournalEntry
 from clusterpass.protocol.script import Flow, Rest
 from clusterpass.sessions.context import Context

@@ -14,7 +14,7 @@ from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.memory.known_entry import KnownEntry
 from clusterpass.sessions.revocations.journaling import Journaling
-from clusterpass.sessions.revocations.retry import retry_of
+from clusterpass.sessions.revocations.retry_call import retry_of
 
 logger: Final = logging.getLogger("clusterpass.pending")
 

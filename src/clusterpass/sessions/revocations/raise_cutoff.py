@@ -14,7 +14,7 @@ from clusterpass.protocol.calls import cutoff as cutoff_calls
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
-from clusterpass.sessions.revocations.retry import retry_of
+from clusterpass.sessions.revocations.retry_call import retry_of
 
 _CLOCKS_APART: Final = 2 * 1000 * MOST_CLOCKS_APART
 """The largest difference between the clocks of two primaries that the caller may believe, in

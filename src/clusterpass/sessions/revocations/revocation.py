@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from clusterpass.config import Config
 from clusterpass.model.events import EventKind, SessionEvent
 from clusterpass.model.reasons import RevocationReason
-from clusterpass.protocol.authorship import join_author, split_author
+from clusterpass.protocol.actor_prefix import join_actor, split_actor
 from clusterpass.protocol.journal_entry import LATEST, JournalEntry
 from clusterpass.protocol.records import LONGEST_NOTE, shorten_text
 from clusterpass.protocol.script import ScriptCall
@@ -104,12 +104,12 @@ class SubjectRevocation:
     @property
     def stored_note(self) -> str:
         """The note, with who asked for the revocation, as the store is given it."""
-        return join_author(self.actor, self.subject, self.note)
+        return join_actor(self.actor, self.subject, self.note)
 
     @property
     def _short_note(self) -> str:
         """The note as a tombstone holds it, truncated."""
-        return split_author(shorten_text(self.stored_note, LONGEST_NOTE).decode())[1]
+        return split_actor(shorten_text(self.stored_note, LONGEST_NOTE).decode())[1]
 
     def _seconds(self) -> int:
         if self.milliseconds is not None:

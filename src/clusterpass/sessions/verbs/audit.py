@@ -11,7 +11,7 @@ from clusterpass.protocol.calls.audit import Direction, StoredEntry, read_entrie
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.audit_check import AuditCheck
 from clusterpass.sessions.audit_entry import LARGEST_DETAILS_BYTES, decode_entry
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 from clusterpass.sessions.check_arguments import check_code, check_reason
 from clusterpass.sessions.context import Context
 from clusterpass.tokens.encoding import encode_json

@@ -25,7 +25,7 @@ from clusterpass.model.frozen import frozen
 from clusterpass.model.old_tokens import OldToken
 from clusterpass.model.values import SESSION_ID_BYTES, Session, TokenPair
 from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
-from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
+from clusterpass.protocol.calls.subject_change import OPERATION_BYTES
 from clusterpass.protocol.records import LiveRecord
 from clusterpass.protocol.replies import NO_DETAILS, Stored
 from clusterpass.protocol.script import Answer, Flow

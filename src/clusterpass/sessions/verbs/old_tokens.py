@@ -1,6 +1,6 @@
 """Counts what becomes of the tokens of other issuers, and tells when none can be valid."""
 
-from clusterpass.protocol.calls import old_tokens as calls
+from clusterpass.protocol.calls import old_token_counts as calls
 from clusterpass.protocol.script import Answer, Flow
 from clusterpass.sessions.context import Context
 

@@ -14,10 +14,10 @@ from clusterpass.model.events import EventKind, HistoryEntry, SessionEvent
 from clusterpass.model.frozen import frozen
 from clusterpass.model.values import NO_CLAIMS, Applied, Ended, Session
 from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
-from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
+from clusterpass.protocol.calls.subject_change import OPERATION_BYTES
 from clusterpass.protocol.replies import Listed, StoredBan
 from clusterpass.protocol.script import Answer, Flow
-from clusterpass.sessions.audit_trail import AuditTrail
+from clusterpass.sessions.audit_recorder import AuditTrail
 from clusterpass.sessions.check_arguments import check_code, check_reason, check_seconds
 from clusterpass.sessions.context import Context
 from clusterpass.sessions.public_values import describe_bans, describe_line, describe_live

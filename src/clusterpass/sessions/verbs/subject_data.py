@@ -5,7 +5,7 @@ from typing import Any
 
 from clusterpass.model.values import Ended
 from clusterpass.protocol.calls import session as session_calls, subject as subject_calls
-from clusterpass.protocol.calls.housekeeping import OPERATION_BYTES
+from clusterpass.protocol.calls.subject_change import OPERATION_BYTES
 from clusterpass.protocol.records import Tombstone
 from clusterpass.protocol.replies import Listed
 from clusterpass.protocol.script import Answer, Flow

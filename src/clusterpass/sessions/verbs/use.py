@@ -10,7 +10,7 @@ from typing import Final
 
 from clusterpass.model.errors import StoreUnavailable
 from clusterpass.protocol.calls import session as session_calls
-from clusterpass.protocol.calls.housekeeping import Housekeeping
+from clusterpass.protocol.calls.subject_change import Housekeeping
 from clusterpass.protocol.replies import used_at
 from clusterpass.protocol.script import Answer, Flow, ScriptCall
 from clusterpass.sessions.context import Context

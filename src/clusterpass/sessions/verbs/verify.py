@@ -30,7 +30,7 @@ from clusterpass.sessions.verbs.requirements import Requirements, Wanted
 from clusterpass.sessions.verbs.use import Uses
 from clusterpass.tokens.identifiers import rotation_of, session_of
 from clusterpass.tokens.keyring import KeyRing
-from clusterpass.tokens.undelivered import UndeliveredToken
+from clusterpass.tokens.undelivered_token import UndeliveredToken
 from clusterpass.tokens.verifier import TokenVerifier
 
 _SHORT: Final = 0.05

@@ -18,13 +18,13 @@ from clusterpass.model.errors import ClusterPassError, StoreUnavailable
 from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.first_success import first_success
 from clusterpass.store.drivers.nodes import Nodes
-from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.commands import command_of
 from clusterpass.store.exchanges.first_try import first_answer, first_try
-from clusterpass.store.exchanges.look_up import ask_one, reach_primary
+from clusterpass.store.exchanges.node_queries import ask_one, reach_primary
 from clusterpass.store.exchanges.steps import Exchange
 from clusterpass.store.exchanges.unavailable import locate
 from clusterpass.store.location import StoreLocation

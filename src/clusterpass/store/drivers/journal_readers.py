@@ -7,8 +7,8 @@ from functools import partial
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.nodes import Nodes
-from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.exchanges.steps import Exchange
 
 

@@ -19,7 +19,7 @@ from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, Replies
 from clusterpass.store.wire.background import BackgroundTasks
 from clusterpass.store.wire.group_commit import GroupCommit
-from clusterpass.store.wire.idling import concerns_all_nodes
+from clusterpass.store.wire.idle_connections import concerns_all_nodes
 from clusterpass.store.wire.link import Link
 from clusterpass.store.wire.link_listener import LinkListener
 from clusterpass.store.wire.multiplexed import MultiplexedConnection

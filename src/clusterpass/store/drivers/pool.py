@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from clusterpass.store.address import Address
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Command, Fault, Replies
-from clusterpass.store.wire.idling import LONGEST_IDLE
+from clusterpass.store.wire.idle_connections import LONGEST_IDLE
 from clusterpass.store.wire.redis_py import (
     CONNECTION_ERRORS,
     fault_of,

@@ -4,7 +4,7 @@ import math
 import time
 
 from clusterpass.store.address import Address
-from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.store_state import StoreState
 from clusterpass.store.exchanges.evidence import Inquiry, journal_nodes
 from clusterpass.store.exchanges.primary_role import is_primary

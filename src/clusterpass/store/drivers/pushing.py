@@ -19,7 +19,7 @@ from clusterpass.store.drivers.broadcast_rule import (
     prefers_all,
     trackers_in,
 )
-from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import (
     Pushes,

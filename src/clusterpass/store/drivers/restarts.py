@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Hashable
 from typing import Final
 
-from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.randomness import chance
 
 logger: Final = logging.getLogger("clusterpass.store")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Hashable
 
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.store_state import StoreState
-from clusterpass.store.exchanges.look_up import count_replicas, look_up, reach_primary
 from clusterpass.store.exchanges.look_up_by_sentinels import look_up_service
+from clusterpass.store.exchanges.node_queries import count_replicas, look_up, reach_primary
 from clusterpass.store.exchanges.probe import probe
 from clusterpass.store.exchanges.sentinels import Sentinels
 from clusterpass.store.exchanges.steps import Exchange, LookUp, Probe

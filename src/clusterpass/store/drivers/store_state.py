@@ -11,15 +11,15 @@ from clusterpass.model.counters import Counters
 from clusterpass.model.errors import ConfigurationError, StoreUnavailable
 from clusterpass.model.forks import renew_in_child
 from clusterpass.store.address import Address, AddressRemap
+from clusterpass.store.complete_location import located
 from clusterpass.store.credentials import CredentialSource
-from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
 from clusterpass.store.exchanges.durability import effective
 from clusterpass.store.exchanges.sentinels import Sentinels
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.located import located
 from clusterpass.store.location import StoreLocation
-from clusterpass.store.missing import Missing
+from clusterpass.store.missing_commands import Missing
 from clusterpass.store.outcomes import Fault
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.store.topology.slots import SlotMap

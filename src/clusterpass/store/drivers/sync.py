@@ -20,19 +20,19 @@ from clusterpass.protocol.script import Answer, Flow, Rest, ScriptCall, Work
 from clusterpass.store.address import Address
 from clusterpass.store.credentials import is_asynchronous
 from clusterpass.store.drivers.base import StoreBase
-from clusterpass.store.drivers.observer import Observer
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.watch_thread import (
     WatchThread,
     has_green_threads,
     refuse_green_threads,
 )
-from clusterpass.store.exchanges.look_up import ask_one
+from clusterpass.store.exchanges.node_queries import ask_one
 from clusterpass.store.exchanges.steps import Agree, Drop, Exchange, LookUp, Pause, Probe, Send
 from clusterpass.store.exchanges.unavailable import locate, placed, refused_by_sentinel
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import ROLE, Fault, Replies, confirmed_replies, within
-from clusterpass.store.wire.idling import concerns_all_nodes
+from clusterpass.store.wire.idle_connections import concerns_all_nodes
 
 if TYPE_CHECKING:
     from clusterpass.store.drivers.pool import Pool

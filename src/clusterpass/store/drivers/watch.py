@@ -24,17 +24,17 @@ from typing import Any, Final, NoReturn
 
 from clusterpass.store.address import Address
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.heartbeat import Heartbeat, make_heartbeats, read_pulse
 from clusterpass.store.drivers.journal_readers import JournalReaders
 from clusterpass.store.drivers.link_openings import LinkOpenings
 from clusterpass.store.drivers.nodes import Nodes
-from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.pushing import Pushing
 from clusterpass.store.drivers.restarts import Restarts
-from clusterpass.store.drivers.slot_look_ups import SlotLookUps
+from clusterpass.store.drivers.watch_look_ups import SlotLookUps
 from clusterpass.store.drivers.watch_pace import Pace
 from clusterpass.store.drivers.witnesses import Witnesses
-from clusterpass.store.missing import NEEDED_FOR_HEARTBEATS, NEEDED_FOR_PUSHES
+from clusterpass.store.missing_commands import NEEDED_FOR_HEARTBEATS, NEEDED_FOR_PUSHES
 from clusterpass.store.outcomes import Fault, ServerError
 from clusterpass.store.wire.handshake import Pushes
 from clusterpass.store.wire.multiplexed import Outcome

@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.nodes import Nodes
-from clusterpass.store.drivers.observer import Observer
 
 _BEATS_IN_A_BOUND: Final = 4
 _IDLE_SECONDS: Final = 3.0

@@ -15,8 +15,8 @@ from typing import Final
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.nodes import Nodes
-from clusterpass.store.drivers.observer import Observer
 from clusterpass.store.drivers.restarts import Restarts
 from clusterpass.store.drivers.watch import Watch
 from clusterpass.store.exchanges.steps import Send

@@ -11,8 +11,8 @@ from typing import Final
 
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.store.drivers.base import StoreBase
+from clusterpass.store.drivers.cache_observer import Observer
 from clusterpass.store.drivers.nodes import Nodes
-from clusterpass.store.drivers.observer import Observer
 
 _NOBODY: Final = "no majority of the Sentinels names a primary"
 

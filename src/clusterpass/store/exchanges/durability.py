@@ -12,7 +12,7 @@ from clusterpass.model.errors import StoreDenied, StoreFailed
 from clusterpass.protocol.script import ScriptCall
 from clusterpass.store.exchanges.server_errors import came_to_a_replica
 from clusterpass.store.exchanges.terms import Terms
-from clusterpass.store.missing import refused_command
+from clusterpass.store.missing_commands import refused_command
 from clusterpass.store.outcomes import Replies, ServerError, Wait
 from clusterpass.store.patience import Patience
 from clusterpass.store.topology.slots import Shard, SlotMap

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from clusterpass.model.errors import StoreFailed
 from clusterpass.store.address import Address, is_literal
-from clusterpass.store.exchanges.look_up import ask
+from clusterpass.store.exchanges.node_queries import ask
 from clusterpass.store.exchanges.sentinels import Named, Sentinels
 from clusterpass.store.exchanges.server_errors import not_a_single_server
 from clusterpass.store.exchanges.steps import Drop, Exchange

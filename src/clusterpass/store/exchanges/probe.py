@@ -8,7 +8,7 @@ from collections.abc import Callable
 from clusterpass.model.errors import ClusterPassError
 from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.store.exchanges.circuit_breaker import CircuitBreakers
-from clusterpass.store.exchanges.look_up import ask
+from clusterpass.store.exchanges.node_queries import ask
 from clusterpass.store.exchanges.server_errors import NOT_SERVING, judge
 from clusterpass.store.exchanges.steps import Exchange, LookUp, Probe
 from clusterpass.store.outcomes import Fault, ServerError

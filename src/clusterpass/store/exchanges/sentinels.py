@@ -17,7 +17,7 @@ from typing import Any, Final
 from clusterpass.model.errors import ClusterPassError, StoreDenied, StoreFailed
 from clusterpass.model.store_causes import StoreCause
 from clusterpass.store.address import Address, SentinelAddress
-from clusterpass.store.exchanges.look_up import ask
+from clusterpass.store.exchanges.node_queries import ask
 from clusterpass.store.exchanges.server_errors import DENIED
 from clusterpass.store.exchanges.steps import Exchange
 from clusterpass.store.exchanges.unavailable import SENTINEL_DENIED, cause_of

@@ -8,7 +8,7 @@ from typing import Final
 from clusterpass.model.clock import clocks_differ
 from clusterpass.model.errors import StoreDenied, StoreFailed, StoreUnavailable
 from clusterpass.model.store_causes import StoreCause
-from clusterpass.store.missing import describe_refusal
+from clusterpass.store.missing_commands import describe_refusal
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
 
 _NOT_LOCAL: Final = "access a non local key"

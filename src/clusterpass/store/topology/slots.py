@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from clusterpass.store.address import Address
-from clusterpass.store.topology.members import Member, parse_members
+from clusterpass.store.topology.cluster_nodes import Member, parse_members
 
 SLOTS: Final = 16_384
 """The number of hash slots of a Redis Cluster."""

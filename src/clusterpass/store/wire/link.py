@@ -16,7 +16,7 @@ from clusterpass.store.address import Address
 from clusterpass.store.credentials import Credentials
 from clusterpass.store.location import StoreLocation
 from clusterpass.store.outcomes import Fault, FaultKind, ServerError
-from clusterpass.store.wire.ask_in_loop import ask_in_loop
+from clusterpass.store.wire.ask_for_credentials import ask_for_credentials
 from clusterpass.store.wire.background import BackgroundTasks
 from clusterpass.store.wire.backoff import Backoff
 from clusterpass.store.wire.faults import fault_of_connection
@@ -28,7 +28,7 @@ from clusterpass.store.wire.handshake import (
     judge_plain_greeting,
     plain_greeting,
 )
-from clusterpass.store.wire.idling import LONGEST_IDLE
+from clusterpass.store.wire.idle_connections import LONGEST_IDLE
 from clusterpass.store.wire.link_listener import LinkListener
 from clusterpass.store.wire.multiplexed import MultiplexedConnection, Outcome
 from clusterpass.store.wire.open_transport import open_transport
@@ -152,7 +152,7 @@ class Link:
         self._login = (
             self._location.fixed_credentials
             if source is None
-            else await ask_in_loop(source, patience.deadline)
+            else await ask_for_credentials(source, patience.deadline)
         )
         if self._closed:
             return Fault(self._why)

@@ -18,7 +18,7 @@ from clusterpass.store.credentials import (
     pause_after_failure,
 )
 from clusterpass.store.outcomes import Fault, ServerError
-from clusterpass.store.wire.ask_in_loop import ask_in_loop
+from clusterpass.store.wire.ask_for_credentials import ask_for_credentials
 from clusterpass.store.wire.background import BackgroundTasks
 from clusterpass.store.wire.multiplexed import MultiplexedConnection
 from clusterpass.store.wire.resp import pack_one
@@ -77,7 +77,7 @@ class Reauthentication:
     async def _authenticate(self) -> str | None:
         """Authenticate again; return what has failed, or None."""
         try:
-            credentials = await ask_in_loop(self._source, self._seconds)
+            credentials = await ask_for_credentials(self._source, self._seconds)
         except StoreUnavailable as error:
             return error.message
         packed = pack_one((b"AUTH", *credentials.pair()))

@@ -17,8 +17,7 @@ from clusterpass.users.audited import audited
 from clusterpass.users.directory import Directory, User
 from clusterpass.users.finishing import finish_async
 from clusterpass.users.hashing import AsyncHashing
-from clusterpass.users.links import LIVES, OneTimeLink, read_token
-from clusterpass.users.names import prepare_name
+from clusterpass.users.one_time_links import LIVES, OneTimeLink, read_token
 from clusterpass.users.password_policy import PasswordPolicy
 from clusterpass.users.passwords import PasswordHasher
 from clusterpass.users.procedures import (
@@ -29,6 +28,7 @@ from clusterpass.users.procedures import (
     as_durable_as,
 )
 from clusterpass.users.throttle import Throttle, ThrottlePolicy
+from clusterpass.users.usernames import prepare_name
 
 Result = TypeVar("Result")
 

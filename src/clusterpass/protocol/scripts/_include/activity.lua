@@ -1,13 +1,13 @@
 -- The activity key: when sessions were last used. It is apart from the sessions, so that noting a
 -- use does not invalidate the caches that watch them.
 --
--- Needs    arguments, clock, record, sessions, subject_fields
+-- Needs    change_arguments, clock, record, sessions, subject_hash
 -- Gives    settle_activity
---@include arguments
+--@include change_arguments
 --@include clock
 --@include record
 --@include sessions
---@include subject_fields
+--@include subject_hash
 
 -- Drop what is noted of sessions that have ended or were refreshed since.
 local function settle_activity()

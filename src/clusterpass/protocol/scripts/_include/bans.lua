@@ -1,10 +1,10 @@
 -- The bans of the subject: field 'b' is JSON, scope to {l level, u until (0: for good), r reason,
 -- a banned at}. The scope '' is a ban from everything.
 --
--- Needs    arguments, subject_fields
+-- Needs    change_arguments, subject_hash
 -- Gives    read_bans, write_bans, drop_ended_bans
---@include arguments
---@include subject_fields
+--@include change_arguments
+--@include subject_hash
 
 local function read_bans()
     return fields['b'] and cjson.decode(fields['b']) or {}

@@ -1,10 +1,10 @@
 -- A session as scripts answer it.
 --
--- Needs    arguments, record, subject_fields
+-- Needs    change_arguments, record, subject_hash
 -- Gives    described
---@include arguments
+--@include change_arguments
 --@include record
---@include subject_fields
+--@include subject_hash
 
 -- {now in milliseconds, record, details, elevation, live claims, bans, second of its last use,
 --  generation}; '' and 0: none

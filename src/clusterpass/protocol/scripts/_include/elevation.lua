@@ -12,10 +12,10 @@
 --
 -- Schema 0 had the level right behind ``ends at``, which is never a NUL, and bound no tokens.
 --
--- Needs    record, subject_fields
+-- Needs    record, subject_hash
 -- Gives    ROTATIONS_APART; read_elevation, put_elevation, next_rotation
 --@include record
---@include subject_fields
+--@include subject_hash
 
 local ELEVATION_FORMAT, ELEVATION_BYTES = '>I4I4BBc8I4I4c16I4BI2', 49
 local KEEPS_OLDER, ENDS_OLDER, OLDER_WAS_USED = 1, 2, 4

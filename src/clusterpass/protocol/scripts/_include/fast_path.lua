@@ -1,16 +1,16 @@
 -- What a login and a refresh need to know of a subject of which nothing has ended, and nothing is
 -- rare: they neither load nor settle it. All else is left to the include ``subject``.
 --
--- Needs    arguments, clock, history_line, online_index, online_scores, record, subject_fields,
+-- Needs    change_arguments, clock, history_line, online_index, online_scores, record, subject_hash,
 --          subject_summary
 -- Gives    glance, note_at_a_glance, settle_at_a_glance
---@include arguments
+--@include change_arguments
 --@include clock
 --@include history_line
 --@include online_index
 --@include online_scores
 --@include record
---@include subject_fields
+--@include subject_hash
 --@include subject_summary
 
 -- Read what the summary does not tell: the fields of one session and of the subject, and where

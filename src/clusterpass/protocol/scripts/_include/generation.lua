@@ -2,10 +2,10 @@
 -- login that began before that from one that began after. So does the generation of a kind of device
 -- for the sessions that another issuer opened on it: field 't' has lines of a kind, and milliseconds.
 --
--- Needs    arguments, subject_fields
+-- Needs    change_arguments, subject_hash
 -- Gives    generation, raise_generation; kind_generation, raise_kind_generation, latest_generation
---@include arguments
---@include subject_fields
+--@include change_arguments
+--@include subject_hash
 
 local MOST_KINDS = 16
 local ANY_KIND = '*' -- no device has this kind

@@ -1,12 +1,12 @@
 -- The history: a ring of lines. Line number n is in field 'h' .. char(n % size of the ring); the
 -- field 'h' holds the number of the newest line.
 --
--- Needs    arguments, history_line, record, subject_fields
+-- Needs    change_arguments, history_line, record, subject_hash
 -- Gives    EVENT_OF_REASON, NO_SESSION; note, fit_history, last_line
---@include arguments
+--@include change_arguments
 --@include history_line
 --@include record
---@include subject_fields
+--@include subject_hash
 
 local EVENT_OF_REASON = {LOGOUT, REPLACEMENT, REVOCATION, BAN, REUSE, EXPIRY, IDLENESS}
 local NO_SESSION = string.rep('\0', SESSION_ID_BYTES)

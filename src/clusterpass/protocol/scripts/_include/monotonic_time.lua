@@ -1,14 +1,14 @@
 -- The time of a subject never goes back: it is at least the latest that its sessions have seen, also
 -- when a server whose clock is behind takes over.
 --
--- Needs    arguments, clock, generation, record, sessions, subject_fields
+-- Needs    change_arguments, clock, generation, record, sessions, subject_hash
 -- Gives    keep_time_forward
---@include arguments
+--@include change_arguments
 --@include clock
 --@include generation
 --@include record
 --@include sessions
---@include subject_fields
+--@include subject_hash
 
 -- Raise now_ms and now to the latest time in ``fields`` and ``activity``. A time further ahead than
 -- clocks may be apart is an old mistake, and would stop the subject's time until it is reached.

@@ -1,8 +1,8 @@
 -- The online index of the slot: which of its subjects have live sessions.
 --
--- Needs    arguments, clock, online_scores
+-- Needs    change_arguments, clock, online_scores
 -- Gives    settle_index
---@include arguments
+--@include change_arguments
 --@include clock
 --@include online_scores
 

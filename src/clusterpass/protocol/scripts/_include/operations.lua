@@ -1,9 +1,9 @@
 -- The results of operations, kept for the calls that repeat them (see repeats).
 --
--- Needs    arguments, subject_fields, subject_summary
+-- Needs    change_arguments, subject_hash, subject_summary
 -- Gives    operation_field, settle_operations
---@include arguments
---@include subject_fields
+--@include change_arguments
+--@include subject_hash
 --@include subject_summary
 
 -- Part 0 of an operation is its result; the parts from 1 on hold the ids of the sessions it ended.

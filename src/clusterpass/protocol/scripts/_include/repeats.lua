@@ -4,12 +4,12 @@
 -- also when there was nothing to change: the id belongs to the first request that brought it. The
 -- result is kept for at least as long as a client, or a journal, may repeat the call.
 --
--- Needs    arguments, operations, record, subject_fields
+-- Needs    change_arguments, operations, record, subject_hash
 -- Gives    mismatched, remember, repeated
---@include arguments
+--@include change_arguments
 --@include operations
 --@include record
---@include subject_fields
+--@include subject_hash
 
 local IDS_IN_A_FIELD = 4
 -- Noted at, first run in milliseconds, result, number of sessions; the fingerprint of the request

@@ -1,9 +1,9 @@
 -- The sessions of the subject, as lists of {id, record}.
 --
--- Needs    record, subject_fields
+-- Needs    record, subject_hash
 -- Gives    read_live, live_sessions, foreign_sessions, all_sessions, session_ids
 --@include record
---@include subject_fields
+--@include subject_hash
 
 local parsed = {} -- by value: each is taken apart once
 

@@ -1,14 +1,14 @@
 -- One subject: loaded once, changed in memory and in the store, settled at the end. A script that
--- changes a subject calls ``load()`` first and ``settle()`` last; ``arguments`` states its keys and
--- its first argument.
+-- changes a subject calls ``load()`` first and ``settle()`` last; ``change_arguments`` states its
+-- keys and its first argument.
 --
--- Needs    activity, arguments, bans, clock, described_session, generation, history,
---          monotonic_time, online_index, operations, record, sessions, subject_fields,
+-- Needs    activity, bans, change_arguments, clock, described_session, generation, history,
+--          monotonic_time, online_index, operations, record, sessions, subject_hash,
 --          subject_summary, tombstones
 -- Gives    load, settle
 --@include activity
---@include arguments
 --@include bans
+--@include change_arguments
 --@include clock
 --@include described_session
 --@include generation
@@ -18,7 +18,7 @@
 --@include operations
 --@include record
 --@include sessions
---@include subject_fields
+--@include subject_hash
 --@include subject_summary
 --@include tombstones
 

@@ -9,13 +9,13 @@
 -- until which the subject is online. A release that knows no summaries leaves them behind as they
 -- are; its logins and endings show in the online index and in the history.
 --
--- Needs    arguments, clock, record, subject_fields
+-- Needs    change_arguments, clock, record, subject_hash
 -- Gives    last_end, survey, read_summary, pack_summary, settle_summary; LEAST_FIELDS,
 --          MOST_OPERATIONS, MOST_TOMBSTONES
---@include arguments
+--@include change_arguments
 --@include clock
 --@include record
---@include subject_fields
+--@include subject_hash
 
 local SUMMARY, SUMMARY_FORMAT = 1, '>BI2I4I4I4I4BI4I6I6BI6'
 local LEAST_FIELDS = 40

@@ -1,12 +1,12 @@
 -- Tombstones: what is left of a session that has ended, so that a token of it can be told why.
 --
--- Needs    arguments, history, record, sessions, subject_fields, subject_summary
+-- Needs    change_arguments, history, record, sessions, subject_hash, subject_summary
 -- Gives    bury, end_sessions, settle_tombstones
---@include arguments
+--@include change_arguments
 --@include history
 --@include record
 --@include sessions
---@include subject_fields
+--@include subject_hash
 --@include subject_summary
 
 -- Replace a session by a tombstone that is kept until the session's tokens would have expired, and
