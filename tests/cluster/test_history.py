@@ -303,6 +303,17 @@ def test_it_outlives_the_sessions_where_that_is_wanted(engine, open_manager, con
     assert seconds_left(engine, subject) < 4000
 
 
+def test_a_subject_without_history_is_not_kept_for_its_sake(engine, open_manager, config, subject):
+    without = open_manager(dataclasses.replace(config, history_entries=0))
+    pair = without.login(subject, lifetime=60)
+    manager = open_manager(dataclasses.replace(config, history_lifetime=100_000))
+    manager.shorten(subject, pair.session_id, lifetime=50)
+    assert manager.history(subject) == []
+    assert seconds_left(engine, subject) < 4000
+    manager.login(subject, lifetime=60)
+    assert seconds_left(engine, subject) > 99_900
+
+
 def test_order_is_kept_over_seconds_and_sessions(engine, manager, subject):
     old = manager.login(subject, device="old")
     let_age(engine, old, 500)

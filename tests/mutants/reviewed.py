@@ -20,6 +20,16 @@ _FIRST = "nothing happened in the first millisecond of the epoch, or its first s
 # (path, line of code, kind) -> why the changed line does the same.
 REVIEWED: dict[tuple[str, str, Kind], str] = {
     (
+        "src/clusterpass/protocol/scripts/_include/subject.lua",
+        "if latest_generation() > 0 then",
+        Kind.BOUNDARY,
+    ): "without a generation the second is one of 1970, and anything else is later",
+    (
+        "src/clusterpass/protocol/scripts/_include/operations.lua",
+        "known[#known + 1] = {id = id, rank = id == operation and at + 1 or at, at = at}",
+        Kind.NUMBER,
+    ): "those that are noted ahead of now do not count, whatever their rank",
+    (
         "src/clusterpass/protocol/scripts/_include/history.lua",
         "if size == history_entries or (size < history_entries and not has_wrapped) then",
         Kind.BOUNDARY,

@@ -124,6 +124,20 @@ def test_a_repeated_addition_undoes_nothing(directory, new_name):
     directory.authenticate(name, "another password")
 
 
+def test_a_change_that_is_repeated_is_done(directory, new_name):
+    name = new_name()
+    directory.add(name, PASSWORD)
+
+    def change(value, expected):
+        call = directory_calls.change_user(
+            Keyspace(), name, field_name="disabled", value=value, expected=expected
+        )
+        return directory._run(ask(call))
+
+    assert [change("1", "0"), change("1", "0"), change("2", "0")] == ["OK", "OK", "CHANGED"]
+    assert change("0", "1") == "OK"
+
+
 def test_changes_of_nobody(directory, new_name):
     for act in (directory.disable, directory.enable):
         with pytest.raises(UserNotFound):

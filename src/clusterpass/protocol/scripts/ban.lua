@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Ban a subject from everything, which ends all sessions, or from one scope.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 scope ('': everything)   3 level   4 seconds (0: for good)
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 scope ('': everything)   3 level   4 seconds (0: for good)
 --          5 reason   6 most bans   7 note for the tombstones   8 line for the history
 --          9 milliseconds at which the ban begins ('': now)
 -- Returns  {status, milliseconds of the ban, {session id, ...} ended, bans as stored}

@@ -1,8 +1,8 @@
 #!lua
 -- Note a step-up: the user of a session was authenticated again, more strongly, for a while.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 session id   3 seconds   4 level NUL methods   5 address
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 session id   3 seconds   4 level NUL methods   5 address
 --          6 line for the history   7 id of the step-up, 8 bytes   8 digest of its refresh token
 --          9 whether it ends the tokens that were issued before it: 1 or 0
 --          10 whether the user has changed the password in it: 1 or 0

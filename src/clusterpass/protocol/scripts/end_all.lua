@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- End all sessions of a subject, all but one, or those of one kind of device.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 session id to keep (may be empty)   3 reason by number (see record)
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 session id to keep (may be empty)   3 reason by number (see record)
 --          4 address   5 note   6 '*' or the kind of device
 --          7 milliseconds: only the sessions opened up to then ('': now)
 -- Returns  {status, milliseconds of the end, {session id, ...} ended}

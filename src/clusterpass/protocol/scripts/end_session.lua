@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- End one session of a subject, and leave a tombstone.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 session id   3 reason by number (see record)   4 address   5 note
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 session id   3 reason by number (see record)   4 address   5 note
 -- Returns  {now in milliseconds, status}
 -- Status   ENDED     the session was live
 --          ALREADY   the session had ended or expired

@@ -3,8 +3,8 @@
 -- kinds of its devices. Bans stay, as do the ends of sessions and the generation, without which a
 -- token that was revoked might be accepted again.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments
 -- Returns  the number of live sessions
 --
 -- A repeated operation erases nothing that came after its first run. Call it after all sessions were

@@ -1,8 +1,8 @@
 #!lua
 -- Open a session of a subject, within the policy.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 session id   3 refresh digest   4 absolute seconds
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 session id   3 refresh digest   4 absolute seconds
 --          5 idle seconds (0: no idle limit)   6 flags   7 device, as a record holds it
 --          8 details as JSON (may be empty)   9 most sessions
 --          10 most sessions of one kind of device (0: no limit)

@@ -1,8 +1,8 @@
 #!lua
 -- Note in the history that somebody could not log in as the subject.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 address   3 line for the history
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 address   3 line for the history
 -- Returns  status
 -- Status   0  nothing is known of the subject, so nothing was noted
 --          1  noted

@@ -1,8 +1,8 @@
 #!lua
 -- Exchange a refresh token for its one successor.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 session id   3 digest presented   4 rotation presented
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 session id   3 digest presented   4 rotation presented
 --          5 digest of the successor   6 grace in seconds
 --          7 digests of the four tokens after the presented one, 16 bytes each, for each key that
 --            may have derived them (empty without a grace)

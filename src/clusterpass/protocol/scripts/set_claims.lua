@@ -1,8 +1,8 @@
 #!lua
 -- Replace the live claims of a subject; they go with the subject's last session.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 claims as JSON ('': none)
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 claims as JSON ('': none)
 -- Returns  {status, number of live sessions that the claims now belong to,
 --           1 if the claims differ from those before the first run, else 0}
 -- Status   OK        the claims are stored if there is a live session

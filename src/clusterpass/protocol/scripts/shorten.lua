@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Let a session end earlier; a later end is ignored.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 session id   3 seconds from now to the end (may be empty)
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 session id   3 seconds from now to the end (may be empty)
 --          4 idle seconds (may be empty)
 -- Returns  the session as described
 --@include subject

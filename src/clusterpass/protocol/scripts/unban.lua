@@ -1,8 +1,8 @@
 #!lua
 -- Lift a ban.
 --
--- KEYS     see arguments
--- ARGV     1 see arguments   2 scope ('': the ban from everything)   3 line for the history
+-- KEYS     see change_arguments
+-- ARGV     1 see change_arguments   2 scope ('': the ban from everything)   3 line for the history
 -- Returns  status
 -- Status   0  there was no such ban
 --          1  the ban is lifted
