@@ -633,6 +633,11 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "an entry gets its place when it is put in",
     (
+        "src/clusterpass/model/environment_settings.py",
+        "@lru_cache(maxsize=16)",
+        Kind.KEYWORD,
+    ): "a bound of memory",
+    (
         "src/clusterpass/store/wire/tls.py",
         "@lru_cache(maxsize=256)",
         Kind.KEYWORD,

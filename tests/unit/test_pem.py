@@ -202,6 +202,10 @@ FAULTS: dict[str, tuple[bytes, str]] = {
         r"binary \(DER",
     ),
     "the second": (private(EC, "PKCS8") + block("PRIVATE KEY"), "block 2"),
+    "the third, of SSH": (
+        public(EC) + public(ED, "OpenSSH") + b"\nssh-rsa AAAA someone\n",
+        "key 3 of the file .a public key of SSH. .* broken",
+    ),
 }
 
 

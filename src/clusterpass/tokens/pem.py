@@ -87,7 +87,7 @@ def _natives(text: bytes, passphrase: bytes | None) -> Iterator[tuple[str, Any]]
             yield where, _native(label, block[0] + b"\n", passphrase, where)
     for line in _SSH_LINE.finditer(_BLOCK.sub(b"", text)):
         number += 1
-        where = f"line {number} (a public key of SSH)"
+        where = f"key {number} of the file (a public key of SSH)"
         yield where, _read(where, load_ssh_public_key, line[0])
 
 
