@@ -37,7 +37,7 @@ from .conftest import Facade
 
 __all__ = ["keys_file", "serve"]
 
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "12"))
 AT_ONCE = 64
 HANGING = 60.0
 PATIENT = "?timeout=10&deadline=25"

@@ -47,6 +47,7 @@ def hosts(made: Hosts) -> Iterator[Hosts]:
         eventually(lambda: all(made.answers("/readyz", host) for host in made), "all serve")
 
 
+@pytest.mark.alternating
 def test_a_failover_is_seen_on_the_dashboard(hosts: Hosts, tmp_path: Path) -> None:
     require("prometheus")
     third = hosts.all[2]
@@ -103,6 +104,7 @@ def test_a_host_is_lost_and_nobody_is_logged_out(hosts: Hosts) -> None:
     assert hosts.ask("/verify", tokens, third) == 200
 
 
+@pytest.mark.alternating
 def test_a_deleted_user_is_gone_from_three_hosts(hosts: Hosts) -> None:
     first, second, third = hosts
     tokens = log_in(third)
@@ -128,6 +130,7 @@ def test_a_deleted_user_is_gone_from_three_hosts(hosts: Hosts) -> None:
     assert {entry["kind"] for entry in left["history"]} <= {"refused"}
 
 
+@pytest.mark.alternating
 def test_the_leaked_key_goes_on_three_hosts(hosts: Hosts) -> None:
     first = hosts.first
     tokens = log_in(first, "root")
@@ -149,6 +152,7 @@ def test_the_leaked_key_goes_on_three_hosts(hosts: Hosts) -> None:
         assert hosts.ask("/verify", renewed, host) == 200, "nobody is logged out"
 
 
+@pytest.mark.alternating
 def test_a_backup_of_three_hosts_is_restored_into_others(hosts: Hosts, tmp_path: Path) -> None:
     first = hosts.first
     kept, ended = log_in(first, "root"), log_in(first, "root")

@@ -154,6 +154,7 @@ def test_every_error_has_a_cause_and_a_remedy():
     assert len(codes) == len(set(codes))
 
 
+@pytest.mark.alternating
 def test_the_site_of_a_release_stands_beside_those_of_others(tmp_path):
     """By the script of ``make docs-release``, in a repository of the test's own."""
     program("mike")

@@ -21,7 +21,7 @@ def shown(result: Result) -> str:
     return "\n\n".join("\n".join(trace) for trace in result.violations.values())
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", WORLDS)
 def test_with_all_rules_nothing_is_violated(request: pytest.FixtureRequest, name: str) -> None:
     result, seed = Result(), request.config.stash[SEED]
@@ -31,7 +31,7 @@ def test_with_all_rules_nothing_is_violated(request: pytest.FixtureRequest, name
     assert result.seen["by owner"] + result.seen["by journals"] > 0, "nothing was acknowledged"
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("danger", DANGERS)
 def test_near_a_danger_nothing_is_violated(danger: str) -> None:
     result = search_danger(danger, Rules(), 3_000)
@@ -39,6 +39,7 @@ def test_near_a_danger_nothing_is_violated(danger: str) -> None:
     assert result.states == 3_000
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("danger", DANGERS)
 def test_without_the_rule_something_is_violated(danger: str) -> None:
     """Or else the rule is not needed, or the model cannot tell."""
@@ -56,6 +57,7 @@ def test_the_first_sketch_breaks(name: str) -> None:
     assert search_sketch(name, 60_000).violations
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", BEYOND)
 def test_what_the_protocol_does_not_avert_is_found(name: str) -> None:
     """The assumptions that exclude it elsewhere are needed."""
@@ -64,7 +66,7 @@ def test_what_the_protocol_does_not_avert_is_found(name: str) -> None:
     assert list(search_beyond(name, 60_000).violations) == [kind]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "danger",
     [

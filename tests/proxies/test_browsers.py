@@ -326,6 +326,7 @@ def test_an_outage_leads_nobody_anywhere(name, cluster_url, keys_file, app_port,
                         assert "You have not been logged out." in words(page)
 
 
+@pytest.mark.sampled(3)
 async def test_a_real_browser(site, user, manager):
     async with launched() as chromium:
         context = await chromium.new_context()

@@ -72,7 +72,7 @@ def small(name: str, seed: int = SEED, **changed: object) -> Seen:
     return _pool.submit(_seen, name, setup).result()
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_scenario_keeps_the_promises_and_its_bounds(name: str) -> None:
     """The load is bounded, or a known shortfall has neither grown nor gone."""
@@ -94,7 +94,7 @@ def test_every_shortfall_is_one_of_a_scenario() -> None:
     assert SHORTFALLS.keys() <= {name for name, each in SCENARIOS.items() if each.has_event}
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("name", "design"),
     [("cut-off", "today"), ("replaced", "today"), ("failover", "today"), ("replaced", "before")],

@@ -18,8 +18,13 @@ SHRINK = "MODEL_SHRINK" in os.environ
 numbers = itertools.count()
 
 
-def run(machine: Callable[[], RuleBasedStateMachine], examples: int, steps: int) -> None:
-    """Run it, ten sequences at a time: later ones would for the most part repeat the earlier."""
+def run(
+    machine: Callable[[], RuleBasedStateMachine], examples: int, steps: int, turn: int | None = None
+) -> None:
+    """Run it, ten sequences at a time: later ones would for the most part repeat the earlier.
+
+    ``turn``: the seed of the whole run; every other ten run then, and the others with the next.
+    """
     how = settings(
         max_examples=10,
         stateful_step_count=STEPS or steps,
@@ -29,4 +34,6 @@ def run(machine: Callable[[], RuleBasedStateMachine], examples: int, steps: int)
         phases=(Phase.generate, Phase.shrink) if SHRINK else (Phase.generate,),
     )
     for number in range((EXAMPLES or examples) // 10):
+        if turn is not None and not EXAMPLES and (number + turn) % 2:
+            continue
         run_state_machine_as_test(seed(SEED + number)(machine), settings=how)
