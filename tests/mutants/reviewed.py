@@ -633,6 +633,31 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "an entry gets its place when it is put in",
     (
+        "src/clusterpass/jwks/fetching.py",
+        "piece = self._gzip.decompress(piece, _LARGEST + 1)",
+        Kind.NUMBER,
+    ): "a byte too many is enough to refuse it",
+    (
+        "src/clusterpass/sessions/memory/token_index.py",
+        "and self._object_bytes + self._packed.size <= self._most_bytes",
+        Kind.BOUNDARY,
+    ): "the loops below compare again",
+    (
+        "src/clusterpass/sessions/memory/token_index.py",
+        "and objects + self._packed.count <= self._most_entries",
+        Kind.BOUNDARY,
+    ): "the loops below compare again",
+    (
+        "src/clusterpass/sessions/memory/token_index.py",
+        "objects <= self._most_objects",
+        Kind.BOUNDARY,
+    ): "the loops below compare again",
+    (
+        "src/clusterpass/sessions/signing_keys.py",
+        "_TURNS, _REST_SECONDS = 30, 0.1",
+        Kind.NUMBER,
+    ): _ASKED_AGAIN,
+    (
         "src/clusterpass/model/environment_settings.py",
         "@lru_cache(maxsize=16)",
         Kind.KEYWORD,

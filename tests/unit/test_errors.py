@@ -174,6 +174,7 @@ def test_faults_of_the_store_are_never_faults_of_the_token() -> None:
         assert kind.status == 503
     assert clusterpass.StoreUnavailable(reason="timeout").retry_after == 1
     assert clusterpass.StoreUnavailable(retry_after=9).retry_after == 9
+    assert clusterpass.RevocationPending().retry_after == 1
     assert clusterpass.TooManyAttempts(retry_after=3).retry_after == 3
 
 

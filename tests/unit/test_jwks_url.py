@@ -70,6 +70,20 @@ def test_both_faces_are_opened_by_a_url(issuer: JwksIssuer) -> None:
     assert issuer.requests == 2
 
 
+def test_a_program_that_ends_does_not_wait_for_the_time_limit_of_a_fetch(
+    issuer: JwksIssuer,
+) -> None:
+    verifier = TokenVerifier.from_jwks_url(issuer.url, timeout=30, **OPTIONS)
+    issuer.may_answer.clear()
+    fetching = threading.Thread(target=verifier.verify, args=(issuer.token(),))
+    fetching.start()
+    assert issuer.came.acquire(timeout=30)
+    timers = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    issuer.may_answer.set()
+    fetching.join(30)
+    assert [each.daemon for each in timers] == [True]
+
+
 def test_keys_are_fetched_by_the_first_verify_and_kept(verify: Any, issuer: JwksIssuer) -> None:
     assert issuer.requests == 0
     for _ in range(20):

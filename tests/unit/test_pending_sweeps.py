@@ -102,3 +102,15 @@ def test_a_ban_that_the_store_has_carried_out_is_left_to_it() -> None:
     assert bans == ()
     with pytest.raises(SessionRevoked):
         drive(own.verify(access_token()), stored(BEFORE))
+
+
+def test_a_ban_from_a_scope_is_left_to_the_store_once_it_is_confirmed() -> None:
+    own = life()
+    pending(own.flows.subject.ban("alice", reason="spam", for_seconds=None, scope="chat", level=2))
+    (waiting,) = own.flows.memory.pending.all()
+    flow = waiting.attempt()
+    call = next(flow)
+    with pytest.raises(StopIteration):
+        flow.send(Answer(call.read([b"OK", NOW * 1000, [], b""]), True, "node", True))
+    bans, _ = drive(own.flows.subject.bans("alice"), [NOW * 1000, b""])
+    assert bans == (), "somebody has lifted it since"
