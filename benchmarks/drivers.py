@@ -1,4 +1,7 @@
-"""Our drivers beside redis-py's cluster clients, with the script call of a strict verify."""
+"""Compares the two store drivers with redis-py's cluster clients.
+
+Every client makes the script call of a strict verify.
+"""
 
 import asyncio
 import threading

@@ -1,6 +1,7 @@
 """Response times when all users return at once, after a pause without requests.
 
-Sessions stay alive by being used, so the store has to hear of the use of each of them by then.
+Sessions stay alive by being used, so by then a use of every session has to be recorded in the
+store.
 """
 
 import tempfile

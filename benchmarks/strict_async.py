@@ -1,4 +1,4 @@
-"""A strict verify of many tasks beside the bare script call by redis-py's asynchronous client."""
+"""Compares strict verifies of concurrent tasks with redis-py's bare asynchronous script call."""
 
 import asyncio
 import time

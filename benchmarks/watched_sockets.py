@@ -1,4 +1,7 @@
-"""The delay until WebSockets close after their sessions end, and the cost of waiting for it."""
+"""The delay between the end of a session and the close of its WebSocket, and what waiting costs.
+
+The cost is that of keeping idle sockets watched.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: the pages of the site of docs/ that are no files there.
+"""MkDocs hooks that generate the pages of the documentation site that are not files in docs/.
 
 - The start page is README.md. ``reference/api/`` has every public name with its docstring,
   ``reference/openapi.md`` every call of the service, as its OpenAPI document describes them.

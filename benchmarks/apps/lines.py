@@ -1,8 +1,8 @@
-"""Counts the lines of an app, and those of them that are glue code.
+"""Counts the lines of code of an app, and how many of them are glue code.
 
-A line counts if it has code on it: blank lines, comments and docstrings do not. Glue is what is not
-the shop: every statement of a module but its imports, its users and its database, its pages, the
-settings that any Django has, and the routes that sell (``SHOP``).
+Blank lines, comments and docstrings do not count. Everything in a module is glue except its imports
+and the shop itself: users, database, pages, the settings that any Django needs, and the routes that
+sell. ``SHOP`` names these.
 """
 
 import ast

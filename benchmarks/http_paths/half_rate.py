@@ -1,8 +1,8 @@
-"""Measures response times at a given rate, whether or not the server keeps up with it.
+"""Response times at a fixed request rate, whether or not the server keeps up.
 
-Requests are due at fixed times, and a time of answer is counted from there on, so that a request
-that could not even be sent counts with all its waiting. The clock of the event loop has steps of a
-millisecond, which the figures include.
+Each time runs from when the request was due, so that a request that could not even be sent counts
+with all its waiting. The clock of the event loop has a resolution of one millisecond, which the
+figures include.
 """
 
 import asyncio

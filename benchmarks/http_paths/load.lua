@@ -1,6 +1,6 @@
--- Requests that differ from one another, for wrk:
+-- Varied requests for wrk: each takes the next line of FILE, starting at OFFSET.
 --   wrk -s load.lua URL -- MODE METHOD FILE OFFSET
--- MODE says what the lines of FILE are, which take turns from OFFSET on:
+-- MODE says what a line is:
 --   header  headers, such as "Authorization: Bearer ..."
 --   body    bodies in JSON
 --   rotate  refresh tokens; each is used once, and the one in its answer takes its place

@@ -1,4 +1,7 @@
-"""The requests of a load: one path, with headers, bodies or refresh tokens that take turns."""
+"""Requests of one load: the same method and path, each with its own header, body or refresh token.
+
+The headers, bodies and tokens take turns.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

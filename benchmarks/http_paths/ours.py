@@ -1,4 +1,4 @@
-"""ClusterPass: servers of one worker each, and the sessions that they are asked for."""
+"""ClusterPass under load: single-worker servers, and the sessions that the requests use."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The client that prepares a load: logs in, and checks that a logout counts."""
+"""The client that prepares a load: it logs in, and checks that a logout takes effect."""
 
 import http.client
 import json

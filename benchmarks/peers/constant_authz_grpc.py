@@ -1,6 +1,7 @@
-"""A front door for Envoy that lets everybody in, over gRPC: ``... PORT FILE``.
+"""A gRPC authorization server for Envoy that allows every request.
 
-FILE holds the CheckResponse of ours about one session, which is the answer to every call.
+Run ``python -m benchmarks.peers.constant_authz_grpc PORT FILE``. FILE holds a CheckResponse of our
+service for one session; it is the answer to every call.
 """
 
 import asyncio

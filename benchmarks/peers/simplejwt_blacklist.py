@@ -1,7 +1,7 @@
-"""simplejwt with its blacklist in SQLite.
+"""A server on Simple JWT, with its blacklist in SQLite.
 
-Of its tokens, the refresh and the sliding ones are looked up in the blacklist, access tokens are
-not: a sliding token is what its documentation has for logouts that take effect.
+Simple JWT looks up refresh and sliding tokens in the blacklist, but not access tokens. So this
+server issues sliding tokens, which its documentation has for logouts that take effect at once.
 """
 
 import os

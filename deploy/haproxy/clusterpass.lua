@@ -1,7 +1,8 @@
 -- http-request lua.clusterpass URL
 -- Asks the authorization endpoint at URL about each request. An answer other than 200 goes to the
 -- client (302, 401, 403, 503); the identity headers of a 200 go to the upstream, and its Set-Cookie
--- into the variable txn.clusterpass_set_cookie. The cookie for the proxy stays here.
+-- into the variable txn.clusterpass_set_cookie. The cookie for the proxy is removed from the
+-- request, so the upstream never sees it.
 
 local TIMEOUT = 5000 -- milliseconds, above those of the backend: HAProxy repeats a question
 local ABOUT = {

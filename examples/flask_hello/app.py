@@ -1,4 +1,7 @@
-"""Log in on any server, be known on every other: start it as often as you like."""
+"""A small Flask program: log in, say hello, log out.
+
+Start several copies: a user who logs in on one is known on all of them.
+"""
 
 import os
 

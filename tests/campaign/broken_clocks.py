@@ -1,4 +1,7 @@
-"""Broken build for a campaign, see :mod:`.broken`: the server clocks are trusted."""
+"""A broken build that trusts the clocks of the servers.
+
+:mod:`.broken` explains what a broken build is.
+"""
 
 from importlib.resources import files
 

@@ -1,6 +1,6 @@
-"""The faults that a campaign injects into the cluster and its processes, each until repaired.
+"""Faults that a campaign injects into the cluster and its processes, and their repair.
 
-A fault returns a few words about what it did. The cluster is whole again before the next one.
+A fault returns a short description of what it did. The cluster is whole again before the next one.
 """
 
 import contextlib

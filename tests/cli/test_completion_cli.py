@@ -1,4 +1,4 @@
-"""Completion, asked for by real shells."""
+"""Shell completion, tested in real shells."""
 
 import os
 import shutil

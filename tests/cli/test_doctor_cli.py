@@ -1,4 +1,4 @@
-"""``clusterpass doctor`` as a command: what it prints, and with which status it ends."""
+"""``clusterpass doctor`` as a command: its output and its exit status."""
 
 import json
 import signal

@@ -1,4 +1,7 @@
-"""Calls about one subject, drawn by chance, for several subjects that are compared."""
+"""Random calls about one subject.
+
+The same sequence can be made about several subjects, so that their results can be compared.
+"""
 
 import random
 from collections.abc import Callable, Iterator

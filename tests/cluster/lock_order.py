@@ -1,4 +1,7 @@
-"""Records in which order locks are taken: a circle is a deadlock that waits for its day."""
+"""A recorder of the order in which threads take locks.
+
+A cycle in that order is a potential deadlock.
+"""
 
 import sys
 import threading

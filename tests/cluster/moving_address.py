@@ -1,6 +1,6 @@
-"""A name that leads to one server and later to another, as that of a managed service does.
+"""An address that leads to one server and later to another, like the name of a managed service.
 
-Connections that were made before it moved stay where they are.
+Connections that were opened before the move stay with the first server.
 """
 
 import asyncio

@@ -1,5 +1,7 @@
-"""Uses that memory has answered are recorded, and retired secrets leave the store: on one server,
-behind Sentinel and on clusters, also while a primary is replaced."""
+"""Background recording of uses, and the removal of retired secrets, on every topology.
+
+These are one server, Sentinel and clusters. Uses are recorded during a failover, too.
+"""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Clusters whose nodes announce addresses that lead nowhere from here, as behind NAT or docker."""
+"""Clusters whose nodes announce addresses that cannot be reached, as behind NAT or in Docker."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

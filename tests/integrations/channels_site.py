@@ -1,4 +1,7 @@
-"""A site in Django Channels, to be served: ``application``. Its settings come from variables."""
+"""A site in Django Channels for the tests to serve, as ``application``.
+
+Environment variables configure it.
+"""
 
 import os
 import tempfile

@@ -1,6 +1,7 @@
-"""No cache gives renewed tokens, or the page of one user, to another one.
+"""Cache headers of the integrations.
 
-Django's part is in :mod:`tests.integrations.django`.
+No cache may store renewed tokens, nor serve one user's page to another. Django's headers are tested
+in :mod:`tests.integrations.django`.
 """
 
 from collections.abc import Iterator

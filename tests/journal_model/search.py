@@ -1,4 +1,7 @@
-"""Searches of the state space: breadth first, near a danger, and towards a step."""
+"""Searches of the state space: breadth-first, around a dangerous state, and towards a step.
+
+A search towards a step finds the shortest path to it.
+"""
 
 from collections import Counter, deque
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Counts of old tokens during a migration, and arguments and results of the verbs for them."""
+"""Counts of old tokens during a migration, and how each verb handles such a token."""
 
 import time
 from collections.abc import Callable, Iterator

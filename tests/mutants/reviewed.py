@@ -1,7 +1,8 @@
-"""The reviewed changes: lines that do the same when they are changed, and numbers that are paces.
+"""Mutants that were reviewed and accepted: equivalent lines, and constants of timing or size.
 
-A number belongs in ``PACES`` if it only says how often or how long something waits, how much is
-done or kept at a time, or what was measured once, so that another value is as correct as this one.
+The change of an equivalent line has no effect. A number belongs in ``PACES`` if it only says how
+often or how long something waits, how much is done or kept at a time, or what was measured once, so
+that another value is just as correct.
 """
 
 from .mutant import Kind

@@ -1,4 +1,7 @@
-"""One address cannot take all connections, where the proxy counts them."""
+"""The limit on connections per client address: one address cannot use up all connections.
+
+Only some proxies have such a limit.
+"""
 
 import socket
 import time

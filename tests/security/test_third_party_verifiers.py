@@ -1,4 +1,4 @@
-"""Verifiers of others accept our access tokens, by our published keys."""
+"""Third-party JWT libraries accept our access tokens, given our published keys."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""A Chromium without a screen that speaks to this machine only."""
+"""A headless Chromium for the tests of the page, without background network traffic."""
 
 import shutil
 from collections.abc import AsyncIterator

@@ -1,5 +1,6 @@
-"""Thousands of odd requests at a running service: no 5xx but 503, no traceback and no secret.
+"""Fuzzing of a running service: thousands of malformed requests.
 
+They cause no 5xx other than 503, no traceback, and no secret in the log.
 ``CLUSTERPASS_ODD_REQUESTS`` sets how many there are (3,000), and ``CLUSTERPASS_TEST_SEED`` which.
 """
 

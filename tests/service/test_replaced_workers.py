@@ -1,4 +1,4 @@
-"""No request is lost while workers are replaced, of clients that wait and of busy ones."""
+"""Replacement of workers under load: no request of an idle or a busy client is lost."""
 
 import http.client
 import os

@@ -1,4 +1,4 @@
-"""The user directory, in both its forms, and the password hasher."""
+"""The synchronous and the asynchronous user directory, and the password hasher."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Builds that are broken on purpose, which the invariants have to find out."""
+"""Deliberately broken builds, which the invariants must detect."""
 
 from clusterpass.sessions.memory.leases import Leases
 

@@ -1,4 +1,7 @@
-"""The processes of a campaign, and one run of a scenario over them."""
+"""The proxies, verifiers and writers around the cluster of a staleness campaign.
+
+:mod:`.run` runs one scenario on them.
+"""
 
 import contextlib
 import itertools

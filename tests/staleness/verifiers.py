@@ -1,6 +1,7 @@
-"""The processes that verify: threads over the synchronous manager, tasks over the other one.
+"""The processes that verify: one on threads, and two on tasks (asyncio and uvloop).
 
-Each verifies all tokens that it was told of again and again, and notes what came of it.
+Threads use the synchronous manager, tasks the asynchronous one. Each process verifies all tokens
+that it was told of again and again, and records the outcomes.
 """
 
 import asyncio

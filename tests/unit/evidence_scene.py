@@ -1,4 +1,7 @@
-"""Nodes that are asked for evidence, each with what it tells; silent nodes tell nothing."""
+"""Fake nodes that are asked for evidence.
+
+Each has an epoch and a journal, and answers an inquiry from them; a silent node times out.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

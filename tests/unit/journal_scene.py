@@ -1,4 +1,4 @@
-"""A journal in memory, what its nodes answer, and the clocks, all in the hands of a test."""
+"""A journal in memory, with replies of its nodes and clocks under the control of the test."""
 
 import threading
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Each build that is broken on purpose can be made: what it changes is still there."""
+"""Application of each broken build: the code that it changes still exists."""
 
 import os
 

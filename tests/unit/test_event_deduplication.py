@@ -1,4 +1,7 @@
-"""Deduplication for cluster listeners: each history line and each own event is told once."""
+"""Deduplication for cluster listeners.
+
+Each history line and each event of this process is delivered once.
+"""
 
 import threading
 from dataclasses import replace

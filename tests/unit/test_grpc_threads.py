@@ -1,4 +1,4 @@
-"""The threads of a stream of a gRPC server with threads, and how its calls are refused."""
+"""The threaded gRPC interceptor: the watch of a stream, and how calls are refused."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Idle connections after one of them was found dead: those that are closed, and those kept."""
+"""Idle connections, once one of them was found dead: which are closed and which are kept."""
 
 import pytest
 

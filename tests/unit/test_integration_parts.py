@@ -1,4 +1,7 @@
-"""Parts of the integrations that need no framework: managers, WebSockets, forms, grants."""
+"""Shared parts of the integrations, and small pieces of single ones.
+
+Among them are managers, settings, WebSockets, forms, commands and permissions.
+"""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The settings of an integration: names, kinds, what comes first, and what is refused."""
+"""Settings of an integration: names, types, precedence, and values that are refused."""
 
 import re
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""The synchronous and the asynchronous faces have the same verbs, parameters and manual."""
+"""The synchronous and the asynchronous faces have the same verbs, parameters and docstrings."""
 
 import inspect
 import subprocess

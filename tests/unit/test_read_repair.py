@@ -1,4 +1,7 @@
-"""The three copies of secrets and keys are mended by whoever reads them; answers are a test's."""
+"""Repair of the three copies of secrets and keys, by whichever process reads them.
+
+The test supplies the replies of the nodes.
+"""
 
 import json
 from collections.abc import Generator, Iterator

@@ -1,4 +1,7 @@
-"""A session is served from memory while its use is due, which is recorded in the background."""
+"""Background recording of uses.
+
+A session is served from memory while its use is waiting to be recorded.
+"""
 
 import dataclasses
 

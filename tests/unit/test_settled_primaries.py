@@ -1,4 +1,4 @@
-"""Settled primaries: known for so long that no process believes a replaced one any more."""
+"""Settled primaries: known for so long that no process still trusts the one they replaced."""
 
 import pytest
 

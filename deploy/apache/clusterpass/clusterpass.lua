@@ -1,9 +1,10 @@
 -- LuaHookAccessChecker clusterpass.lua authorize
--- Asks an authorization endpoint about each request: the first in the variable CLUSTERPASS that
--- answers. An answer other than 200 goes to the client (302, 401, 403, 503); the identity headers of
--- a 200 go to the upstream, and its Set-Cookie to the client.
+-- Asks the authorization endpoints in the variable CLUSTERPASS about each request, one after the
+-- other, until one answers. An answer other than 200 goes to the client (302, 401, 403, 503); the
+-- identity headers of a 200 go to the upstream, and its Set-Cookie to the client.
 -- LuaHookAccessChecker clusterpass.lua pass
--- Asks about nothing, for the page of the auth service.
+-- Lets every request through without asking, for the page of the auth service. Identity headers
+-- that the client sent are removed.
 
 local http = require("socket.http")
 local ltn12 = require("ltn12")

@@ -1,7 +1,7 @@
-"""The base class of the integrations with asynchronous frameworks: the manager, and its verbs.
+"""The base class of the integrations with asynchronous frameworks.
 
-Each takes the visit of a request, and gives an answer that the framework's module turns into a
-response.
+The class holds the session manager, and has the verbs. Each verb takes the visit of a request and
+returns an answer, which the framework's module converts to a response.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence

@@ -10,12 +10,11 @@ interceptor = SessionInterceptor(
 )
 server = grpc.server(ThreadPoolExecutor(32), interceptors=[interceptor])
 
-- What methods require is said in one place, by the names that the protocol has, and not by a
-  decorator on a method: an interceptor is given the name of a method before it knows the function,
-  generated servicers and those of other packages (health, reflection) need no change, and a
-  reviewer sees in one table who may call what.
-- A method that no line names requires a session, so one that was forgotten is not open.
-- A call with a stream ends with its session, whichever process ends it.
+- Requirements are listed in one table by method name, not in decorators: the interceptor is given
+  the name before it knows the function, generated servicers and those of other packages (health,
+  reflection) need no change, and a reviewer sees at a glance who may call what.
+- A method that is not listed requires a session, so forgetting one does not leave it open.
+- A streaming call ends when its session ends, whichever process ends it.
 """
 
 from clusterpass.integrations.grpc_aio import AsyncSessionInterceptor

@@ -1,8 +1,8 @@
-"""Interceptor for gRPC servers on threads.
+"""Interceptor for threaded gRPC servers.
 
-- The server asks for responses on a thread of its pool, and nothing can wake that thread while the
-  application's function waits there. A call with a stream therefore has two threads more: one runs
-  the function, one watches the session. Whichever has something to say first wakes the pool's.
+- The server asks for responses on a thread of its pool, which cannot be woken while the
+  application's function blocks it. So a streaming call uses two more threads, one for the function
+  and one to watch the session. The first to produce something wakes the pool's thread.
 - The function is asked for a response when the server wants one, as without the interceptor.
 """
 

@@ -1,7 +1,7 @@
-"""Closes once: concurrent callers wait for the closing that is under way.
+"""Idempotent close of managers and their parts: it runs once, and concurrent callers wait for it.
 
-A closing that was cut short, by an error or by the end of its event loop, begins again with the
-next caller. After one that came to its end there is nothing left to do.
+A close that was interrupted, by an error or by the end of its event loop, starts again with the
+next caller. After one that was completed there is nothing left to do.
 """
 
 import asyncio

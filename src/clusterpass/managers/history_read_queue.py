@@ -1,7 +1,8 @@
-"""A queue of the subjects whose histories have to be read, each once, however often changed.
+"""A queue of subjects whose histories are due to be read.
 
-A subject that changes while its history is read is read again afterwards. One whose node does not
-answer is read again later, a few times; then it is given up, until it changes again.
+A subject is queued only once, however often it changes. One that changes during the read is read
+again. If its node does not answer, the read is retried a few times, and then dropped until the next
+change.
 """
 
 import logging

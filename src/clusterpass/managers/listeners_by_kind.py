@@ -1,7 +1,7 @@
-"""The listeners of a manager, by the kinds of events that they subscribe to, and their calls.
+"""The listeners of a manager, registered by kind of event, and the functions that call them.
 
-An exception of a listener is logged, by the listener's name and the error's type. The other
-listeners are still called.
+An exception in a listener is logged, with the name of the listener and the type of the error. The
+remaining listeners are still called.
 """
 
 import asyncio

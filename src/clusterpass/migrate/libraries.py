@@ -1,7 +1,7 @@
-"""The issuers of the libraries that people move from, with the settings of each.
+"""Token issuers preset for the libraries that people migrate from.
 
-The secrets of other libraries may be shorter than those that ClusterPass accepts for itself: they
-have been in use, and are so until the last token has expired.
+Their secrets may be shorter than ClusterPass accepts for itself, because they are already in use,
+and stay so until the last old token expires.
 """
 
 from collections.abc import Mapping

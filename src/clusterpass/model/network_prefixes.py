@@ -1,4 +1,7 @@
-"""Maps IP addresses to the networks of one customer or site, by which limits count them."""
+"""Network prefixes by which limits count IP addresses.
+
+An IPv4 address counts by itself, an IPv6 address by its /64 (one customer) or /48 (one site).
+"""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final

@@ -1,4 +1,4 @@
-"""Tokens of another issuer, which are accepted while its users move over."""
+"""Tokens of another issuer, accepted while its users migrate."""
 
 import hashlib
 from collections.abc import Mapping

@@ -2,8 +2,8 @@
 
     unit separator | name 0..20 | unit separator | reason
 
-An empty name is the subject itself. A note that begins with no separator names nobody: reasons have
-no control characters.
+An empty name means the subject itself. A note without a leading separator is a reason alone, with
+no actor; the two cannot be confused, as a reason has no control characters.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Loads the Lua scripts of the package, and describes one call of a script.
+"""The Lua scripts of the package, calls of them, and the other steps that a flow may yield.
 
 The line ``--@include NAME`` in a script stands for the text of ``scripts/_include/NAME.lua``; an
 include may include others. ``scripts/README.md`` says how a script is laid out.

@@ -1,4 +1,4 @@
-"""Loads a function of the operator that a setting names."""
+"""Loads a function of the operator that a setting names as ``module:function``."""
 
 from collections.abc import Callable
 from importlib import import_module

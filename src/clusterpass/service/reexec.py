@@ -1,5 +1,7 @@
-"""Replaces the parent of the workers by ``supervisor.py`` (exec), and by the service to fork again.
+"""The two replacements, by exec, of the program in the workers' parent process.
 
+- Once the workers run, the small ``supervisor.py`` takes its place; when a worker has to be forked,
+  the whole service does so again.
 - A process keeps its id, its children and its blocked signals when it replaces its program.
 - Settings and the search path of modules go along in a file in memory, so that a worker that is
   replaced later gets what the others have, whatever the environment and the files say by then. The

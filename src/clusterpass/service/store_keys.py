@@ -1,8 +1,7 @@
-"""Follows the signing keys in the store: published key set, assertions and proxy cookies.
+"""The signing keys in the store, checked for changes every second.
 
-The calls of the service notice by themselves when the keys change. What is made of the keys beside
-them (the published set, assertions, proxy cookies) follows within a second, also in a worker that
-nobody calls.
+Calls notice changed keys by themselves. The checks keep what is derived from the keys up to date
+(the published key set, assertions, proxy cookies), even in an idle worker.
 """
 
 import asyncio

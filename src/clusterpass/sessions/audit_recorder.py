@@ -3,8 +3,8 @@
 - A verb that everybody uses (login, logout, refresh, step-up) does not wait for its entry, which a
   worker of the manager writes soon after. Every other verb returns when its entry is written, or
   when the store did not take it; it is then left to the worker, too.
-- What anybody could fill the trail with is not noted: bad input, and tokens that are none. Equal
-  refusals of one actor are noted once in ten seconds, with how many there were.
+- Anything that could be used to flood the trail is left out: invalid input, and text that is not a
+  token. Identical refusals of one actor are recorded once in ten seconds, with their number.
 """
 
 import hashlib

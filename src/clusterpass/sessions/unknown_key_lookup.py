@@ -1,4 +1,7 @@
-"""Searches the store for what a token names and nobody here knows, once for all who ask."""
+"""Looks up in the store a signing key or refresh secret that a token names and nobody here knows.
+
+Concurrent callers share one look-up.
+"""
 
 from collections.abc import Callable
 

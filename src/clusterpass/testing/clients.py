@@ -1,6 +1,6 @@
-"""Logs the client of a test in, of whichever framework, without a request.
+"""Logs in the test client of any framework, without a request.
 
-The clients are told apart by what they have, so that no framework needs to be installed: those of
+Clients are recognised by their attributes, so that no framework needs to be installed: those of
 Flask (and Werkzeug), Django (and Django REST framework), Starlette, FastAPI and Litestar (httpx),
 aiohttp, and Quart; and the stubs and channels of gRPC.
 """

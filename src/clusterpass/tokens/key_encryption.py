@@ -1,6 +1,7 @@
-"""Keys from outside, under which the store keeps secrets: AES-256-GCM (NIST SP 800-38D).
+"""Key-encryption keys of the operator, which wrap the secrets in the store.
 
-The first key wraps, all unwrap. A wrapped text names its key by an id that tells nothing of it.
+The cipher is AES-256-GCM (NIST SP 800-38D). The first key wraps; all of them unwrap. A wrapped text
+names its key by an id that reveals nothing about the key.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Secrets of 32 random bytes as texts of settings: a prefix that tells the kind, and base64url."""
+"""The text form of 32-byte random secrets in settings: a prefix for the kind, then base64url."""
 
 import re
 import secrets

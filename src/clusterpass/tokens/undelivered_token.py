@@ -1,4 +1,7 @@
-"""Access tokens that are verified by the very request that made them."""
+"""A marker for an access token that is verified before the client has received it.
+
+The request that issued the token verifies it. Such a verify does not count as a use.
+"""
 
 
 class UndeliveredToken(str):

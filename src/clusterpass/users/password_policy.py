@@ -3,9 +3,9 @@
 - A length that the operator sets, and no rules about kinds of characters.
 - Not one of the most common passwords, compared as a whole. The list is that of Django
   (``common_passwords.LICENSE``), without the entries that are too short anyway.
-- Not the name of the user with little else.
+- Not little more than the name of the user.
 
-A policy is about passwords that are chosen. A login with one that was chosen before goes on.
+The policy applies when a password is chosen. Users whose password is older can still log in.
 """
 
 import unicodedata

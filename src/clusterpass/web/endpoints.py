@@ -1,7 +1,7 @@
 """Responses to login, refresh, logout and the list of devices, for a browser and for an app.
 
 - A browser gets cookies, and never sees a token in a body; an app gets a body (RFC 6749 section
-  5.1). Who sends Sec-Fetch-Site, or ``X-Client: web``, is a browser.
+  5.1). A client that sends Sec-Fetch-Site or ``X-Client: web`` counts as a browser.
 - A form is answered by a redirect, to a path of this site only.
 """
 

@@ -1,9 +1,9 @@
-"""Limits the password attempts in an application: flows for sync and async login throttles.
+"""Limits password attempts in an application: flows for sync and async login throttles.
 
-An attempt is counted before the application checks the password, and given back when a session is
-opened. What was counted in a request is on its visit, so an application cannot forget to give it
-back, nor give back what has failed. Who succeeds is left a token by which the device is known
-(:mod:`clusterpass.web.known_devices`).
+An attempt is counted before the application checks the password, and given back when a session
+opens. The count is kept on the visit of the request, so an application cannot forget to give an
+attempt back, nor give back a failed one. A successful login leaves the client a token that
+identifies the device (:mod:`clusterpass.web.known_devices`).
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The front door in operation: changed files, logs, real servers, settings that cannot work."""
+"""The front door in operation: reloads of the policy file, logs, refused settings, real servers."""
 
 import asyncio
 import http.client

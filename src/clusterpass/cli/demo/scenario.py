@@ -1,6 +1,7 @@
-"""The steps of ``clusterpass demo``: each acts, compares the answer and measures the time.
+"""The steps of ``clusterpass demo``: each performs an action and times the answer.
 
-A step that is answered otherwise than expected does not stop the scenario. Nothing here prints.
+Each compares its answer with the expected one. An unexpected answer does not stop the scenario.
+Nothing here prints.
 """
 
 import signal

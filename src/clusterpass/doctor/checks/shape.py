@@ -1,4 +1,9 @@
-"""Members, slots and primaries."""
+"""Members, slots and primaries.
+
+- Nodes that are unreachable, have failed, or disagree.
+- Slots that are uncovered, moving, or unevenly used.
+- Whether enough primaries are left to fail over, and whether the store URL fits the deployment.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

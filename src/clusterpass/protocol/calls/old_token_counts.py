@@ -1,4 +1,4 @@
-"""The calls that count what becomes of the tokens of other issuers."""
+"""Calls that add to and read the counts of other issuers' tokens: accepted, exchanged, refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

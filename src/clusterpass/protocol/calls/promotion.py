@@ -1,4 +1,7 @@
-"""Asks a node whether it has been promoted: one that was not has lost no write in a failover."""
+"""Asks a node whether it was ever promoted from replica to primary.
+
+A primary that never was has not lost writes in a failover.
+"""
 
 from typing import Final
 

@@ -1,4 +1,7 @@
-"""The keys and the retention times that every script takes which changes a subject."""
+"""The common part of every call that changes a subject: keys, retention times, operation id.
+
+``change()`` builds the call.
+"""
 
 import struct
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 #!lua
--- Add secrets to one copy of those of the namespace. What is there stays as it is, unless it has to
--- be replaced. What was retired stays retired, and takes the place of what was not: who wraps a
--- secret anew may have read it a moment before.
+-- Add secrets to one copy of the secrets of the namespace. Existing values are kept unless ``when``
+-- says otherwise. A retired secret is never replaced, and always replaces an active one: a process
+-- that wraps a secret anew may have read it before it was retired.
 --
 -- KEYS     1 one copy
 -- ARGV     1 when: '' where the name is new, 'first' where there is nothing of its kind but what was

@@ -12,15 +12,15 @@
 --          18 millisecond in which another issuer opened the session ('': it is new)
 -- Returns  {status, the session as described, {session id, ...} replaced,
 --           all fields of the subject, all activity of the subject}; the last two only if REFUSED,
---           and the last three not where the subject was only glanced at
+--           and the last three are missing where the fast path was taken
 -- Status   OK         the session is open
 --          BANNED     the subject is banned from everything
 --          REFUSED    the subject has the most sessions already, and the policy refuses one more
 --          OVERTAKEN  all sessions were revoked since the expected generation; or another issuer
 --                     opened the session, and since then all sessions or those on its kind of
 --                     device were revoked, or the policy's number of either was opened
---          SPENT      the operation opened a session before, which is over and forgotten, or it
---                     was to open none
+--          SPENT      the operation has already opened a session that is gone, or was recorded as
+--                     one that must open none
 --
 -- A repeated call (same session id) changes nothing and answers OK with the session as it is now: a
 -- call that arrives late must neither undo a rotation nor bring an ended session back. An operation

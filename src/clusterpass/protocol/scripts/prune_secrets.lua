@@ -1,7 +1,7 @@
 #!lua
--- Remove from one copy of the secrets of the namespace what can no longer matter: at most once a
--- day, nothing that has changed since the caller read it, and nothing too early by the clock of this
--- server, as the caller's may be ahead.
+-- Remove expired entries from one copy of the secrets of the namespace, at most once a day. An
+-- entry stays if it has changed since the caller read it, or if it has not expired by the clock of
+-- this server: the caller's clock may be ahead.
 --
 -- KEYS     1 one copy
 -- ARGV     1 the name under which the copy keeps when it was pruned last

@@ -1,5 +1,5 @@
 #!lua
--- Take a lease, so that one process does what all could do.
+-- Take the lease under which only one process makes the next signing key.
 --
 -- KEYS     1 the lease
 -- ARGV     1 who takes it   2 seconds

@@ -1,6 +1,6 @@
-"""The administration of accounts: what is known of a subject, and the users of the directory.
+"""The account calls of the administration API: a subject's data, and the users of the directory.
 
-Who may call is as for the rest of the administration (:mod:`.administration`).
+The data is exported and erased. Access is restricted as in :mod:`.administration`.
 """
 
 from typing import Annotated, Any, Final

@@ -1,4 +1,4 @@
-"""The trace ids of the current request, and the interface of what makes its spans."""
+"""The trace context of a request, and the interface of the tracer that makes its spans."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager

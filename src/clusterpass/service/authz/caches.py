@@ -1,6 +1,6 @@
-"""Caches of a front-door worker: the rules of earlier requests, and responses by session.
+"""Caches of a front-door worker: the rules that earlier requests matched, and responses by session.
 
-Neither says whether a session lives. Both are bounded, and what was used last stays.
+Neither says whether a session is live. Both are bounded, and drop what was used least recently.
 """
 
 from collections import OrderedDict

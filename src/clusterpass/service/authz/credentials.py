@@ -1,7 +1,7 @@
-"""The access token of a request: in its Authorization header, or in the cookie of the page.
+"""The access token of a request: from its Authorization header, or else from the page's cookie.
 
-A request with an Authorization header is judged by that alone. If a header that is wrong made room
-for the cookie, a page could have a browser act under the session of its user by sending one.
+If the header is present, the cookie is ignored, even when the header is invalid. Otherwise a page
+could make a browser act under its user's session by sending an invalid header.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,7 @@
-"""The ASGI handler of the front door: any method, and nothing from the query."""
+"""The ASGI handler of ``/authz/``, by which proxies ask whether to forward a request.
+
+Every method is accepted, and the query string is ignored.
+"""
 
 import time
 from collections.abc import Callable

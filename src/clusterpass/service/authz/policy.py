@@ -1,7 +1,7 @@
-"""Rules, and which of them decides about a request. Values without I/O.
+"""Access rules, and the choice of the rule that applies to a request. No I/O.
 
-The first rule that matches decides. A request that none matches is denied, so that a host or a
-path which nobody has thought of is closed.
+The first rule that matches decides. A request that matches none is denied, so that hosts and paths
+that nobody has thought of stay closed.
 """
 
 import re

@@ -1,10 +1,10 @@
 """A policy file that is read again when it changes, without a restart.
 
 A new file that is broken changes nothing: the rules before it stay, and the log says what is wrong.
-One that is written in place, and not replaced by another, is read once it has not changed for a
-second: half of a rule may open more than the whole.
-A worker that replaces another one has no rules before it. It has none at all then, until the file
-is correct.
+A file that is rewritten in place, rather than replaced, is read only once it has stayed unchanged
+for a second: a half-written rule may allow more than the finished one.
+
+A replacement worker has no earlier rules to keep. While the file is broken, it has no rules at all.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Opens the front door: what is read once, before a worker starts, and the handler of a worker."""
+"""The setup of the front door: what is read once, before a worker starts, and its handler."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,7 +1,7 @@
-"""Answers from memory alone: which session a token has is remembered, and so is the rule.
+"""Decisions from memory alone, for requests whose session and rule are both cached.
 
-Nothing here denies anything, reports an error, or asks the store. Whatever is not allowed without
-any doubt is judged from the beginning by :class:`FrontDoor`.
+Nothing here denies, reports an error, or asks the store. Whatever is in doubt goes to
+:class:`FrontDoor`, which decides from scratch.
 """
 
 from collections.abc import Callable, Mapping, Sequence

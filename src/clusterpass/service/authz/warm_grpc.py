@@ -1,4 +1,4 @@
-"""Messages from memory in answer to what Envoy asks over gRPC."""
+"""Responses to Envoy's gRPC authorization requests that can be answered from memory."""
 
 from collections.abc import Sequence
 from functools import lru_cache

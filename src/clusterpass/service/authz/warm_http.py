@@ -1,4 +1,4 @@
-"""Responses from memory to what proxies ask over HTTP."""
+"""Responses to proxies' HTTP authorization requests that can be answered from memory."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache

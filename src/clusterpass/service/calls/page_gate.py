@@ -1,7 +1,7 @@
 """The gate of the page, whose cookies end with the browser unless its user asked to be remembered.
 
-A browser does not say how long it keeps a cookie. So a cookie of its own notes that the user asked:
-whoever makes one up changes how long their own browser keeps its tokens, and nothing else.
+Browsers do not report how long they keep a cookie, so a second cookie records that the user asked.
+Forging it only changes how long one's own browser keeps its tokens.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""The cookie by which a browser's session counts behind proxies, and nowhere else.
+"""The cookie that identifies a browser's session to proxies, and is accepted nowhere else.
 
 It names the session, under an HMAC whose secret is derived from the signing key. Nothing about it
 is stored: it is good for as long as its session, which the store is asked about as for an access

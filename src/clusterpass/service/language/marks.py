@@ -1,4 +1,7 @@
-"""Marks messages for extraction where they stand in tables, and are translated later."""
+"""Marks messages for extraction where they are defined, for example in tables.
+
+They are translated later, where they are used.
+"""
 
 from typing import NamedTuple
 

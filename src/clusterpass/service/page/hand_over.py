@@ -1,8 +1,8 @@
-"""The session of a browser at the portal, handed over to a host of another domain.
+"""The hand-over of a browser's session from the portal to a host of another domain.
 
-Both paths are at that host, and are no pages: they lead a browser to the portal and back. A code
-that is refused is no reason to stop. The browser goes to the portal again, where it has a session
-of its own or gets the login form; whoever sent it here with a code of theirs gains nothing.
+Both routes are on that host and only redirect: one to the portal, one back. If a code is refused,
+the browser is sent to the portal again, where it uses its own session or logs in. So nobody gains
+anything by sending a browser here with a code of their own.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Sentences of the page for errors of the library, in the language of the visitor.
+"""Messages of the page for errors of the library, in the language of the visitor.
 
-The page knows the sentences of what people run into. Of all else, such as a forged form, English
-readers see the sentence of the library, and others that a value cannot be used.
+The common errors have messages of their own. For any other, English readers see the library's
+message; other readers see its translation, or that the form contains a value that cannot be used.
 """
 
 from typing import Final

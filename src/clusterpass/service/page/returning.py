@@ -1,7 +1,7 @@
 """Leads a browser back to the address that it came from, after a login or a step-up.
 
 The address comes with the link, and travels on in a field of each form, so that a wrong password
-loses nothing. Whoever sends it, it is judged each time.
+loses nothing. The address is checked on every request, whoever sent it.
 """
 
 from typing import Final

@@ -1,4 +1,6 @@
-"""The templates in each language, with the operator's brand; the style sheet; the policy.
+"""The Jinja environments of the page, one for each language, and its style sheet and CSP.
+
+The environments have the operator's brand.
 
 - Jinja2 escapes every value in a template; no template uses ``safe``.
 - One script of ours is in each page, which shows times. The Content-Security-Policy names it by its

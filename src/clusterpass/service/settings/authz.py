@@ -1,4 +1,4 @@
-"""The settings of ``/authz/...``, which reverse proxies ask about the requests they get."""
+"""The settings of ``/authz/...``, where reverse proxies ask whether to forward a request."""
 
 import re
 from pathlib import Path

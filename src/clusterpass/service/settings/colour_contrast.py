@@ -1,4 +1,4 @@
-"""Colours of the page: their contrast (WCAG 2.2), and shades that can be read."""
+"""Contrast of the page's colours (WCAG 2.2), and shades that are readable."""
 
 import re
 from typing import Final

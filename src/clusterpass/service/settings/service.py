@@ -1,4 +1,7 @@
-"""All settings of the service, and the rules that hold between them."""
+"""All settings of the service: ``Settings`` joins the groups, and checks the rules between them.
+
+Its own fields are those of the process: address, workers, logins, trusted proxies, log.
+"""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final, Literal, Self

@@ -1,7 +1,8 @@
-"""The entries of the audit trail that one manager has still to write.
+"""Audit entries of one manager that are not yet written.
 
-An entry is written at least once: where the answer of the store was lost, it is written again, and
-readers tell it by the number of its writer. What the store does not take goes to the log, whole.
+Each is written at least once: if the answer of the store is lost, the entry is written again, and
+readers recognise the duplicate by the sequence number that its writer gave it. Entries that the
+store refuses go to the log in full.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The entries of journals that this process knows; a call about a subject first applies its own.
+"""The journal entries that this process knows; a call about a subject first carries out its own.
 
 - An entry is carried out in front of every call about its subject, on the same connection: so the
   owner of the subject, whichever node that is, has ended what the entry ends before it answers.

@@ -1,7 +1,7 @@
 """The read positions in the journals of all nodes, and the heads that the nodes reported.
 
-A journal is read from where it was read last, or whole: after a new connection, and when its server
-was restarted or promoted since, as positions then say nothing.
+A journal is read on from the last position. It is read whole after a new connection, and after its
+server was restarted or promoted, because earlier positions are then meaningless.
 """
 
 from collections.abc import Hashable

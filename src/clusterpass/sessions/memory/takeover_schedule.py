@@ -1,7 +1,7 @@
-"""The schedule by which journal entries that nobody has carried out are handed over.
+"""The schedule by which a process takes over journal entries that nobody has carried out.
 
-The time is random, within some seconds, so that not all processes do it at once. Times are seconds
-of the steady clock.
+Times are jittered by a few seconds, so that not all processes start at once. They are seconds of
+the steady clock.
 """
 
 import itertools

@@ -1,8 +1,8 @@
-"""Epochs that no promotion has brought: a known primary has taken them for itself.
+"""Cluster epochs that a known primary took without a vote.
 
-A replica is promoted under a new epoch, for which a majority of primaries has voted. But a primary
-also takes a new epoch without a vote, as for each slot that it imports. Such an epoch replaces
-nobody: it counts as the one before it.
+A promoted replica gets a new epoch by the vote of a majority of primaries. But a primary also takes
+one without a vote, for example for each slot that it imports. Such an epoch replaces no primary, so
+it counts as the one before it.
 """
 
 from typing import Final

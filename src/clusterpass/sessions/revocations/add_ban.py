@@ -1,4 +1,4 @@
-"""A ban, which ends all sessions of a subject if it is one from everything."""
+"""A ban. A ban from everything also ends all sessions of the subject."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -2,7 +2,7 @@
 
 - The first copy determines the time by its own clock; the other copies take that time.
 - Each attempt raises the copies that are not confirmed yet.
-- When no copy was reached at first, the time that most clocks agree on is that of the cutoff.
+- If the first attempt reaches no copy, the cutoff is the time that most clocks agree on.
 """
 
 from collections.abc import Hashable

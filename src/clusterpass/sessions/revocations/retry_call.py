@@ -1,9 +1,8 @@
-"""The calls of retries in the background, which are short and ask the cluster little.
+"""Limits on the calls of background retries: a short deadline, and no repeated look-ups.
 
-- A retry does not insist: its caller is long gone, and the queue retries it later. So a revocation
-  that no replica confirms does not look the slots up over and over.
-- A retry has a deadline of its own, so that a node that does not answer occupies its lane of the
-  queue only briefly.
+- Nobody waits for a retry, and the queue repeats it anyway. So a revocation that no replica
+  confirms does not look the slots up over and over.
+- The short deadline keeps a node that does not answer from blocking its lane of the queue.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Flows about all that the store holds of a subject: to hand it out, and to erase it."""
+"""Flows that export and erase everything the store holds about a subject."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The interface through which a store reports changes to a cache of what was read from it."""
+"""The interface by which a store tells a cache of its data what has changed."""
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The look-ups of the slots that a watch makes: when one is due, and the task that makes it."""
+"""Look-ups of the slot map for a watch: when one is due, and the task that runs it."""
 
 import asyncio
 import time

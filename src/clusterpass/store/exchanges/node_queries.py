@@ -1,7 +1,7 @@
-"""Questions to single nodes: slots, replicas, PING. Pure.
+"""Queries to single nodes: slots, replicas, PING. No I/O.
 
-A request that met a connection that was closed while idle is sent again: such a fault says nothing
-about the node.
+A request is sent again if its connection turns out to have been closed while idle, as that says
+nothing about the node.
 """
 
 from collections.abc import Callable

@@ -5,9 +5,9 @@ failover has chosen it. So once a majority has named the successor, no majority 
 primary any more, whoever asks. Every client that acts by a majority is safe from one Sentinel that
 lags, and from a part of the network in which the former primary goes on.
 
-- As many Sentinels count as they tell of, and at least as many as the store URL names. Those that
-  the URL does not name are asked at the addresses that the others tell.
-- One after the other is asked, until a majority agrees. Those that did not answer come last.
+- The number of Sentinels is the highest that any of them reports, and at least the number in the
+  store URL. Sentinels that the URL does not list are asked at the addresses that others report.
+- They are asked one after another, until a majority agrees. Those that did not answer come last.
 """
 
 from collections.abc import Callable, Iterable, Mapping

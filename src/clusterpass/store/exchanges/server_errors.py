@@ -1,6 +1,8 @@
-"""Classifies the errors of a server: faults that will pass, or failures. Pure.
+"""Classifies server errors as transient or permanent. No I/O.
 
-Errors of the table pass: a retry may succeed. All others are raised, as a retry would not help.
+Transient are the errors in ``_PASSING``, those of a key that left during a script, and those of a
+primary that became a replica before the WAIT behind a write: the call may be retried. Any other
+error is raised, as a retry would not help.
 """
 
 from typing import Final

@@ -6,12 +6,13 @@
 - Pushes of the server are handed over in their order, before any caller goes on with a reply that
   came with them. Changed keys that come together are told together. The push that answers SUBSCRIBE
   counts as a reply.
-- A reply that is later than the time limit ends the connection, as nobody could tell which request
-  the next reply belongs to. Every caller that waits gets a :class:`Fault`.
+- A reply after the time limit ends the connection, because later replies could no longer be matched
+  to their requests. Every caller that waits gets a :class:`Fault`.
 - A connection that was closed while idle says nothing about its node: its Fault is stale.
 - No more requests are in flight than the server answers well within the time limit: the window
   grows while it does and shrinks when it does not, as that of TCP. The others wait in their order,
-  until their deadline; heartbeats do not, as all that is believed rests on them.
+  until their deadline. Heartbeats bypass the window, because everything that is trusted depends on
+  them.
 """
 
 import asyncio

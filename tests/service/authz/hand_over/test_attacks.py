@@ -1,4 +1,4 @@
-"""Attacks on the hand-over: each brings a code to where it is good for nothing."""
+"""Attacks on the hand-over: codes that are replayed, forged, or used in another browser or host."""
 
 import asyncio
 from urllib.parse import parse_qs

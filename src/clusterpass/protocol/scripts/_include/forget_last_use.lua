@@ -1,5 +1,5 @@
--- What an exchange and a step-up do with the note of a session's use: the session was used now, and
--- the note is of the tokens before.
+-- Forget when a session was last used, as recorded for its old tokens. A refresh and a step-up call
+-- it: both replace the tokens, and count as a use themselves.
 --
 -- Needs    change_arguments, subject_hash
 -- Gives    forget_use

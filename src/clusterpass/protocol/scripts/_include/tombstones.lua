@@ -1,4 +1,5 @@
--- Tombstones: what is left of a session that has ended, so that a token of it can be told why.
+-- Tombstones: what remains of a session that has ended, so that a client that presents one of its
+-- tokens can be told why it ended.
 --
 -- Needs    change_arguments, history, record, sessions, subject_hash, subject_summary
 -- Gives    bury, end_sessions, settle_tombstones
