@@ -177,6 +177,23 @@ def test_a_call_adds_its_share_to_the_budget_of_its_node(breakers, clock):
     assert (retries_of(breakers, A), retries_of(breakers, B)) == (10, 0)
 
 
+def test_who_has_no_retry_left_waits_until_the_deadline_and_then_gives_up(
+    breakers, clock, monkeypatch
+):
+    monkeypatch.setattr(breakers, "may_retry", lambda _: False)
+    terms = Terms(lambda: owned_by(A), lambda _: None, PATIENCE, clock, breakers)
+    steps = carry_out(call_of(READ), terms)
+    step, sent = next(steps), 0
+    with pytest.raises(StoreUnavailable):
+        while True:
+            if isinstance(step, Pause):
+                assert step.seconds > 0, "there is something to wait for"
+                clock.now += step.seconds
+            sent += isinstance(step, Send)
+            step = steps.send(Fault("busy") if isinstance(step, Send) else None)
+    assert (clock.now, sent) == (102.5, 1)
+
+
 def test_budgets_are_kept_for_the_nodes_that_exist(breakers):
     for number in range(1000):
         node = Address("a", number)

@@ -1,9 +1,11 @@
 """The drivers ``SyncStore`` and ``AsyncStore`` against one scripted server, and without one."""
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +18,10 @@ from clusterpass.protocol.keyspace import Keyspace
 from clusterpass.protocol.script import Answer, Rest, Work
 from clusterpass.sessions.flows import Flows
 from clusterpass.store.address import Address
+from clusterpass.store.drivers import sync
 from clusterpass.store.drivers.aio import AsyncStore
 from clusterpass.store.drivers.sync import SyncStore
-from clusterpass.store.exchanges.steps import Agree, Drop, Probe
+from clusterpass.store.exchanges.steps import Agree, Drop, Pause, Probe
 from clusterpass.store.store_url import parse_store_url
 from clusterpass.tokens.key_encryption import new_encryption_key
 
@@ -366,6 +369,53 @@ async def test_a_node_without_a_connection_may_be_dropped(kind: Any) -> None:
     else:
         assert store._drive(steps()) == "gone on"
         store.close()
+
+
+def test_an_exchange_that_is_interrupted_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: who holds the error holds the exchange, and with it a place among the waiting."""
+    ended = []
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    def steps() -> Any:
+        try:
+            yield Pause(60.0)
+        finally:
+            ended.append(True)
+
+    store = SyncStore(parse_store_url("redis://127.0.0.1:1"))
+    monkeypatch.setattr(sync, "time", SimpleNamespace(sleep=interrupted))
+    with pytest.raises(KeyboardInterrupt) as held:
+        store._drive(steps())
+    assert ended == [True], held
+    store.close()
+
+
+async def test_a_connection_is_waited_for_until_the_deadline_of_the_call() -> None:
+    """Not for the time limit of one attempt: here until the end of the test."""
+    is_asked, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Server):
+        async def __call__(self, request: list[bytes], writer: asyncio.StreamWriter) -> None:
+            if request[0] == b"EVALSHA":
+                is_asked.set()
+                await go_on.wait()
+            await super().__call__(request, writer)
+
+    async with fake_node(Slow()) as (_, address):
+        driver = Driver(SyncStore, address, "timeout=300&deadline=300&max_connections=1")
+        user = asyncio.create_task(driver.run(asking(TOUCH)))
+        await is_asked.wait()
+        try:
+            async with asyncio.timeout(10):
+                (failure,) = await driver.run(asking(dataclasses.replace(TOUCH, deadline=0.05)))
+        finally:
+            go_on.set()
+            (answer,) = await user
+            await driver.close()
+    assert isinstance(failure, StoreUnavailable)
+    assert (failure.reason, answer.reply) == ("busy", 5)
 
 
 @pytest.mark.parametrize("kind", [AsyncStore])

@@ -17,6 +17,7 @@ from clusterpass.managers.workers.sync import Jobs, Worker
 from clusterpass.model import forks
 from clusterpass.model.counters import Counters
 from clusterpass.model.errors import RevocationPending, StoreUnavailable
+from clusterpass.testing import SimulatedClock
 
 from .driven_flows import life
 
@@ -34,6 +35,7 @@ def async_manager(**options: Any) -> AsyncSessionManager:
 
 HOLDERS: list[Callable[[], Any]] = [
     Counters,
+    SimulatedClock,
     SingleFlight,
     AsyncSingleFlight,
     Listeners,

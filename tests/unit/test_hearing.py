@@ -120,6 +120,19 @@ async def test_an_own_event_is_not_told_twice(scene: Scene) -> None:
     assert scene.heard == [own]
 
 
+async def test_who_listens_already_is_not_woken_by_own_events(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what others did is read: a turn for each event of this process would be in vain."""
+    scene.add()
+    await scene.until(lambda: bool(scene.asked))
+    woken: list[str] = []
+    monkeypatch.setattr(scene.hearing._worker, "wake_soon", lambda: woken.append("hearing"))
+    scene.listeners.tell(SessionEvent("login", "alice", int(time.time())))
+    await scene.until(lambda: bool(scene.heard))
+    assert woken == []
+
+
 async def test_without_listeners_nothing_is_read(scene: Scene) -> None:
     listener = scene.add()
     await scene.until(lambda: bool(scene.asked))

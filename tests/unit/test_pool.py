@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import hiredis
 import pytest
@@ -122,6 +123,21 @@ def test_the_limit_is_for_all_replies_together(peer: Peer) -> None:
     pool = pool_of(peer.port)
     assert pool.send((("ECHO", "a"), ("LATE", "b")), 0.2) == Fault("timeout")
     assert pool.send((("ECHO", "own"),), 30.0) == Replies([b"own"])
+
+
+def test_no_reply_is_waited_for_beyond_the_limit(peer: Peer) -> None:
+    limits: list[float] = []
+
+    class Noting(Connection):
+        def read_response(self, *given: Any, **options: Any) -> Any:
+            if "timeout" in options:
+                limits.append(options["timeout"])
+            return super().read_response(*given, **options)
+
+    made = {"host": "127.0.0.1", "port": peer.port, "socket_timeout": 30.0, "driver_info": None}
+    pool = Pool(lambda: Noting(**made), 1, patience=0)
+    assert pool.send((("ECHO", "a"), ("LATE", "b")), 0.2) == Fault("timeout")
+    assert 0.2 >= limits[0] >= limits[-1] > 0.0
 
 
 def test_who_finds_no_connection_free_is_told_unless_it_is_urgent(peer: Peer) -> None:
