@@ -634,6 +634,26 @@ REVIEWED: dict[tuple[str, str, Kind], str] = {
         Kind.NUMBER,
     ): "an entry gets its place when it is put in",
     (
+        "src/clusterpass/store/drivers/watch_pace.py",
+        "self._activity = -1",
+        Kind.NUMBER,
+    ): "any number but one that an observer has",
+    (
+        "src/clusterpass/store/topology/epoch.py",
+        'digits = rest.split(b"\\r", 1)[0]',
+        Kind.NUMBER,
+    ): "what is before the first break does not depend on the later ones",
+    (
+        "src/clusterpass/sessions/memory/unknown_key_lookups.py",
+        "self._is_under_way = False",
+        Kind.FLAG,
+    ): "it is compared with a time that has not begun",
+    (
+        "src/clusterpass/service/settings/loading.py",
+        "told = dict.fromkeys(map(_describe, error.errors(include_input=False)))",
+        Kind.KEYWORD,
+    ): "nothing reads the input",
+    (
         "src/clusterpass/jwks/fetching.py",
         "piece = self._gzip.decompress(piece, _LARGEST + 1)",
         Kind.NUMBER,

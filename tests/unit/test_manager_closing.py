@@ -32,6 +32,7 @@ def test_ping_and_close_reach_the_store_and_all_that_runs(manager: Any) -> None:
     assert manager._watching._worker.is_stopping
     assert manager._listeners._worker.is_stopping
     assert manager._confirming._worker.is_stopping
+    assert manager._hearing._worker.is_stopping
 
 
 def test_after_its_close_a_manager_refuses_every_call(manager: Any) -> None:

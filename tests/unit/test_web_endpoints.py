@@ -295,6 +295,7 @@ def test_devices_are_listed_and_ended() -> None:
     }
     ended = run(manager, endpoints.end_device(GATE, Visit(bearer), "other"))
     assert ended.members == {"ended": 1}
+    assert listed.headers == ended.headers == (("Cache-Control", "no-store"),)
     assert manager.asked[-1] == ("revoke", "alice", "other", {})
     own = Visit(browser("DELETE", X_CSRF_Token=CSRF))
     run(manager, endpoints.end_device(GATE, own, SESSION_TEXT))
@@ -305,7 +306,7 @@ def test_logging_out_everywhere_asks_the_store() -> None:
     manager = Manager(verify=SESSION, revoke_all=Ended(3, True))
     visit = Visit(browser("POST", X_CSRF_Token=CSRF))
     answer = run(manager, endpoints.logout_everywhere(GATE, visit))
-    assert answer.members == {"ended": 3}
+    assert (answer.members, answer.headers) == ({"ended": 3}, (("Cache-Control", "no-store"),))
     assert manager.asked[0][2] == {"verification": "strict"}
     assert set(set_cookies(visit).values()) == {""}
 
