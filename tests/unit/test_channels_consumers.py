@@ -1,5 +1,6 @@
 """The Channels ``SessionConsumer``: handshakes that are refused before the consumer runs."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ class Consumer(SessionConsumer):
     """Needs a scope that its session does not have."""
 
     session_scopes = ("orders:read",)
+    session_in_outage = "close"
 
 
 async def answered(monkeypatch: pytest.MonkeyPatch, **scope: Any) -> Any:
@@ -35,7 +37,8 @@ async def answered(monkeypatch: pytest.MonkeyPatch, **scope: Any) -> Any:
 
     sent: list[Any] = []
     monkeypatch.setattr(channels, "_answer", answer)
-    monkeypatch.setattr(channels, "installed", SimpleNamespace)  # no manager is asked for
+    manager = SimpleNamespace(async_sessions=None)  # nobody asks it
+    monkeypatch.setattr(channels, "installed", lambda: manager)
     await Consumer()({"type": "websocket", "extensions": {}, **scope}, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]
     (error,) = told
@@ -60,3 +63,22 @@ async def test_a_consumer_without_the_middleware_is_a_fault(
 ) -> None:
     with pytest.raises(ConfigurationError, match="ClusterPassMiddleware"):
         await answered(monkeypatch)
+
+
+async def test_a_consumer_is_attached_to_its_session_as_its_class_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+
+    def attached(_: Any, session: Any, __: Any, **options: Any) -> Any:
+        told.append((session, options))
+        raise ConfigurationError("this is far enough")
+
+    monkeypatch.setattr(channels, "attached", attached)
+    admitted = replace(SESSION, claims={"scope": "orders:read"})
+    with pytest.raises(ConfigurationError, match="far enough"):
+        await answered(monkeypatch, **{channels._SESSION: admitted})
+    ((session, options),) = told
+    assert session is admitted
+    assert (options["in_outage"], options["leaves"]) == ("close", False)
+    assert options["needs"].scopes == ("orders:read",)

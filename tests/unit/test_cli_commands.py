@@ -382,6 +382,12 @@ def test_what_became_of_a_ban_as_json(
     assert lifted == {**about, "lifted": True, "durable": True}
 
 
+def test_who_is_not_banned_as_json(terminal: Terminal) -> None:
+    terminal.answers["bans.check"] = None
+    checked = json.loads(terminal.says("bans", "check", "alice", "--json"))
+    assert checked == {"subject": "alice", "banned": False, "message": None}
+
+
 def test_bans_in_a_table_and_as_json(terminal: Terminal) -> None:
     terminal.answers["bans.list"] = (BAN, FOREVER)
     lines = terminal.says("bans", "list", "alice").splitlines()

@@ -144,7 +144,7 @@ def test_examples_stand_at_the_end_of_a_help_page_as_they_were_written() -> None
 def test_a_command_that_is_none_is_wrong_usage() -> None:
     group = make_group(COMMANDS, version="1.2.3")
     runner = CliRunner()
-    assert runner.invoke(group, ["--version"]).output.endswith("version 1.2.3\n")
+    assert runner.invoke(group, ["--version"]).output == "clusterpass, version 1.2.3\n"
     wrong = runner.invoke(group, ["sesions"])
     assert wrong.exit_code == 2
     assert "No such command" in wrong.output

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from clusterpass import InvalidInput, ScopeMissing, StoreUnavailable, TokenMissing
+from clusterpass import InvalidInput, KeyRing, ScopeMissing, StoreUnavailable, TokenMissing
 from clusterpass.integrations import rq
+from clusterpass.integrations.jobs import JobSessions
 from clusterpass.integrations.rq import ClusterPass, acting_for, current_session, enqueue
 
 from .test_jobs import CARRIED, ID, REFRESH, Sessions, session
@@ -121,3 +122,12 @@ def test_within_a_job_its_caller_acts_and_what_is_refused_ends_no_job(shop: Shop
     assert shop.sessions.asked == [("bob", ID)] * 2
     with pytest.raises(TokenMissing):
         shop.report("May")
+
+
+def test_the_manager_that_a_process_has_opened_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cp, done = ClusterPass(store_url="redis://x", issuer="i", keys=KeyRing.generate()), list[str]()
+    monkeypatch.setattr(JobSessions, "open", lambda _: done.append("open"))
+    monkeypatch.setattr(JobSessions, "close", lambda _: done.append("close"))
+    assert cp.sessions is None
+    cp.close()
+    assert done == ["open", "close"]
