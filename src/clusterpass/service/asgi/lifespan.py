@@ -1,4 +1,4 @@
-"""The lifespan protocol of ASGI: what is open while a worker serves."""
+"""The lifespan protocol of ASGI: opens the resources of a worker at startup, closes them later."""
 
 import traceback
 from contextlib import AbstractAsyncContextManager
