@@ -1,8 +1,8 @@
 """Mails with one-time links, sent through a mail server or by a function of the operator's.
 
 A sender runs on a thread of its own and blocks until the mail is handed over. If it hangs, the
-request waits only until a deadline, and the thread is none that anything else needs. A link that
-could not be sent is of no use to anybody, as its token is kept nowhere.
+request waits only until a deadline, and nothing else that the service does lacks a thread. A link
+that could not be sent is of no use to anybody, as its token is kept nowhere.
 """
 
 import asyncio
