@@ -1,4 +1,4 @@
-"""A pytest plugin for the tests of applications: a real cluster, a namespace and a clock for each.
+"""A pytest plugin for tests of applications: a real cluster, and a namespace and a clock per test.
 
 Fixtures for the whole run: ``clusterpass_cluster`` (an EmbeddedCluster) and ``clusterpass_url``
 (its store URL).

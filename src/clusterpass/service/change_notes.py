@@ -1,7 +1,8 @@
 """Audit entries about the keys, rules and settings that a worker loads or keeps.
 
-Also of a changed file that is not used, and why. Nothing waits for these entries, and they are by
-nobody: whose request has had a file looked at is not who has changed it.
+A changed file that is not used is noted too, with the reason. Nothing waits until an entry is
+written. The entries name no actor: the request that led to a look at a file need not come from the
+person who changed it.
 """
 
 import asyncio

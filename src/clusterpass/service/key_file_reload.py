@@ -1,7 +1,7 @@
-"""A key file that is read again when it changes, without a restart and without an interruption.
+"""Reloads a key file when it changes, without a restart or an interruption.
 
-Each worker looks by itself. A file that is broken changes nothing: the keys before it stay, and the
-log says what is wrong, once for each change.
+Each worker checks the file by itself. A broken file changes nothing: the worker keeps the keys that
+it has, and logs what is wrong, once for each change.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ INTERVAL: Final = 1.0
 
 
 class ReloadedKeys:
-    """The keys of a file, as it is now or was last when it was fit."""
+    """The keys of a file: those in it now, or the last that were usable."""
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
-"""The keys that were in force last, for workers that start while the key file is broken.
+"""The keys that were last in force, for workers that start while the key file is broken.
 
-A file in memory, which all processes of the service have and nobody else. A worker that reads new
-keys leaves them there; without them, one that replaces it would go back to the keys of the start.
+They are in an anonymous file in memory, which only the processes of the service hold. A worker that
+reads new keys puts them there; otherwise a worker that replaces it would go back to the keys with
+which the service was started.
 """
 
 import fcntl

@@ -1,8 +1,8 @@
-"""Mails with one-time links: by a mail server, or by a function of the operator's.
+"""Mails with one-time links, sent through a mail server or by a function of the operator's.
 
-A sender is called on a thread of its own and blocks until the mail is handed over. One that hangs
-is waited for no longer than a deadline, and takes no thread that anything else needs. A link that
-could not be sent is worth nothing to anybody, as its token is kept nowhere.
+A sender runs on a thread of its own and blocks until the mail is handed over. If it hangs, the
+request waits only until a deadline, and nothing else that the service does lacks a thread. A link
+that could not be sent is of no use to anybody, as its token is kept nowhere.
 """
 
 import asyncio

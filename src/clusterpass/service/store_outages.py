@@ -1,7 +1,9 @@
-"""Logs when an outage of the store begins, why, and when it is over: once each.
+"""Logs the beginning of a store outage with its cause, and its end, once each.
 
-- Calls that fail tell that the store is down; nothing is sent to find out.
-- While it is down, it is asked every second, by reads that reach all shards in their turn.
+- After one ping at the start, an outage is noticed only by calls that fail: nothing is sent to
+  detect one.
+- During an outage the store is asked every second, by reads of random subjects, which reach all
+  shards in their turn.
 """
 
 import asyncio
@@ -22,7 +24,7 @@ _OF_THE_STORE: Final = frozenset(
 
 
 class StoreOutageLog:
-    """Whether the store of one worker answers."""
+    """Logs the outages of the store as one worker notices them."""
 
     def __init__(self, sessions: AsyncSessionManager, logger: Any) -> None:
         """``logger``: gets the lines."""

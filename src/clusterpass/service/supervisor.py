@@ -1,13 +1,14 @@
-"""The parent of the workers while they run: it passes signals on and has dead workers replaced.
+"""The parent process of running workers: passes signals on, and has dead workers replaced.
 
 The process that loaded the service and forked the workers replaces itself with this program
-(``server.py``), so that it keeps its process id and its children but none of its memory. When a
-worker dies, it becomes the service again, which forks another one and comes back here.
+(``server.py``), so it keeps its process id and its children but none of its memory. When a worker
+dies, or SIGHUP asks for new workers, this program replaces itself with the service again, which
+forks the workers that are due and then comes back here.
 
-Nothing but the interpreter is loaded: it runs with ``python -I -S``, and imports nothing of ours.
-The arguments: a text for those who list processes, how many workers there are, a :class:`Worker`
-for each, and the command that makes of this process the service again, to which the workers are
-appended.
+Only the interpreter is loaded: the program runs with ``python -I -S``, and imports nothing of ours.
+Its arguments: a text that describes the process in process listings, the number of workers, a
+:class:`Worker` for each, and the command that turns this process into the service again, to which
+the workers are appended.
 """
 
 import os
@@ -31,7 +32,7 @@ WAITED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD
 
 
 class Worker:
-    """A worker: its process id, and since when it replaces another one."""
+    """A worker: its process id, and when it replaced another one."""
 
     __slots__ = ("is_due", "pid", "replaced_at")
 

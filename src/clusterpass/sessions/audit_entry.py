@@ -4,7 +4,7 @@
     w  actor         s  subject         i  session    y  way        p  address
     r  reason        q  request id      d  details    k  writer     n  its number
 
-What is not known is left out.
+Unknown values are left out.
 """
 
 import json

@@ -1,12 +1,12 @@
 """Tracks the events that listeners have received, so that each is delivered only once.
 
-- An event of this process is told twice: by the verb, and by the line that the verb wrote into
-  the history. Whichever comes first is delivered, the other one is not. A verb can come second: it
-  waits for replicas, and a node pushes the change before.
-- The lines of a subject are numbered, so those written since the latest reading are known.
-  Refreshes of a session share a line, which counts them.
-- The subjects that were not heard of for longest are forgotten. Of a subject that is not known, the
-  lines count that were written since the first listener came, or since another was forgotten.
+- An event of this process is reported twice: by the verb, and by the line that the verb wrote into
+  the history. The first report is delivered and the second is dropped. The verb may be the second:
+  it waits for replicas, while a node pushes the change earlier.
+- The lines of a subject are numbered, so the lines that are new since the latest reading are known.
+  The refreshes of a session share one line, which counts them.
+- The subjects that have been quiet for longest are forgotten. For an unknown subject, the lines
+  count that were written since the first listener came, or since another subject was forgotten.
 
 Times are seconds of the steady clock unless a name says otherwise.
 """
@@ -35,7 +35,7 @@ _ONCE: Final = frozenset({"login", "impersonated", "logged_out", "revoked", "rep
 
 
 class _Mark(NamedTuple):
-    """An event that was delivered, and is told once more."""
+    """An event that was delivered, and will be reported once more."""
 
     kind: str
     session_id: str
@@ -54,7 +54,7 @@ class _Mark(NamedTuple):
 
 
 class _Subject:
-    """What was heard of one subject."""
+    """The events of one subject that are known."""
 
     __slots__ = ("last", "newest", "own", "read_second", "refreshes", "shown", "touched_at")
 

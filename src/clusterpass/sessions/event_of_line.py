@@ -1,4 +1,4 @@
-"""Turns a line of a history into the event that the process where it happened has told."""
+"""Turns a line of a history into the event that was reported in the process where it happened."""
 
 from typing import Final, get_args
 

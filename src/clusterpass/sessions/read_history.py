@@ -1,4 +1,4 @@
-"""Reads the history of a subject for the listeners that hear of other processes."""
+"""Reads the history of a subject for listeners to events of all processes."""
 
 from clusterpass.protocol.calls import session as session_calls
 from clusterpass.protocol.replies import Listed

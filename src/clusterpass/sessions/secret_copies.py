@@ -1,7 +1,8 @@
 """Reads the three copies of a namespace's secrets and signing keys, and repairs incomplete ones.
 
-Whoever notices that a copy lacks a secret adds it, and encrypts again what is still encrypted under
-an older key encryption key. A copy that cannot be reached is repaired when it is read next.
+A process that finds a secret missing in a copy adds it there, and encrypts again what is still
+encrypted under an older key encryption key. A copy that cannot be reached is repaired when it is
+read next.
 """
 
 import logging

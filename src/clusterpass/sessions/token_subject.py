@@ -1,4 +1,4 @@
-"""The subject of a genuine token without a round trip, and what a token claims, unchecked."""
+"""Reads the subject of a token without a round trip, and what a token claims, without any check."""
 
 from contextlib import suppress
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The changes that the watcher of a session is told: the differences between two readings."""
+"""The changes that are reported to the watcher of a session: differences between two readings."""
 
 from dataclasses import replace
 from typing import Final

@@ -1,7 +1,7 @@
 """Credentials of the connections to a store: fixed, read from a file, or from the application.
 
-A source is asked for each new connection. What it raises or returns may be secret: the error that
-callers see names the type of the failure alone.
+A source is asked for each new connection. What it raises or returns may be secret, so the error
+that callers see names only the type of the failure.
 """
 
 import inspect

@@ -28,7 +28,7 @@ _NOT_OPENED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
-    """The options of TLS that are no files, or lead to a secret. None of that is in the repr."""
+    """TLS options other than the files of the context. The passphrase is not in the repr."""
 
     key_password: str | None = field(default=None, repr=False)
     """The passphrase of an encrypted client key; None: that in the file ``key_password_file``."""

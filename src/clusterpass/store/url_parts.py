@@ -1,4 +1,4 @@
-"""The parts of a store URL that are text alone: options, users, numbers, names.
+"""Parses the parts of a store URL that are plain text: options, users, numbers, names.
 
 Each function raises ConfigurationError that names what is wrong, and never quotes a password.
 """

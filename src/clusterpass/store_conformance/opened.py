@@ -1,4 +1,4 @@
-"""A store of either kind as the tests see it: the calls block, also those that are awaited."""
+"""Opens a store of either kind for the tests, and makes the calls of both kinds block."""
 
 import asyncio
 import inspect

@@ -1,6 +1,6 @@
-"""Has a gRPC stub, or a channel, of a test send metadata with every call.
+"""Makes a gRPC stub or channel of a test send metadata with every call.
 
-Both are told by what they have, so that gRPC need not be installed.
+Stubs and channels are recognised by their attributes, so gRPC need not be installed.
 """
 
 from collections.abc import Callable, Iterable

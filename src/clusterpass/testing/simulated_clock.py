@@ -1,11 +1,11 @@
 """A clock that a test moves, for the tokens and for the store alike.
 
-- It is the time of ``datetime``, which freezegun and time-machine move, and what :meth:`advance`
-  adds to that.
-- The store takes it for calls about namespaces for tests, in place of the clocks of its servers.
+- Its time is that of ``datetime``, which freezegun and time-machine move, plus what :meth:`advance`
+  has added.
+- For calls about namespaces for tests, the store uses it in place of the clocks of its servers.
 - The steady clock goes on in real time, so that deadlines and heartbeats work while the time is
-  frozen; where the time jumps ahead it jumps as well, so that nothing is served from memory that
-  has expired meanwhile. It never goes back.
+  frozen. When the time jumps ahead, the steady clock jumps as well, so that nothing is served from
+  memory that has expired meanwhile. It never goes back.
 """
 
 import datetime

@@ -1,8 +1,8 @@
-"""Files with keys: who may read them, what is in them, and whether that has changed.
+"""Files with keys: who may read them, what is in them, and whether they have changed.
 
-The rules are those of PostgreSQL for the key of its server: private keys belong to the user that
-runs the program and nobody else may touch them, or to root, and a group may read them. The latter
-is how Kubernetes mounts a Secret with ``defaultMode: 0440`` and an ``fsGroup``.
+The rules are those of PostgreSQL for the key of its server. A file with private keys belongs either
+to the user that runs the program, and nobody else may access it, or to root, and a group may read
+it. The latter is how Kubernetes mounts a Secret with ``defaultMode: 0440`` and an ``fsGroup``.
 """
 
 import hashlib

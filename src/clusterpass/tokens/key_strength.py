@@ -1,4 +1,4 @@
-"""Faults of public keys that a library accepts, so that a forger could sign for them.
+"""Detects faults of public keys that a library accepts although a forger could sign for them.
 
 Each function returns what is wrong with a key, and None when nothing was found. They judge public
 values alone: nothing here signs, verifies or generates.

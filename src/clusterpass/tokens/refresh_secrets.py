@@ -1,8 +1,8 @@
 """The secrets that authenticate refresh tokens and derive their successors.
 
 They are independent of the keys that sign access tokens, so a signing key can be dropped at any
-time without logging anybody out. The first secret makes tokens, all of them are accepted: a new one
-is put before the others, and the last one goes when no token of it is left.
+time without logging anybody out. The first secret makes tokens, and all of them are accepted: a new
+secret is put before the others, and the last one is removed when no token made with it is left.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Rejects shared secrets (HS256) that are too short, a public key, or easy to guess.
 
-Everybody who has a token can try secrets as fast as their machines hash. What is left of a secret
-without its guessable parts is given as many bits as its alphabet allows, which a random secret
-exceeds by far; a text that somebody has thought of falls short.
+Anybody who has a token can try secrets as fast as their machines can hash. The guessable parts of a
+secret are removed, and the rest counts as many bits as its alphabet allows: a random secret exceeds
+what is required by far, and a text that somebody has thought of falls short.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Writes a file with keys: all of it or none, readable by its owner only, over no other file."""
+"""Writes a file with keys: all or nothing, for its owner only, and never over another file."""
 
 import os
 import secrets

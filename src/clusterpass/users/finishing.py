@@ -1,6 +1,6 @@
 """Completes a call that has begun, even if the task that waits for it is cancelled.
 
-For threads there is nothing to do: a caller waits for what it has called.
+Threads need nothing of the kind: a caller waits for its own call.
 """
 
 import asyncio

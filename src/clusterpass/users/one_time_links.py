@@ -1,7 +1,7 @@
 """One-time links by which a user sets a password: an invitation, or a reset by an administrator.
 
-- A link's token names its user and has 32 random bytes, of which the store keeps a digest alone.
-- To open a link changes nothing, so programs that open the links in mails use none up.
+- A link's token names its user and has 32 random bytes, of which the store keeps only a digest.
+- Opening a link changes nothing, so programs that open the links in mails use none up.
 - A link ends when it is used, when its time is over, when a newer one is made for the user, when
   the user is disabled, and with the password for which it was made.
 - Whatever is wrong with a token, the answer is the same.

@@ -1,8 +1,8 @@
 """Password hashes: argon2id (RFC 9106) with the parameters that OWASP recommends.
 
-- A password is hashed in the form of RFC 8265 (OpaqueString), so that it fits however a keyboard
+- A password is hashed in the form of RFC 8265 (OpaqueString), so that it matches however a keyboard
   composes its letters. Nothing is trimmed, and its case counts.
-- A hash of the password as it was typed, which earlier releases made, still fits.
+- Hashes of passwords exactly as they were typed, which earlier releases made, still match.
 - Checking a password for a user who does not exist takes as long as for one who does.
 - No message, ``repr`` or error holds a password or a hash.
 """

@@ -1,4 +1,4 @@
-"""The steps of the procedures of the user directory, which the store and the hasher take."""
+"""The steps of the user directory's procedures: flows for the store, and work for the hasher."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace

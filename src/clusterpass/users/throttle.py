@@ -1,4 +1,4 @@
-"""The login throttle: limits on the attempts of strangers, and of those who are known, as flows.
+"""The login throttle: limits on the attempts of strangers and of known users, as flows.
 
 An attempt is counted before the password is checked, so parallel guesses are bounded. A window
 begins with its first attempt and expires, so nobody is locked out permanently.
@@ -6,15 +6,15 @@ begins with its first attempt and expires, so nobody is locked out permanently.
 - A stranger's attempt is counted by the network it comes from, then in total, then by the account.
   An IPv4 address is a network; an IPv6 address belongs to its /64, as a customer has at least one,
   and to its /48, as a customer may have one.
-- An attempt by somebody known, in a live session or on a device that the user has logged in on
-  before, is counted there and with all others who are known at the account, but not with strangers:
-  guesses by strangers lock nobody out who is known. Whoever once had the password may keep many
-  devices; what they try beyond the common limit counts as a stranger's.
-- A success takes back its own attempt, never those of others: whoever guesses a password beside
-  its owner's logins has no more attempts for them. Networks and the total keep even that one.
-- The layers are counted one after the other, each atomically, and the account last: who is refused
-  by a layer uses up nothing of those behind it. If the store fails in between, the attempt is not
-  made, and what was counted of it stays counted; no attempt is made that was not counted.
+- A known user's attempt, in a live session or on a device with an earlier login of the user, is
+  counted there and with all other known users of the account, but not with strangers: guesses by
+  strangers lock out no known user. Somebody who once had the password may keep many devices; what
+  they try beyond the common limit counts as a stranger's attempt.
+- A success takes back its own attempt, never those of others: somebody who guesses a password while
+  its owner logs in gains no attempts from these logins. Networks and the total keep even that one.
+- The layers are counted one after the other, each atomically, and the account last: an attempt that
+  one layer refuses uses up nothing of the layers behind it. If the store fails in between, the
+  attempt is not made, and what was counted of it stays counted; no attempt is made uncounted.
 - The total has one counter, on one shard. It alone is left out while that shard is down, so that
   the users of other shards can log in.
 """

@@ -1,7 +1,7 @@
 """Finds the tokens of a request: in its Authorization header, its cookies or its query.
 
-The Authorization header comes first: who sends one is no browser that follows a link, so no cookie
-is looked at, and no CSRF token is needed. Where a cookie of ours is sent twice, no cookie counts. A
+The Authorization header comes first: no browser that follows a link sends one, so cookies are not
+looked at, and no CSRF token is needed. If one of our cookies is sent twice, no cookie counts. A
 token in the query is accepted only where the settings allow it, and only for WebSockets and
 server-sent events.
 """

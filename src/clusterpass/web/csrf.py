@@ -1,4 +1,4 @@
-"""Protection of requests that a cookie authenticates against cross-site request forgery.
+"""Protects requests that a cookie authenticates from cross-site request forgery.
 
 - Same origin: the browser says where a request comes from in Sec-Fetch-Site, or in Origin if it is
   too old for that.

@@ -1,4 +1,4 @@
-"""Secrets for one purpose, such as the forms of a page, which every server derives alike."""
+"""Secrets for one purpose, such as the forms of a page, which all servers derive identically."""
 
 from clusterpass.model.errors import ConfigurationError
 from clusterpass.tokens.keyring import KeyRing

@@ -1,10 +1,10 @@
 """The cookies that a request brings, read from its Cookie header, byte by byte.
 
-Frameworks read cookies too, but not as browsers write them. Some strip the white space of Unicode
-or of Latin-1 (the bytes A0, 85, 1C to 1F) off a name: a browser takes the byte A0 before
-``__Host-session`` for a part of another name, so that any subdomain may set it, and the framework
-then takes it for the cookie that no subdomain may set. And of a name that is sent twice some take
-the first value, and some the last.
+Frameworks read cookies too, but differently from browsers. Some strip the white space of Unicode or
+of Latin-1 (the bytes A0, 85, 1C to 1F) off a name. For a browser, the byte A0 before
+``__Host-session`` makes another name, so any subdomain may set that cookie; the framework then
+takes it for the cookie that no subdomain may set. And when a name is sent twice, some frameworks
+take the first value and some the last.
 """
 
 from collections.abc import Sequence

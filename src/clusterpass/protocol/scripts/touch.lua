@@ -1,13 +1,13 @@
 #!lua
--- Note that a session is in use, outside the key that holds the session: a cache that watches that
--- key is not invalidated.
+-- Note that a session is in use. The note lies outside the key that holds the session, so that
+-- caches that watch that key are not invalidated.
 --
 -- KEYS     1 sessions   2 activity (may be missing while the slot migrates: nothing is noted)
 -- ARGV     1 session id   2 seconds by which a key outlives its session
 --          3 milliseconds at which the call was made 6 (0: not told) |
 --            whether most primaries agree with that time 1
---          4 rotation of the access token (0: only the use of the session is noted; -1: so, and what
---            was noted as used is forgotten, in a form that the release before reads)
+--          4 rotation of the access token (0: only the use of the session is noted; -1: as 0, and
+--            what was noted as used is forgotten, in a form that the previous release reads)
 -- Returns  0: nothing was noted; otherwise 1 plus what is noted as used (see use)
 --@include clock
 --@include record

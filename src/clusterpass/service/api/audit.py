@@ -1,4 +1,4 @@
-"""The audit trail, for administrators. Who may read it is as for the rest of the administration."""
+"""GET /admin/audit: lists the audit trail, for those who may use the other /admin calls."""
 
 from typing import Annotated, Final
 

@@ -12,7 +12,7 @@ _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BodyLimits:
-    """ASGI middleware: 413 for a body over 64 KiB, 415 for another Content-Type than expected."""
+    """ASGI middleware: 413 for a body over 64 KiB, 415 for an unexpected Content-Type."""
 
     def __init__(
         self,

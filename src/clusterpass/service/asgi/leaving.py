@@ -1,8 +1,9 @@
-"""Tells clients to connect anew while another worker takes the place of this one.
+"""Asks clients to reconnect before a worker stops, while another worker takes its place.
 
-A connection that idles when its worker stops is closed, and a request that its client sends at that
-moment is lost: the client cannot know whether it arrived (RFC 9112 section 9.3.1). So responses ask
-for the end of their connection first, and the client's next request goes to the new worker.
+A connection that is idle when its worker stops is closed. A request that the client sends at that
+moment is lost, and the client cannot know whether it arrived (RFC 9112 section 9.3.1). Responses
+therefore close their connections beforehand (``Connection: close``), and the client's next request
+goes to the new worker.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The lifespan protocol of ASGI: what is open while a worker serves."""
+"""The lifespan protocol of ASGI: opens and closes what a worker keeps open while it serves."""
 
 import traceback
 from contextlib import AbstractAsyncContextManager

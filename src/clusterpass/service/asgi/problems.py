@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457) as responses."""
+"""Sends problem details (RFC 9457) as responses."""
 
 from clusterpass.service.asgi.messages import Headers, Send, send_response
 from clusterpass.web.problems import MEDIA_TYPE, Problem

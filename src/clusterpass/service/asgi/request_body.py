@@ -1,9 +1,9 @@
-"""The body of a request: its size, Content-Type and deadline, and the whole of it in one piece.
+"""Reads the whole body of a request, and checks its size, its Content-Type and its deadline.
 
-- The whole body is read at once, since it is small, so that one rule covers bodies with a
+- Bodies are small, so each is read in one piece. One rule therefore covers bodies with a
   Content-Length and chunked ones.
-- A body has to arrive in time. Of those of one client, only so many may take longer than most do:
-  a client that opens many requests and sends nothing is refused, while the others are read.
+- Every body has a deadline, and the number of slow bodies of one client is limited: if a
+  client opens many requests and sends nothing, the excess is refused, and other bodies are read.
 """
 
 import asyncio

@@ -1,11 +1,12 @@
 """The request guard: checks the host, path and origin of a request before anything else does.
 
-- ``Host``: one header, with a name that is configured. Health checks by address are let in.
-- The path, but for requests to authorize others: no encoded slash or backslash, no dot segment, no
-  control character. Proxies and this service might take such a path for different ones, and rules
-  of a proxy would be evaded.
-- Origins that are listed may make the JSON calls from a browser (CORS), without cookies.
-- Strict-Transport-Security, where the request came over HTTPS.
+- ``Host``: one header, with a configured name. Health checks may use any name or address.
+- The path: no encoded slash or backslash, no dot segment, no control character. Proxies and this
+  service might read such a path differently, so the rules of a proxy could be evaded.
+- Host names and paths are not checked in the requests by which a proxy has another request
+  authorized: these judge the original request themselves.
+- Listed origins may make the JSON calls from a browser (CORS), without cookies.
+- Responses to requests over HTTPS get Strict-Transport-Security; with ``hsts_always`` all do.
 
 The responses of the guard have the headers and the log line that every response has.
 """

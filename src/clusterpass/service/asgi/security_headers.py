@@ -27,7 +27,7 @@ FORGET_SITE: Final = (b"clear-site-data", b'"cache", "storage"')
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds the security headers which a response lacks."""
+    """ASGI middleware that adds the security headers that a response lacks."""
 
     def __init__(self, app: App) -> None:
         """``app``: the application to wrap."""

@@ -1,7 +1,7 @@
-"""Watches the bodies that are being read: which of them are slow, and which take too long.
+"""Watches the request bodies that are being read: which are slow, and which take too long.
 
-One timer serves all of them, and none runs while none is read: two timers for each body would cost
-more than reading most bodies does.
+One timer serves all bodies of an event loop, and it stops when no body is left. Two timers for each
+body would cost more than reading most bodies does.
 """
 
 import asyncio

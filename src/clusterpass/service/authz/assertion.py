@@ -1,8 +1,10 @@
 """Signed assertions for upstreams: a JWT that says who calls, checked against the JWKS.
 
-- The type keeps one from passing as an access token: every verifier looks at it first.
-- The audience is the host that was asked for, so that one upstream cannot use it at another.
-- One serves for some seconds of requests, as signing takes longer than all else about a request.
+- An assertion has a ``typ`` of its own, so it never passes as an access token: every verifier looks
+  at the type first.
+- The audience is the host of the original request, so an upstream cannot use an assertion at
+  another host.
+- An assertion is reused for some seconds, as signing takes longer than all the rest of a request.
 """
 
 import base64

@@ -1,7 +1,7 @@
-"""Requests by which a policy is tested, as a table in a TOML file, without a store.
+"""Test cases of a policy: requests and expected outcomes in a TOML file, judged without a store.
 
-Every case goes through what a request goes through: the same reading of host and path, the same
-rules, the same checks of scopes and bans.
+A case takes the same path as a real request: host and path are read in the same way, and the same
+rules and checks of scopes and bans apply.
 """
 
 import re

@@ -1,6 +1,7 @@
 """The flow of one authorization: the rule, the session that it requires, and what follows.
 
-A store that cannot be asked says nothing about a session, so that is neither allowed nor denied.
+While the store cannot be asked, nothing is known about a session: the request is neither allowed
+nor denied.
 """
 
 from collections.abc import Callable

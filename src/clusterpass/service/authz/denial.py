@@ -1,4 +1,4 @@
-"""The reasons why the front door denies a request whatever its session, as errors."""
+"""Errors for the reasons why the front door denies a request, whatever its session."""
 
 from collections.abc import Mapping
 from typing import Final

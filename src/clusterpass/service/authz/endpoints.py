@@ -1,7 +1,7 @@
-"""The paths of the front door: which proxy asks, and by which policy.
+"""The paths of the front door, which name the proxy that asks and the policy that applies.
 
-Envoy appends the path of the original request, which its client chooses. What names the policy
-therefore stands before the first slash behind the endpoint: a client cannot choose its policy.
+Envoy appends the path of the original request, which the client chooses. In its endpoints the
+policy is therefore named before the first slash that follows, so no client can choose its policy.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Envoy's messages about authorization: what a CheckRequest asks, and a CheckResponse of an answer.
+"""Envoy's authorization messages: reads a CheckRequest, and writes an answer as a CheckResponse.
 
-Envoy says which request it asks about in attributes of the message, which no client writes. Headers
-come with every value on its own (``encode_raw_headers``), or joined by commas.
+Envoy describes the original request in attributes of the message, which no client can set. Every
+value of a header comes on its own (``encode_raw_headers``), or they come joined by commas.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """The front door for Envoy's ext_authz over gRPC: ``envoy.service.auth.v3.Authorization/Check``.
 
-What a call asks is judged as over HTTP, by the same :class:`FrontDoor`. Every call is answered with
-the status OK of gRPC: what Envoy does about another one is up to its configuration, which may be to
+The same :class:`FrontDoor` judges calls over gRPC and over HTTP. Every call is answered with the
+gRPC status OK: what Envoy does about another status depends on its configuration, which may be to
 let the request pass (``failure_mode_allow``).
 
 Each worker listens on the port by itself, and the system divides the connections among them

@@ -1,7 +1,7 @@
-"""The identity headers by which an upstream learns who calls.
+"""The identity headers that tell an upstream who calls.
 
-Every header is in every 200, empty when there is nothing to say. A proxy copies it over what its
-client has sent; if it were absent, the client's own would pass.
+Every 200 has all of these headers, empty where there is nothing to say. The proxy overwrites the
+client's headers with them; if one were missing, the client's own would get through.
 """
 
 from collections.abc import Callable, Mapping

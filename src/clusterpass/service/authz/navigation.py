@@ -1,7 +1,7 @@
-"""Leads browsers to the page: to the login without a session, to the step-up with an older one.
+"""Sends browsers to the page: to the login without a session, to the step-up if more is required.
 
-Only a navigation is led anywhere: a script or an image that gets a login form instead of what it
-asked for cannot tell what has happened, and a form would lose what it sent. Both get a 401.
+Only navigations are redirected. A script or an image that gets a login form in place of what it
+asked for cannot tell what has happened, and a form would lose its input: both get a 401.
 """
 
 from collections.abc import Mapping, Sequence

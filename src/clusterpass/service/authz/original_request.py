@@ -54,7 +54,7 @@ _WANTED_METHOD: Final = "access-control-request-method"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to an authorization endpoint, as far as it says something of the original one."""
+    """What a request to an authorization endpoint says about the original request."""
 
     family: Family
     is_trusted: bool

@@ -1,9 +1,11 @@
 """Patterns of hosts and paths, as regular expressions.
 
-A path pattern: ``*`` stands for any characters but a slash, ``**`` for any at all. ``/**`` at its
-end also covers the folder itself, and ``/**/`` no folder in between, so that ``/admin/**`` covers
-``/admin``. A slash at the end makes no difference. A host pattern: ``*`` stands for one label, and
-alone for every host. All other characters stand for themselves.
+- Path patterns: ``*`` stands for any characters except a slash, ``**`` for any characters at all.
+  ``/**`` at the end also covers the folder itself, so ``/admin/**`` covers ``/admin``; ``/**/``
+  also stands for no folder at all. A slash at the end makes no difference.
+- Host patterns: ``*`` stands for one label, and on its own for every host.
+
+All other characters stand for themselves.
 """
 
 import re

@@ -1,8 +1,8 @@
 """The cookie of a browser at the front door: its validity, and its renewal in the same call.
 
 - A cookie is judged as the access token of its session would be, by the same rules and memory.
-- Once in ``access_lifetime`` the store is asked whether the session lives, and the answer replaces
-  the cookie. Nothing is exchanged or used up, so that no tab takes anything away from another one.
+- Once in ``access_lifetime`` the store is asked whether the session is live, and the answer
+  replaces the cookie. No token is exchanged or used up, so no tab takes anything from another one.
 - While the store cannot be asked, no cookie changes.
 """
 

@@ -1,15 +1,15 @@
-"""The path of a request as a rule sees it, or None where no rule may judge it.
+"""The path of a request in the form that rules judge, or None for a path that no rule may judge.
 
-A rule is evaded when the upstream takes a path for another one than the rule does. So there is one
-reading of a path, and what programs are known to read differently is refused:
+A rule is evaded when the upstream reads a path differently from the rule. Each path therefore has
+one reading here, and whatever programs are known to read differently is refused:
 
 - Percent-encoding is undone once, and has to yield UTF-8. An encoded slash or backslash, a control
   character, and a percent sign that begins another escape are refused.
 - Dot segments are refused; browsers resolve them before they send a path.
 - Backslashes, ``#`` and path parameters (``;``), which some servers cut off, are refused.
-- Two slashes at the beginning are refused: programs that resolve the path against a URL take what
-  follows for a host, and so ``//public/admin`` for ``/admin``. Elsewhere several slashes count as
-  one, as in most servers.
+- Two slashes at the beginning are refused: programs that resolve the path against a URL take the
+  next segment for a host, and so ``//public/admin`` for ``/admin``. Elsewhere several slashes count
+  as one, as in most servers.
 - Letters are in their composed form (NFC).
 """
 

@@ -1,9 +1,9 @@
-"""Validates the address that a browser returns to after a login: listed hosts, nothing else.
+"""Validates the address to which a browser returns after a login: listed hosts, nothing else.
 
-A return address comes from the query of a link or the field of a form, so from anybody. What a
-browser and this module could read differently is refused: characters that are not of RFC 3986, user
+Anybody can write a return address: it comes from the query of a link or a field of a form. Whatever
+a browser and this module could read differently is refused: characters outside RFC 3986, user
 names, fragments, relative addresses, a path that begins with two slashes, and a host or a port that
-is not listed as it is.
+is not listed exactly as it is written.
 """
 
 import re
@@ -30,7 +30,7 @@ _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 @dataclass(frozen=True, slots=True)
 class ReturnAddress:
-    """An address that a browser may be led back to."""
+    """An address to which a browser may return."""
 
     origin: str
     """``https://app.example``, or with a port that is not the usual one; in lower case."""

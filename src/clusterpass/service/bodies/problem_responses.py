@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457) for what the framework rejects."""
+"""Problem details (RFC 9457) for requests that the framework rejects."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol

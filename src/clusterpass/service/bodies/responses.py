@@ -1,4 +1,4 @@
-"""Response bodies: each is a value of the library, with the same members."""
+"""Models of the response bodies, with the same members as the values of the library they show."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, Self

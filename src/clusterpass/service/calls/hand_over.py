@@ -1,12 +1,12 @@
 """Codes by which the portal hands a session over to a host that none of its cookies reaches.
 
-A code is good for one host, for the browser that the host has sent to the portal, for half a
-minute, and once.
+A code works once, for half a minute, at one host, and only in the browser that this host has sent
+to the portal.
 
-- The host knows its browser by a cookie with a random value, which it sets before the browser
-  leaves. The portal learns a digest of the value, and writes it into the code.
-- A code is signed under a secret derived from those of the deployment, so that no other server has
-  to be asked about it. That it is used once is counted in the store, where all servers count.
+- The host recognises its browser by a cookie with a random value, which it sets before the browser
+  leaves. The portal learns only a digest of the value, and writes it into the code.
+- Codes are signed under a secret derived from those of the deployment, so a server can check one
+  without asking another server. Uses are counted in the store, which all servers share.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The addresses of one-time links, and how they reach their users."""
+"""The URLs of one-time links, and the mails that bring them to their users."""
 
 from urllib.parse import urlencode
 

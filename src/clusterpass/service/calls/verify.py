@@ -1,4 +1,4 @@
-"""GET /verify: is the session of an access token live, and does it meet the conditions given."""
+"""GET /verify: checks that the session of an access token is live and meets given conditions."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Literal, Protocol

@@ -1,4 +1,4 @@
-"""GET /healthz and /readyz."""
+"""The hot paths GET /healthz and GET /readyz, answered in front of the framework."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

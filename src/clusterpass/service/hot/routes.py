@@ -1,4 +1,4 @@
-"""The paths that are answered in front of the framework."""
+"""The table of the hot paths, which are answered in front of the framework."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""POST /refresh, /login, /step-up and /logout."""
+"""The hot paths POST /refresh, /login, /step-up and /logout, answered in front of the framework."""
 
 import time
 from collections.abc import Awaitable, Callable

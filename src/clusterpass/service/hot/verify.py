@@ -1,7 +1,7 @@
 """GET /verify, answered from memory where possible, before anything else is looked at.
 
 - A response is kept with the session in the manager's cache, and served while the session may be.
-  It depends on the session alone: a query says only whether the caller is given it.
+  It depends on the session alone: the query decides only whether the caller gets it.
 - A strict verify asks the store, and gets the same response as long as the session is the same.
 """
 

@@ -25,7 +25,7 @@ _HELP: Final = {family.name.removesuffix("_total"): family.help for family in FA
 
 
 class WorkerMetrics:
-    """The part that one worker takes in exporting metrics."""
+    """Exports the metrics of one worker, and of all workers where it has the port."""
 
     def __init__(
         self, host: str, port: int, parent: int, values: Callable[[], Iterable[Sample]], logger: Any

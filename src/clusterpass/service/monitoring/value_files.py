@@ -1,9 +1,9 @@
-"""The files in which the workers of one service tell each other what they have counted.
+"""Files through which the workers of one service share the values of their metrics.
 
 - A worker has a file for each type of metric, in the format of the multiprocess mode of
   prometheus-client, and holds a lock while it lives.
-- What a dead worker has counted stays: a counter must not fall when a worker is replaced. Its
-  files are merged into one, and its gauges go.
+- The counts of a dead worker stay, as a counter must not fall when a worker is replaced. Its files
+  are merged into one, and its gauges are dropped.
 """
 
 import fcntl

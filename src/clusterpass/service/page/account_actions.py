@@ -1,6 +1,6 @@
 """The administrators' actions on accounts: links, invitations, deletion, erasure and export.
 
-The JSON calls for the same are in ``service/api/admin_accounts.py``.
+The JSON calls for the same actions are in ``service/api/admin_accounts.py``.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The page on which users change their password.
 
-A wrong current password is counted in the session, as one that confirms an action is. The browser
-receives new tokens, and those that it had before end.
+A wrong current password counts against the session, as it does when a user confirms an action. The
+browser receives new tokens, and its previous ones end.
 """
 
 from starlette.responses import Response

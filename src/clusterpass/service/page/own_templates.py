@@ -1,8 +1,8 @@
-"""The operator's templates: read at once, and checked before any of them is shown.
+"""Loads the operator's templates, and checks all of them before any is shown.
 
-A template of ours is there under its own name and under ``clusterpass/NAME``, so that one that
-replaces it can extend it. Values are escaped in all of them: ``safe`` and ``autoescape`` are
-refused.
+Each built-in template is available under its own name and as ``clusterpass/NAME``, so that a
+template that replaces it can extend it. All templates escape values: ``safe`` and ``autoescape``
+are refused.
 """
 
 from pathlib import Path

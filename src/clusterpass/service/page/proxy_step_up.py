@@ -1,7 +1,7 @@
-"""The step-up that a proxy leads a browser to: the password again, then back to its address.
+"""The step-up to which a proxy sends a browser: asks for the password, then sends the browser back.
 
-The page can ask for a password and nothing else. Who needs more is told so, and not led back, as
-the proxy would lead them here again.
+The page can ask for a password and nothing else. Users from whom more is required are told so, and
+are not sent back: the proxy would only send them here again.
 """
 
 from starlette.responses import Response

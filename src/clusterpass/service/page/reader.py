@@ -1,4 +1,4 @@
-"""The language that a reader chooses: a form at the foot of each page, and a cookie."""
+"""The language that the reader of a page chooses: a form at the foot of each page, and a cookie."""
 
 import re
 from typing import Final

@@ -1,7 +1,7 @@
 """The page on which the user of a one-time link sets a password.
 
-To open the page changes nothing: programs that open the links in mails use none up. The token
-travels in a hidden field of the form, and is what authorises it.
+Opening the page changes nothing, so programs that open the links in mails use none up. The token is
+in a hidden field of the form; it alone authorises the change.
 """
 
 from starlette.responses import Response

@@ -3,8 +3,8 @@
 - The gate identifies the browser and renews its tokens; the response delivers them, even if it is
   an error page.
 - The tokens of a session that has ended stay until the home page has explained its end.
-- A notice is a code that stands for one of the page's own messages, never text: whoever forges its
-  cookie can only select another message.
+- A notice is a code that stands for one of the page's own messages, never text: a forged cookie can
+  only select another message.
 - A store outage says nothing about the session: StoreUnavailable is raised.
 """
 

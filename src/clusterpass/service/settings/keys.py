@@ -1,4 +1,4 @@
-"""The settings of signing keys and of what else is secret."""
+"""The settings of signing keys, of the secrets of refresh tokens, and of key encryption keys."""
 
 from pathlib import Path
 from typing import Any

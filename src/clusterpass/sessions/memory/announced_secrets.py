@@ -1,13 +1,14 @@
-"""Announcements in the store of the refresh secrets that the configurations of processes hold.
+"""Announcements, in the store, of the refresh secrets that processes have in their configurations.
 
-A process that lacks a secret can tell a token of it from a forgery then, and does not take a token
-whose successor was derived by it for stolen. Beside the secrets of the store there is
+Thanks to them, a process that lacks a secret can tell a token made with it from a forgery, and does
+not mistake a token for a stolen one if the token's successor was derived with that secret. An
+announcement stands beside the secrets of the store:
 
     "c:" + id + "." + binding    {"since": milliseconds, "seen": milliseconds}
 
-The id tells nothing of the secret; the binding is 4 bytes of the SHA-256 of issuer and audience, as
-a service with another audience has secrets of its own. ``seen`` is renewed while a process has the
-secret; where it is old, the secret was given up.
+The id reveals nothing about the secret. The binding is 4 bytes of the SHA-256 of issuer and
+audience, as a service with another audience has secrets of its own. ``seen`` is renewed while a
+process has the secret; if it is old, the secret was given up.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The reason why a session is denied: an end of its own, or one of several sessions together."""
+"""The reason why a session is denied: its own end, or an end of several sessions together."""
 
 import math
 from dataclasses import dataclass

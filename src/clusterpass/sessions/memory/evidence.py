@@ -1,16 +1,17 @@
 """Evidence: the facts that make a node's answer credible, with or without a lease.
 
 Nothing here reads a clock or sends anything: events come in with their times on a monotonic clock.
-``bound`` (T) is that of the leases, whose events also settle what a majority and the journals tell.
+``bound`` (T) is the bound of the leases. The events of the leases also renew the evidence of a
+majority and of the journals.
 
-- Evidence must be younger than L (``evidence_bound``, at most T): a majority, or an agreement about
-  the node that was asked for on purpose, and the journals of two primaries.
-- An ending that journals hold is acknowledged L after they have confirmed it: whoever has not heard
-  of it then asks again.
-- A single server is believed while it said less than T ago that it is a primary.
-- Where Sentinels look after a single server, what it says does not suffice: a majority of them must
-  have named it less than L ago. An ending is acknowledged L after a majority has first named the
-  primary that confirmed it: nobody believes the one before any more.
+- Evidence must be younger than L (``evidence_bound``, at most T): the reports of a majority, or an
+  agreement about the node that was asked for on purpose; and the journals of two primaries.
+- An ending in the journals is acknowledged L after they have confirmed it: by then, every process
+  that has not heard of it has to ask again.
+- A single server is believed for T after it has said that it is a primary.
+- A single server under Sentinels needs more than its own word: a majority of them must have named
+  it less than L ago. An ending is acknowledged L after a majority has first named the primary that
+  confirmed it: by then nobody believes the former primary any more.
 """
 
 from collections.abc import Hashable, Set

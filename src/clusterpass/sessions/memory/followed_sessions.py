@@ -1,12 +1,13 @@
 """The sessions that callers follow, and which of them may have changed.
 
-- A followed session is held under a lease, as in the near cache. A push of its key, or a cutoff
-  that was raised, wakes its follower at once, which reads the session again.
-- A lease that ends for another reason (a connection was lost, a failover) means that pushes may
-  have been missed. Its followers are woken little by little, each at most once a second, so a
-  failover does not make thousands of them ask at once.
-- They are filed by their leases, of which there are as many as nodes, and by when their sessions
-  end by themselves. So a look costs nothing while no lease has ended, however many there are.
+- A followed session is held under a lease, as in the near cache. When its key is pushed, or the
+  cutoff is raised, its follower is woken at once and reads the session again.
+- If a lease ends for another reason (a lost connection, a failover), pushes may have been missed.
+  Its followers are woken little by little, each at most once a second, so that a failover does not
+  make thousands of them ask at once.
+- Followers are indexed by their leases, of which there are as many as nodes, and by the times at
+  which their sessions end by themselves. While no lease has ended, a check therefore costs nothing,
+  however many followers there are.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""A journaled ending that this process knows."""
+"""A journaled ending that this process knows of."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from clusterpass.protocol.script import ScriptCall
 
 @dataclass(slots=True, eq=False)
 class KnownEntry:
-    """An entry that this process knows."""
+    """An ending, with what this process knows about it."""
 
     entry: JournalEntry
     encoded: bytes

@@ -1,4 +1,4 @@
-"""The signing keys of the store that this process knows, and when the store is asked again."""
+"""The signing keys of the store that this process knows, and the time to ask the store again."""
 
 import logging
 import math

@@ -1,9 +1,9 @@
 """The refresh secrets that this process knows: those of its configuration, and those of the store.
 
-The store holds three copies of a hash, on as many primaries: ``stored_secret.py`` says how a secret
-is written there, ``announced_secrets.py`` what else is. What is in one copy and not in another is
-put there by who notices. So a secret that is given up leaves its name, or who knows it would bring
-it back.
+The store holds three copies of one hash, on three primaries. ``stored_secret.py`` describes how a
+secret is written there, and ``announced_secrets.py`` the other fields. A process that finds a field
+in one copy and not in another adds it there. A secret that is given up therefore leaves its name
+behind: otherwise a process that still knows the secret would bring it back.
 """
 
 import logging

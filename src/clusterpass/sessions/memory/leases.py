@@ -15,15 +15,15 @@ served before ``lease.until``. The rules:
   T ago with an epoch that is no higher than the node's own, and a node that reports an older epoch
   than others has no lease. (An epoch that a known primary has taken for itself replaces nobody:
   :class:`Epochs`.)
-- A connection that pushes makes what was read from a node as good as asking it again. So a higher
-  epoch ends no generation: the leases go on once the node and a majority report it. (An epoch lower
-  than any reported before ends all, as the cluster was then created anew.)
+- While a connection pushes, what was read from its node is as good as a new answer. A higher epoch
+  therefore ends no generation: the leases go on once the node and a majority report it. (An epoch
+  lower than any reported before ends all generations, as the cluster was then created anew.)
 - When the epoch of a node changes, it may have lost slots. Its lease then lasts for T after the
-  last beat that it answered with the old one, unless a slot map says which slots it still owns.
+  last beat that it answered with the old epoch, unless a slot map says which slots it still owns.
   What was read from slots that have moved is void; the rest goes on under a new lease.
 - The cutoff must be as fresh: a beat that was sent less than T ago must have read it.
 
-:class:`LeaseTimes` computes from that until when each lease runs. Evidence of the same kind decides
+By these rules :class:`LeaseTimes` computes when each lease ends. Evidence of the same kind decides
 whether an answer of a node is believed, with or without a lease: :class:`Evidence`.
 """
 

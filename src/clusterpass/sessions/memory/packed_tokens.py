@@ -8,11 +8,12 @@ Every step takes constant time, whatever the number of entries:
   token's memory. A dictionary is resized in one go, and its first item is found by passing over the
   slots of those that were deleted before it, so a large one would stall its caller. These have some
   hundred items each.
-- A key has one number: how many entries are of it, and when it changed last. A change is noted
-  there and applied when an entry is taken. Changes are counted, not timed.
+- Each key of sessions has one number, which tells how many entries belong to it and when it last
+  changed. A change is noted there, and applied when an entry is taken. Changes are counted, not
+  timed.
 - Eviction goes from one dictionary to the next, and takes the oldest entry of each, after those
   whose tokens have expired. An entry that was used since it was last looked at becomes the newest
-  instead. So the one that leaves has, roughly, not been used for longest.
+  instead. The evicted entry is therefore, roughly, the least recently used.
 
 Keys and values are bytes, arrays of bytes and integers. The garbage collector tracks neither these
 nor, before Python 3.14, a dictionary that holds nothing else. Python 3.14 tracks every dictionary:

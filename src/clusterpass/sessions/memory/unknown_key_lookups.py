@@ -1,4 +1,4 @@
-"""Limits how often the store is searched for ids in tokens that this process does not know."""
+"""Limits how often the store is searched for ids in tokens that are unknown to this process."""
 
 import math
 from collections.abc import Callable
@@ -10,10 +10,10 @@ _MOST_WAITING: Final = 64
 
 
 class Searches:
-    """One search a second, which serves everybody who came before it began.
+    """Allows one search a second, which serves all callers who came before it began.
 
-    Whoever sends made-up tokens must not make work for the store; nor may they have an honest token
-    refused that came between two searches, so it waits for the next one.
+    Made-up tokens must not make work for the store. Nor may they cause a valid token to be refused
+    that came between two searches, so such a token waits for the next search.
     """
 
     def __init__(self, steady: Callable[[], float]) -> None:

@@ -1,10 +1,11 @@
-"""The uses of sessions that were served from memory while a use was due to be recorded.
+"""Uses of sessions that were served from memory, and whose recording in the store is still due.
 
-Recording waits here, so that a verify need not wait for it. Where many come at once, as when users
-return after a pause, they are recorded evenly within :data:`_EVEN_SECONDS`, lest verifies wait for
-that work. When the oldest has waited for :data:`MOST_SECONDS`, no more are taken, and who verifies
-records the use before the answer. A use that could not be recorded for so long is dropped; the next
-use of its session is due again. Times are seconds of the steady clock. Any thread may call.
+They wait here so that a verify need not wait for their recording. If many come at once, as when
+users return after a pause, they are recorded evenly within :data:`_EVEN_SECONDS`, so that verifies
+do not wait for that work either. Once the oldest has waited for :data:`MOST_SECONDS`, no more are
+taken, and a verify records its use before it answers. A use that could not be recorded for so long
+is dropped; the next use of its session is due again. Times are seconds of the steady clock. Any
+thread may call.
 """
 
 import math

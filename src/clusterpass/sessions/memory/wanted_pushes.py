@@ -1,6 +1,7 @@
-"""The keys that nodes push for watched sessions and for listeners; who is woken by a change.
+"""The keys whose changes nodes push for watched sessions and listeners, and who is woken by them.
 
-Without a near cache that serves, nobody needs pushes until somebody follows.
+Where the near cache serves nothing, no pushes are needed until somebody follows a session or
+listens to all changes.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ from clusterpass.sessions.memory.node_trust import NodeTrust
 
 
 class Following(NodeTrust):
-    """The followers of one manager, and the evidence about nodes by which they are kept current."""
+    """The followers of one manager, and the evidence about nodes that keeps them current."""
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Confirms revocations of the whole namespace, by the copies of the cutoff and by the journals.
 
-What neither confirms is reported to its caller as pending, and retried until every copy has it.
+A revocation that neither confirms is reported to its caller as pending, and retried until every
+copy has it.
 """
 
 from typing import Final
@@ -16,7 +17,7 @@ from clusterpass.sessions.revocations.revocation import longest_session
 
 
 class ConfirmCutoff:
-    """Raises cutoffs, and queues those of which a copy is not confirmed."""
+    """Raises cutoffs, and queues those that not every copy has confirmed."""
 
     def __init__(self, context: Context, journaling: Journaling) -> None:
         self._context: Final = context

@@ -1,4 +1,4 @@
-"""The end of all sessions of a subject, but one or those of other device types."""
+"""Revokes the sessions of a subject: all or those of one device type, optionally except one."""
 
 from dataclasses import dataclass, field
 

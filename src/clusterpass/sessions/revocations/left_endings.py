@@ -1,4 +1,4 @@
-"""Completes endings that journals hold, whoever has asked for them.
+"""Completes the endings that journals hold, whichever process has asked for them.
 
 An entry is trimmed once every replica of its own shard has the ending.
 """

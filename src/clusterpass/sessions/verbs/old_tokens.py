@@ -1,4 +1,7 @@
-"""Counts what becomes of the tokens of other issuers, and tells when none can be valid."""
+"""Counts the tokens of other issuers by what became of them, and reads these counts.
+
+The counts include times from which it follows when no such token can be valid any more.
+"""
 
 from clusterpass.protocol.calls import old_token_counts as calls
 from clusterpass.protocol.script import Answer, Flow

@@ -1,6 +1,6 @@
 """Accepts sessions that were seen live a moment ago while the store is unavailable.
 
-The term of the field is stale-while-error (RFC 5861 section 4).
+This is the stale-if-error of RFC 5861 (section 4); the documentation says stale-while-error.
 """
 
 from collections.abc import Callable

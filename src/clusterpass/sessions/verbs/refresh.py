@@ -2,8 +2,8 @@
 
 - A token that this service did not issue is rejected at once, and cannot end a session.
 - Within the grace the same token gets the same successor, so a lost response or a second browser
-  tab does not end the session. The predecessor of the current token gets it also later, until a
-  token of the exchange has been used (``Config.refresh_retry``).
+  tab does not end the session. The predecessor of the current token gets the same successor even
+  later, until a token of that exchange has been used (``Config.refresh_retry``).
 - After that a reused token ends the session, as one of its two holders may be a thief.
 - A token from before a step-up leads to tokens of the login's level (``elevation.lua``).
 """

@@ -1,8 +1,8 @@
-"""The rule by which a node pushes all changes, or those of what was read. Pure.
+"""The rule for what a node pushes: all changes, or only those of keys that were read. Pure.
 
-Of what was read, a node has to remember who has read it, which costs its memory; to push all
-changes costs its processor for each change and each process. So all changes are better where few
-processes hold many keys.
+To push the changes of keys that were read, a node has to remember who has read each, which costs
+memory. To push all changes costs it processor time for each change and each process. Pushing all
+changes is therefore better where few processes hold many keys.
 """
 
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Several attempts at once, of which one has to succeed."""
+"""Runs several attempts at once, of which one has to succeed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Tasks of a watch, in asyncio: they read the journals of nodes, and fill those with gaps."""
+"""The asyncio tasks of a watch that read the journals of nodes, and fill those with gaps."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """The connections of a synchronous store to one node. Threads share them, one call at a time each.
 
 - The connection used last is used first, so that the others may idle and be closed by the node.
-- What lies between may have dropped idle connections without a word: one that gets no reply takes
-  along those that have idled as long, and none is used after a minute of idling.
+- A load balancer or firewall on the way may drop idle connections silently. If a connection gets no
+  reply, those that have idled as long are closed too, and none is used after a minute of idling.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """Tracks what each node pushes over the connection of a watch, and changes it while it is open.
 
-A node is met once it answers heartbeats. It then pushes what was agreed when the connection was
-opened, and is asked to push other changes when somebody listens to all of them, or when the rule of
+Once a node answers heartbeats, it pushes what was agreed when the connection was opened. It is
+asked to push other changes when somebody listens to all of them, or when the rule in
 ``broadcast_rule`` says so.
 """
 

@@ -3,8 +3,9 @@
 While there is no watch, heartbeats stop and so the cache serves nothing. An event loop that breaks
 is replaced by a new one, after a pause.
 
-What may be served from memory afterwards is read here, for the threads of the store: a node pushes
-the changes of what was read over the very connection, and forgets it once the connection is lost.
+Reads whose results may then be served from memory are sent here, for the threads of the store: a
+node pushes the changes of a key over the connection that has read it, and forgets the key once that
+connection is lost.
 """
 
 import asyncio

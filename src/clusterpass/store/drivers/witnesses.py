@@ -1,8 +1,8 @@
-"""The questions of a watch to the Sentinels: whether they still name the primary that is in use.
+"""Asks the Sentinels of a watched store whether they still name the primary that is in use.
 
-They are asked as often as heartbeats are sent, so that the answers of the primary are believed and
-a failover is noticed without a subscription to `+switch-master`: one Sentinel announces there what
-counts only once a majority says so.
+They are asked as often as heartbeats are sent. The answers keep the primary credible, and reveal a
+failover without a subscription to `+switch-master`: there, a single Sentinel announces what counts
+only once a majority says so.
 """
 
 import asyncio

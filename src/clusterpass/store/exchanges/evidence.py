@@ -1,10 +1,11 @@
 """Collects the evidence for answers: the epochs of a majority, and the journals. Pure.
 
-- A node is believed when a majority of the primaries tells the epoch that the node itself tells: a
+- A node is believed when a majority of the primaries reports the same epoch as the node itself: a
   replica is promoted by the votes of a majority, and a primary raises its epoch before it votes. An
   epoch that a primary has taken without a vote counts as the one before it.
-- What a node does not know yet, as its shard could not confirm it, stands in the journals. All of
-  it is known once two filled journals, whose primaries tell that epoch too, were read.
+- Endings that a node does not know yet, because its shard could not confirm them, are in the
+  journals. All of them are known once two filled journals were read whose primaries report that
+  epoch too.
 - A journal that may have lost entries is filled from the others: from two filled ones, or from all
   there are, as after a restart of the whole cluster. In a new namespace two suffice to begin.
 """

@@ -1,6 +1,7 @@
 """The slot map of a service that Sentinels look after: its primary owns every slot. Pure.
 
-A majority of the Sentinels names the primary, which has to say itself that it is one.
+A majority of the Sentinels has to name the primary. A named server that reports another
+role itself is not used.
 """
 
 from collections.abc import Callable

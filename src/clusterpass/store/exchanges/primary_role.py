@@ -1,7 +1,7 @@
 """Checks whether a single server is still a primary. Pure.
 
-A server that was replaced behind its name, and does not know, cannot be told from one that was not.
-Whether a node of a cluster was replaced is the subject of :mod:`evidence`.
+This does not detect a server that was replaced under its name without knowing it: it still says
+that it is a primary. The module :mod:`evidence` finds replaced nodes of a cluster.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""The probe of a node that has been silent for long: it answers, or others own its slot. Pure.
+"""The probe of a node that has long been silent: it answers, or others own its slot. Pure.
 
 Callers are refused meanwhile, so a probe may take as long as a call.
 """

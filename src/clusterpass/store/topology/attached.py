@@ -1,10 +1,10 @@
 """Attached replicas of each primary, and the number of them that have to confirm a write.
 
-The slot map tells how many replicas a shard has, as of the latest look-up. A primary tells with
-each write which ones are attached now. Neither is enough: a replica may be younger than the map,
-and what is attached may be no member of the cluster (a tool that copies the data, a replica outside
-of it, a connection that is dead). So what is attached counts in addition to the map until a look-up
-has had the time to hear of it. A member of the cluster that is attached, and is no replica of the
+The slot map tells how many replicas a shard had at the latest look-up. With each write, a primary
+tells which replicas are attached now. Neither is enough: a replica may be younger than the map, and
+an attached client may be no member of the cluster (a tool that copies the data, a replica outside
+of it, a dead connection). An attached replica therefore counts in addition to the map until a
+look-up has had the time to hear of it. A cluster member that is attached, but is no replica of the
 shard by the map, always counts in addition: the map may name another one, which is not attached.
 """
 

@@ -1,7 +1,7 @@
-"""The tasks that work for the connections of one event loop while no caller waits for them.
+"""Background tasks for the connections of one event loop, for which no caller waits.
 
-They are cancelled when the connections are closed, and awaited then: a task that is destroyed
-before it could react would leave its socket open.
+They are cancelled and awaited when the connections are closed: a task that is destroyed before it
+could react would leave its socket open.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The time after which both drivers no longer use an idle connection.
 
-Load balancers and address translation drop what idles for some minutes, and often say nothing.
+Load balancers and address translation drop connections that idle for some minutes, often silently.
 """
 
 from typing import Final

@@ -1,8 +1,8 @@
 """Keeps a multiplexed connection authenticated where credentials expire.
 
-The connection authenticates again, by AUTH between the requests of others, before the credentials
-expire that it has used. Where that fails it is tried again until they do; the connection then ends,
-as the server would end it, and new ones tell callers what is wrong.
+Before its credentials expire, the connection authenticates again, by AUTH between other requests.
+If that fails, it tries again until they expire. It then closes, as the server would close it, and
+new connections tell callers what is wrong.
 """
 
 import asyncio

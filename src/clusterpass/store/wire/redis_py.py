@@ -79,7 +79,7 @@ _CODES: Final[tuple[tuple[type[ResponseError], str], ...]] = (
 
 
 class _Login:
-    """What a connection knows of its login: where that expires, when to do so again."""
+    """The login of a connection: when to log in again, and when the login expires."""
 
     source: CredentialSource | None = None
     renewal: float = math.inf
@@ -110,7 +110,7 @@ class _Connection(_Login, Connection):
 
 
 class _SecureConnection(SSLConnection, _Connection):
-    """Such a connection over TLS, with the context of the store."""
+    """A connection of the same kind over TLS, with the context of the store."""
 
     def __init__(self, context: ssl.SSLContext, name: str, **options: Any) -> None:
         """``name``: what the certificate has to bear."""

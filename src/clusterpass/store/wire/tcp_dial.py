@@ -1,16 +1,16 @@
-"""TCP connections to a host, of whose addresses some may be silent (RFC 8305, "happy eyeballs").
+"""Opens TCP connections to hosts with several addresses, some of them silent (RFC 8305).
 
-Attempts begin one after the other, with a short pause between them, and go on side by side. The
-first that succeeds is used, and the others are closed.
+Attempts begin one after the other, with a short pause between them, and go on side by side ("happy
+eyeballs"). The first that succeeds is used, and the others are closed.
 
 Two libraries have such a race for event loops, and none has one for threads, so the order of the
 addresses, the pauses and the sockets have to be here in any case. The race for event loops is here
 too:
 
 - ``asyncio`` has ``create_connection(happy_eyeballs_delay=...)``, which uvloop does not take.
-- aiohappyeyeballs joins the errors of all attempts to one. Where they differ, as when IPv4 is
-  refused and IPv6 leads nowhere, that error has no ``errno``: operators could not be told the
-  cause. It would also be one more package for whoever installs the library.
+- aiohappyeyeballs joins the errors of all attempts into one. If they differ, as when IPv4 is
+  refused and IPv6 leads nowhere, that error has no ``errno``, so operators could not be told the
+  cause. It would also be one more dependency of the library.
 """
 
 import asyncio

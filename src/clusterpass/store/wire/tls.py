@@ -1,7 +1,7 @@
-"""The TLS context of the connections to a store, which follows its files on disk.
+"""The TLS context of the connections to a store, renewed when its files on disk change.
 
-The files are looked at when a connection is opened. While what is there cannot be used, as while
-it is being written, the context of before goes on being used.
+The files are checked whenever a connection is opened. While they are unusable, for example because
+they are being written, the previous context stays in use.
 """
 
 import logging
