@@ -203,7 +203,7 @@ class SessionManager(IssuingVerbs, EndingVerbs):
         authentication allowed, in seconds. ``verification``: overrides ``Config.verification``;
         pass ``strict`` when an answer that is a moment old could do harm. ``outage_grace``: seconds
         for which a known session is still accepted while the store is unavailable
-        (stale-while-error), overriding ``Config.outage_grace`` (0 when ``verification`` is passed);
+        (stale-if-error), overriding ``Config.outage_grace`` (0 when ``verification`` is passed);
         use it for read requests only.
 
         ``cached``: no round trip while the session is unchanged; an answer is never older than

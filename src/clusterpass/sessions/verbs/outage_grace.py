@@ -1,6 +1,6 @@
 """Accepts sessions that were seen live a moment ago while the store is unavailable.
 
-This is the stale-if-error of RFC 5861 (section 4); the documentation says stale-while-error.
+RFC 5861 (section 4) calls this *stale-if-error*.
 """
 
 from collections.abc import Callable
