@@ -195,6 +195,7 @@ async def _be_connected(url: str, keys: str, issuer: str, count: str, role: str)
             await managers[0].verify(token)
     print(_READY, end="", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
+    await asyncio.gather(*(manager.close() for manager in managers))
 
 
 if __name__ == "__main__":
