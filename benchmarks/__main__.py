@@ -1,7 +1,8 @@
 """``python -m benchmarks`` runs all and writes docs/benchmarks.md; ``... NAME`` runs one.
 
-Each section is written as soon as it is measured, where ``NAME`` is given only with ``--write``.
-A quick run writes nothing, and what could not be measured keeps its section.
+Each section is written as soon as it is measured. If a ``NAME`` is given, it is written only with
+``--write``. A quick run writes nothing. A measurement that could not be made leaves its section as
+it is.
 """
 
 import argparse

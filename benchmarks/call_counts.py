@@ -1,8 +1,9 @@
-"""Counts the code that a verb runs through: calls, files, and moves between files.
+"""Counts the calls of our functions in a verb, the files involved, and the moves between files.
 
-A call is an entry of a function of ours, or a generator or coroutine of ours that goes on; a move
-is a call in another file than the one before. Counted with ``sys.setprofile`` in one event loop, in
-strict mode, on an embedded cluster. Times play no part, so the figures are the same on any machine.
+A call is the start of one of our functions, or the resumption of one of our generators or
+coroutines. A move is a call in a different file from the call before. ``sys.setprofile`` counts in
+one event loop, in strict mode, on an embedded cluster. Times play no part, so the figures are the
+same on any machine.
 
     python -m benchmarks.call_counts            # a table
     python -m benchmarks.call_counts --path     # and the path of each verb, file by file

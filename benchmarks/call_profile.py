@@ -1,4 +1,4 @@
-"""Profiles the CPU time of a call of the library by part, sampled with ``perf``."""
+"""Divides the CPU time of each call of the library among parts of the code, with ``perf``."""
 
 import asyncio
 import itertools

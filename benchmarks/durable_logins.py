@@ -1,4 +1,4 @@
-"""Logins that a replica has confirmed: one WAIT for a batch beside one for each login."""
+"""Logins confirmed by a replica: one WAIT for each batch, compared with one WAIT for each login."""
 
 import asyncio
 import itertools

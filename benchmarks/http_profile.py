@@ -1,4 +1,4 @@
-"""Profiles the CPU time of the service by part of the program, sampled with ``perf``."""
+"""Divides the CPU time of each request to the service among parts of the code, with ``perf``."""
 
 import shutil
 import tempfile

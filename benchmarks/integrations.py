@@ -1,4 +1,4 @@
-"""The cost of a session for a route of FastAPI and of Flask, in one process, without network."""
+"""The cost of a session on a route of FastAPI or Flask, in one process, without network."""
 
 import asyncio
 import importlib

@@ -1,4 +1,4 @@
-"""The check of an access token beside PyJWT's and joserfc's own ``decode``."""
+"""The check of an access token, compared with ``decode`` of PyJWT and of joserfc."""
 
 import json
 import time

@@ -31,7 +31,7 @@ _KEYSPACE = Keyspace()
 
 @dataclass
 class _Found:
-    """What became of the logouts of one scenario."""
+    """The outcome of the logouts in one scenario."""
 
     seconds: list[float] = field(default_factory=list)
     journaled: int = 0

@@ -1,4 +1,4 @@
-"""The bytes that a session takes in the store, beside a JWT stored under the user's name."""
+"""The bytes that a session takes in the store, compared with a JWT stored under the user's name."""
 
 import os
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""The memory of a near-cache entry, with 50,000 and with 100,000 of them.
+"""The memory that an entry of the near cache takes, with 50,000 and with 100,000 entries.
 
-Each size is measured in a process of its own: the growth of its resident memory while real tokens
-of real sessions are verified by a real manager and kept.
+Each size is measured in its own process, as the growth of resident memory while a real manager
+verifies and keeps real tokens of real sessions.
 """
 
 import asyncio

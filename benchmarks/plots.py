@@ -1,4 +1,4 @@
-"""Plots of measurements: one bar for each candidate, on a logarithmic scale."""
+"""Draws a measurement as a chart: one bar for each candidate, on a logarithmic scale."""
 
 import os
 from collections.abc import Mapping

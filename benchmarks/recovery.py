@@ -1,6 +1,6 @@
-"""Errors and delays for users when a primary dies or hangs: on their shard, and on the others.
+"""Errors and delays for users when a primary dies or hangs: on its shard, and on the others.
 
-``python -m benchmarks.recovery`` writes docs/why/failover.md; about ten minutes.
+``python -m benchmarks.recovery`` takes about ten minutes, and writes docs/why/failover.md.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The effect of one fault. All times are seconds after it."""
+    """The effect of one fault. All times are in seconds from the fault on."""
 
     replaced: float
     """Until the cluster had another primary for the shard: nobody can be quicker."""

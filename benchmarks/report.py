@@ -22,7 +22,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images" / "benchmarks"
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A number that was to be reached."""
+    """A measured number with the limit that it has to meet."""
 
     what: str
     measured: float

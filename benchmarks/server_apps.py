@@ -1,4 +1,4 @@
-"""The applications that ``servers`` measures: each answers one greeting."""
+"""The applications that ``servers`` measures: each answers every request with one greeting."""
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse

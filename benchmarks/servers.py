@@ -1,4 +1,4 @@
-"""HTTP servers and frameworks: requests per second of one greeting, one worker, driven by wrk."""
+"""Requests per second for one greeting, by HTTP server and framework: one worker, driven by wrk."""
 
 import re
 import shutil

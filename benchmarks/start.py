@@ -1,4 +1,4 @@
-"""Import times, start time of the service, and the memory that it takes once it runs."""
+"""Import times, the time that the service takes to start, and the memory that it then uses."""
 
 import http.client
 import os

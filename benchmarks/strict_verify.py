@@ -1,8 +1,9 @@
-"""A strict verify beside the minimal program for it, which remembers no token.
+"""A strict verify, compared with the smallest program that does the same and remembers no token.
 
-The peer is one bare script call of redis-py plus the check of the signature. It is stated in two
-ways: as the sum of both measured by themselves, and as one program that does both in turn, which
-takes longer than the sum, because neither stays in the processor's caches while the other works.
+That program makes one bare script call of redis-py and checks the signature. Its time is stated in
+two ways: as the sum of both steps measured separately, and as one program that does both in turn.
+The latter takes longer than the sum, because neither step stays in the processor's caches while
+the other runs.
 """
 
 from benchmarks.fixtures import cluster_client, logged_in, server_version, single_client

@@ -1,4 +1,4 @@
-"""Servers of one worker, driven by wrk: requests per second, and processor time of the worker."""
+"""Starts servers with one worker and drives them with wrk: request rate, and CPU of the worker."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""Writes manual pages (section 1), one for each command, from the commands themselves.
+"""Writes a manual page (section 1) for each command, from the help of the commands.
 
 ``python scripts/generate_man.py FOLDER`` writes ``clusterpass.1``, ``clusterpass-doctor.1`` and so
-on. The date of the pages is SOURCE_DATE_EPOCH, by default when CHANGELOG.md changed.
+on. The pages bear the date SOURCE_DATE_EPOCH, by default that of the last change of CHANGELOG.md.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""Writes the synchronous face of what is written once, for asyncio.
+"""Generates the synchronous modules of the library from those that are written for asyncio.
 
 Each module of ``managers/aio``, ``users/aio`` and ``migrate/aio`` gets a twin in ``managers/sync``,
-``users/sync`` and ``migrate/sync``: ``async`` and ``await`` go, ``AsyncName`` becomes ``Name``,
-``.aio`` becomes ``.sync``. Docstrings and comments stay as they are, so both faces have the same
-manual.
+``users/sync`` and ``migrate/sync``. ``async`` and ``await`` are removed, ``AsyncName`` becomes
+``Name``, and ``.aio`` becomes ``.sync``. Docstrings and comments stay as they are, so that both
+faces have the same manual.
 
     python scripts/generate_sync.py            # writes the twins
     python scripts/generate_sync.py --check    # exit status 1 when one is out of date

@@ -1,4 +1,4 @@
-"""Makes the pictures of operations in docs/images: what the pages about a deployment lead to.
+"""Makes the pictures of operations in docs/images: results of the steps on the deployment pages.
 
 Run ``python -m scripts.take_operations`` from the root of the repository, with the environment of
 ``make setup`` and ``.venv/bin/pip install -e '.[bench]'``; Prometheus and ``valkey-cli`` or
@@ -29,7 +29,7 @@ PREVIOUS = next((Path(__file__).parents[1] / "tests/upgrade/previous").glob("*.w
 
 
 class Terminal:
-    """What was typed on a host, and what was said, with fixed addresses and times."""
+    """The commands typed on a host and their output, with fixed addresses and times."""
 
     def __init__(self, host: Host) -> None:
         self._host, self._text = host, ""

@@ -1,9 +1,9 @@
 """Makes the pictures of the page and of the doctor in docs/images.
 
 Run ``python -m scripts.take_pictures`` from the root of the repository, with the environment of
-``make setup``; Chromium is needed (``make test-setup`` installs it). A cluster and servers are
-started for it, on this machine. Times, addresses and ports are replaced by fixed ones, so that a
-picture changes only when what it shows does.
+``make setup``; Chromium is needed (``make test-setup`` installs it). The script starts a cluster
+and servers on this machine. It replaces times, addresses and ports with fixed ones, so that a
+picture changes only when its content does.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.apps`` compares all apps and writes docs/why/apps.md; ``... NAME`` one."""
+"""``python -m benchmarks.apps [NAME ...]`` compares apps: all, for docs/why/apps.md, or some."""
 
 import argparse
 

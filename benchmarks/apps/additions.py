@@ -1,8 +1,8 @@
 """Routes that the checks add to the shops: ``POST /pay``, and a WebSocket at ``/echo``.
 
-``/pay`` asks for a recent login in the way of the library: of the last ``RECENT`` seconds, or
-fresh. ``/echo`` is a socket of somebody who is logged in. A library that has no such thing gets no
-``/pay``, and a framework over WSGI no ``/echo``.
+``/pay`` requires a recent login by the means of the library: a login within the last ``RECENT``
+seconds, or a fresh token. ``/echo`` is a WebSocket that only logged-in users can open. A library
+that cannot require a recent login gets no ``/pay``, and a framework over WSGI gets no ``/echo``.
 """
 
 from collections.abc import Callable

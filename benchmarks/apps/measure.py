@@ -1,4 +1,4 @@
-"""Everything about one app: it is started, visited, checked, and its store is taken away."""
+"""Measures one app: starts it, visits it, checks it, and takes its store away."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CHECKS = {**ACCESS, **ENDINGS}
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One column of the table: all that was measured of one app."""
+    """One column of the table: everything that was measured of one app."""
 
     candidate: Candidate
     lines: lines.Lines

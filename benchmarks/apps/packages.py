@@ -1,4 +1,4 @@
-"""Counts the packages that an installation brings, dependencies included."""
+"""Counts the packages that an app needs, including their dependencies, and names their versions."""
 
 from importlib.metadata import requires, version
 

@@ -1,4 +1,4 @@
-"""Composes the page docs/why/apps.md from what was measured."""
+"""Composes the page docs/why/apps.md from the measurements of all apps."""
 
 import math
 import platform
@@ -96,7 +96,7 @@ def page(measured: Sequence[Measured]) -> str:
 
 
 class Notes:
-    """Numbers what is said below the table; what is said twice has one number."""
+    """The notes below the table, numbered; equal notes share a number."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.apps.serve_app NAME PORT`` serves an app, and counts its SQL.
+"""``python -m benchmarks.apps.serve_app NAME PORT`` serves an app and counts its SQL statements.
 
-Each statement appends a byte to the file ``SQL_COUNT``: the size of the file is the number, across
-processes.
+Each statement appends a byte to the file that the variable ``SQL_COUNT`` names, so the size of the
+file is the number of statements of all processes.
 """
 
 import importlib

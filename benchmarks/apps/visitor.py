@@ -16,11 +16,11 @@ _SECONDS = 30.0
 
 
 class Failed(Exception):
-    """The check found something else than what it asks for; the text says what."""
+    """The check found something other than it expects; the text says what."""
 
 
 class NotThere(Exception):
-    """The app has nothing that could be checked; the text says what is missing."""
+    """The app lacks the feature that the check is about; the text says what is missing."""
 
 
 def expect(found: bool, otherwise: str = "") -> None:

@@ -1,4 +1,4 @@
-"""A server of the benchmark over HTTP, with the requests that it is asked."""
+"""A server in the benchmark over HTTP, and the requests that the load generator sends to it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from benchmarks.http_paths.store_cpu import Store
 
 @dataclass(slots=True)
 class Candidate:
-    """A row of the table, on a server that runs."""
+    """A running server, which is one row of the table."""
 
     label: str
     pid: int

@@ -26,7 +26,7 @@ _PYTHON: Final = (sys.executable, "-m")
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server, and what its check is worth."""
+    """A peer server, and what its check of a token covers."""
 
     label: str
     command: Callable[[int], list[str]]

@@ -1,4 +1,4 @@
-"""A bare callable that answers a constant of the size of a verify's, over ASGI and over RSGI."""
+"""A bare callable with a constant answer, as long as that of ``/verify``, over ASGI and RSGI."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""A front door that lets everybody in: the 200 of ours about one session, over ASGI.
+"""A front door that lets everybody in, over ASGI, with the 200 that ours sends about one session.
 
-The variable ``AUTHZ_HEADERS`` names a file with the headers.
+The variable ``AUTHZ_HEADERS`` names a JSON file with the headers of that answer.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Flask, PyJWT and Redis Cluster: a token is accepted while it is the one stored for its user."""
+"""Flask with PyJWT and Redis Cluster, which accepts only the token that is stored for a user."""
 
 import os
 import time

@@ -37,7 +37,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Ours, and the constants."""
+    """All backends: ours, and the constants that let everybody in."""
 
     ours: Backend
     constant: Backend

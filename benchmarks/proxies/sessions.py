@@ -1,4 +1,4 @@
-"""The tokens of the load through a proxy: 1,000, of which workers have never seen a tenth."""
+"""The 1,000 tokens of the load through a proxy, a tenth of which no worker has seen before."""
 
 from collections.abc import Callable
 from typing import Final

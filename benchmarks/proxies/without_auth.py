@@ -1,4 +1,4 @@
-"""The files of ``deploy/`` without the question: the baseline, which forwards every request."""
+"""Edits the question out of the files of ``deploy/``: the baseline forwards every request."""
 
 import re
 from collections.abc import Callable

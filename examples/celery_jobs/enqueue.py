@@ -1,4 +1,4 @@
-"""Enqueue a report from a laptop and one from a phone that is lost; tasks.py says how."""
+"""Enqueues reports from a laptop and from a phone that is lost; tasks.py says how to run this."""
 
 from tasks import build_report, cp
 

@@ -1,4 +1,4 @@
-"""Log in on any server, be known on every other; the same as flask_hello, async."""
+"""The program flask_hello for FastAPI, async: log in on any server, be known on every other."""
 
 import os
 from collections.abc import AsyncIterator

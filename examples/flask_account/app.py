@@ -1,4 +1,4 @@
-"""An account page: my devices, logging out elsewhere, step-up, roles that change."""
+"""An account page in Flask: list of devices, logout elsewhere, step-up, roles that change."""
 
 import os
 

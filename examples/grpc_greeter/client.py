@@ -1,4 +1,4 @@
-"""A client of the greeter: logs in, says hello, follows a stream. How to start it: server.py."""
+"""A client of the greeter: logs in, says hello, follows a stream; server.py says how to run it."""
 
 import os
 import sys

@@ -1,9 +1,10 @@
-"""``clusterpass doctor --watch``: examinations at an interval, of which the changes are printed.
+"""``clusterpass doctor --watch``: examines at an interval, and prints what has changed.
 
-- A finding is the same as before if its check, its severity and its nodes are. Figures in its text
-  that move on, such as a use of memory, are no change.
-- That the deployment cannot be inspected is a change like any other. The watch goes on.
-- Ctrl-C and SIGTERM end it between two examinations or in one of them, with the status of the last.
+- A finding is unchanged if its check, its severity and its nodes are the same. Another figure in
+  its text, such as the memory in use, is not a change.
+- If the deployment cannot be inspected, that is a change like any other. The watch goes on.
+- Ctrl-C and SIGTERM end the watch, between two examinations or during one, with the status of the
+  last examination.
 """
 
 import json
@@ -57,7 +58,7 @@ class Change:
 
 
 class Memory:
-    """The findings of the examinations so far, by which changes are recognised."""
+    """The findings of the latest examination, which the next one is compared with."""
 
     def __init__(self) -> None:
         self._known: dict[_Key, Finding] = {}

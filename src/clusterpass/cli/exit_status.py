@@ -1,4 +1,4 @@
-"""The exit statuses of every command, in one table."""
+"""The exit statuses of all commands, with a description of each."""
 
 from enum import IntEnum
 from typing import Final

@@ -1,4 +1,4 @@
-"""The root click group: it imports a command when it runs, and lists all without importing any."""
+"""The root click group, which imports a command only when it runs, and none to list them."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -1,7 +1,7 @@
 """Output helpers of the commands: JSON, aligned tables, and text that is safe for a terminal.
 
-- Names, devices and reasons come from other people. They are printed without control characters.
-- Columns stay aligned where a character is two cells wide, or has no width.
+- Names, devices and reasons come from other people, so control characters in them are escaped.
+- Columns stay aligned if a character is two cells wide, or has no width.
 """
 
 import json

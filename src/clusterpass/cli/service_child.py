@@ -1,4 +1,4 @@
-"""Run ``clusterpass serve`` as a child process on 127.0.0.1, and send requests to it."""
+"""Runs ``clusterpass serve`` as a child process on 127.0.0.1, and sends requests to it."""
 
 import http.client
 import json

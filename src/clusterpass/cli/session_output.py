@@ -1,4 +1,4 @@
-"""A session as JSON, as a row of a table, and in full."""
+"""The output of sessions, as JSON, as rows of a table and in full; also of claims and bans."""
 
 import dataclasses
 import json

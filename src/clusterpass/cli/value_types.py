@@ -1,6 +1,6 @@
 """Click parameter types that reject empty text and numbers that are not finite.
 
-An empty value is most often a variable of a shell script that is not set. It is never taken for an
+An empty value mostly comes from an unset variable in a shell script. It is never treated as an
 option that was left out: ``bans add NAME --scope "$SCOPE"`` must not ban from everything.
 """
 

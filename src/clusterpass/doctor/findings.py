@@ -1,4 +1,4 @@
-"""The types ``Check`` and ``Finding`` of the doctor, and helpers to write both."""
+"""The types ``Check`` and ``Finding`` of the doctor, and helpers to define checks and findings."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Asks a node which commands a user may run. Nothing is judged here."""
+"""Asks a node which commands a user may run, and judges nothing."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Reads the keys and secrets in the store alone, by a manager's store. Nothing is judged here."""
+"""Reads only the keys and secrets in the store, through a manager's store, and judges nothing."""
 
 import time
 

@@ -1,6 +1,7 @@
-"""Tries the keys and secrets in the store with the configured ``key_encryption_keys``.
+"""Tries to open the keys and secrets in the store with the configured ``key_encryption_keys``.
 
-What opens is forgotten at once: only whether it did, and why not, goes into a snapshot.
+An opened secret is forgotten at once. A snapshot holds only whether it could be opened, and if
+not, why not.
 """
 
 import json
@@ -46,7 +47,7 @@ class SecretSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSecret:
-    """A key or a secret in the store, without what is secret of it."""
+    """A description of a key or a secret in the store, without its secret part."""
 
     name: str
     """The id of the key or secret, which tells nothing of it."""

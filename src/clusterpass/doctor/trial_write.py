@@ -1,6 +1,6 @@
-"""The trial write: find out whether a primary replicates a write and sends invalidation messages.
+"""The trial write, which shows whether a primary replicates writes and sends invalidation messages.
 
-The key is in a slot that the primary owns and expires after ten seconds. The key is written as a
+The key lies in a slot that the primary owns, and expires after ten seconds. It is written as a
 session is: by a script, followed by WAIT on the same connection, while another connection tracks
 the key.
 """

@@ -1,4 +1,4 @@
-"""Find the server program to run.
+"""Finds the server program of an embedded cluster.
 
 Rules of this module
 - An explicit path wins; no other program silently takes its place.

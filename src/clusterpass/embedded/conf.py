@@ -1,4 +1,4 @@
-"""The configuration file of one server, free ports for it, and the end of its log.
+"""Writes the configuration file of a server, finds free ports, and reads the end of its log.
 
 Rules of this module
 - Passwords appear only in the configuration file, which has mode 0600.

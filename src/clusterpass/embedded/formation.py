@@ -1,4 +1,4 @@
-"""Join servers that were started empty into one cluster.
+"""Joins servers that were started empty into one cluster.
 
 Rules of this module
 - Every step polls for exactly what the next one needs, until a deadline.

@@ -1,4 +1,4 @@
-"""Start the servers of a cluster, or resume them with their data.
+"""Starts the servers of a cluster, or resumes them with their data.
 
 Rules of this module
 - The data folder is read and changed only while the supervisor of this run holds its lock.

@@ -1,4 +1,4 @@
-"""Query the nodes of a cluster about its topology and health.
+"""Queries the nodes of a cluster about its topology and health.
 
 Rules of this module
 - If the answers of nodes differ, the claim with the highest configuration epoch wins.

@@ -1,7 +1,7 @@
 """Connections that stay open no longer than their session.
 
-The connection is closed when the session ends, by whichever process, and stays open across
-refreshes and past the access token's life.
+The connection is closed when the session ends, no matter which process ends it. It stays open
+across refreshes, and after the access token has expired.
 """
 
 import asyncio

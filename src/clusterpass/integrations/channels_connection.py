@@ -1,4 +1,4 @@
-"""A WebSocket of ASGI as its application sees it: it may be closed over the application's head."""
+"""An ASGI WebSocket that the integration can close while the application is using it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,9 +19,9 @@ _FIRST_CODE: Final = 4000
 class Connection:
     """The messages that an application receives and sends over one WebSocket.
 
-    Once the connection is closed by :meth:`close`, the application receives a
-    ``websocket.disconnect`` with that code, whatever the client goes on to send and whether or not
-    it answers; and what the application goes on to send is dropped.
+    Once :meth:`close` has closed the connection, the application receives a
+    ``websocket.disconnect`` with that code, no matter what the client still sends or whether it
+    answers. Messages that the application still sends are dropped.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:

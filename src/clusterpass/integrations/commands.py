@@ -1,4 +1,4 @@
-"""The commands of a framework's own command line: ``sessions`` and ``kick``."""
+"""The commands ``sessions`` and ``kick``, which integrations add to a framework's command line."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

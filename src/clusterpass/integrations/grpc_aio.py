@@ -1,8 +1,8 @@
-"""Interceptor for gRPC servers on an event loop.
+"""The interceptor for gRPC servers on an event loop.
 
-A call with a stream has two tasks more: one runs the application's function, one watches the
-session. Responses are written by the first, and the status waits for the one that is being written:
-gRPC sends no status before it.
+A call with a stream has two further tasks: one runs the application's function and writes its
+responses, the other watches the session. When the session ends during a write, the status is sent
+after that response, as gRPC sends no status before it.
 """
 
 import asyncio
@@ -150,7 +150,7 @@ class AsyncSessionInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _StreamContext:
-    """The context of a call with a stream, which knows what is being written."""
+    """The context of a call with a stream, which keeps track of the response being written."""
 
     def __init__(self, context: _Context) -> None:
         self._context: Final = context

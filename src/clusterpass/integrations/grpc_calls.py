@@ -1,4 +1,4 @@
-"""Shared code of the gRPC interceptors: rules of methods, admission of calls, and refusals."""
+"""Code that the gRPC interceptors share: rules for methods, admission of calls, and refusals."""
 
 import logging
 import re

@@ -13,7 +13,7 @@ from clusterpass.integrations.streams import nothing_of
 
 
 class EventStream(ServerSentEvent):
-    """Server-sent events, of which a HEAD request gets the headers alone."""
+    """A response of server-sent events; a HEAD request gets only its headers."""
 
     def __init__(self, source: AsyncIterator[Any], live: AsyncGenerator[SSEData]) -> None:
         """``source``: yields events; ``live``: the events of ``source`` until its session ends."""

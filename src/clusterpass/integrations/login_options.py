@@ -1,4 +1,4 @@
-"""The options of a login that the request itself tells: device, type of device and address."""
+"""The options of a login that come from the request: device, type of device and address."""
 
 from typing import Any
 

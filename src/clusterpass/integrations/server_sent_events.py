@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, section 9.2), for frameworks that have no class of them."""
+"""Server-sent events (WHATWG HTML, section 9.2), for frameworks that have no class for them."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator

@@ -113,10 +113,10 @@ class SessionHeaders:
 
 
 class _Answer:
-    """What is sent to the client.
+    """The messages that are sent to the client.
 
-    A response with status 500 is held back where something was refused, until the application ends:
-    Starlette sends one for an error that nothing answers, and then raises the error.
+    After a refusal, a response with status 500 is held back until the application ends: Starlette
+    sends such a response for an error that nothing has handled, and then raises the error.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Streams of events that end with their session, and can say so in one last event."""
+"""Streams of events that end with their session, and can say why in a last event."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ class StreamEnd:
 
 
 class _Over:
-    """Comes after all events."""
+    """The mark behind the last event, with the reason if the stream ends early."""
 
     def __init__(self, end: StreamEnd | None = None) -> None:
         self.end: Final = end

@@ -1,6 +1,6 @@
-"""The cache of an issuer's key set: its freshness, and the intervals between requests. No I/O.
+"""The cache of an issuer's key set: whether it is fresh, and when to request it again. No I/O.
 
-Times are seconds of a clock that never goes back.
+Times are in seconds, by a clock that never goes back.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """One request for a key set, by httpx: no redirects, at most half a megabyte, one time limit.
 
-The limits hold whatever a server does: httpx counts its timeout anew with each byte of the headers,
-and a kilobyte of gzip may be a megabyte.
+The limits hold whatever a server does. Those of httpx would not suffice: its timeout starts again
+with each byte of the headers, and a kilobyte of gzip can unpack to a megabyte.
 """
 
 import asyncio
@@ -120,7 +120,7 @@ def _options(seconds: float, context: ssl.SSLContext | bool) -> dict[str, Any]:
 
 
 class _Body:
-    """The body of an answer, of which no more is kept, nor decompressed, than a set may have."""
+    """The body of an answer, kept and decompressed only up to the size limit of a key set."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         """Raises FetchFailed for an answer that is of no use."""
@@ -151,7 +151,7 @@ class _Body:
 
 
 class _Hurry:
-    """Ends a request in a thread that takes too long: shuts its connections down."""
+    """Ends a request that takes too long in a thread, by shutting down its connections."""
 
     def __init__(self, seconds: float) -> None:
         self._timer: Final = threading.Timer(seconds, self._end)

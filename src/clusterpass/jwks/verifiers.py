@@ -1,8 +1,8 @@
-"""Verifiers that fetch the key set of their issuer: for threads, and for event loops.
+"""Verifiers that fetch the key set of their issuer: one for threads, and one for event loops.
 
-A set that is no longer fresh is fetched by the call that notices; others go on with the old set
-meanwhile. Where a token names a key that is not in the set, all calls with such a token wait for
-one request, and an interval has to pass between two.
+The first call that finds the set no longer fresh fetches it, while other calls go on with the old
+set. If tokens name a key that is not in the set, all their calls wait for one request. Two requests
+are at least an interval apart.
 """
 
 import asyncio

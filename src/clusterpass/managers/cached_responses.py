@@ -1,8 +1,8 @@
-"""Rendered responses about sessions, kept where the sessions are remembered.
+"""Rendered responses about sessions, kept in the near cache beside the sessions.
 
-A service that answers many requests with the same session need not render each answer. What it
-keeps here is counted in the size of the cache, evicted with the session, and served only while the
-session itself may be.
+A service that answers many requests about the same session need not render each answer. A response
+kept here counts towards the size of the cache, is evicted with its session, and is served only
+while the session itself may be served from memory.
 """
 
 from clusterpass.model.values import Session

@@ -1,8 +1,9 @@
 """The development defaults of ``embedded://``: an issuer, signing keys, and warnings.
 
-- The keys of a cluster with a data folder are in ``keys.json`` there, so that all processes that
-  share the cluster, and the next run, have the same. Otherwise they live as long as the manager.
-- Each warning is given once for each process.
+- If the cluster has a data folder, its keys are in ``keys.json`` there, so that all processes that
+  share the cluster, and the next run, use the same keys. Otherwise the keys live as long as the
+  manager.
+- Each warning is given once in each process.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""Opens the store at a URL. A URL that begins with ``embedded://`` starts a local cluster first."""
+"""Opens the store at a URL, after starting a local cluster if the URL is ``embedded://``."""
 
 import dataclasses
 import os

@@ -1,7 +1,7 @@
-"""Single flight: of concurrent loads of one session the first is made, the others wait for it.
+"""Single flight: of concurrent loads of one session, one is made, and the others wait for it.
 
-A caller that has waited looks into the memory, under the rules that hold for everybody there. Where
-it finds nothing, as the load failed or a change came between, it loads itself.
+A caller that has waited looks in the memory, under the same rules as everybody else. If the session
+is not there, because the load failed or the session has changed meanwhile, the caller loads it.
 """
 
 import asyncio

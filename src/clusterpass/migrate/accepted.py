@@ -1,4 +1,4 @@
-"""Checks of old tokens and their lifetimes before a manager accepts them."""
+"""Checks of other issuers, and of tokens that a look-up finds, before a manager accepts them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

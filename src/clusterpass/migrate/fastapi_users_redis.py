@@ -1,4 +1,4 @@
-"""The opaque tokens that fastapi-users keeps in Redis (``RedisStrategy``)."""
+"""Looks up the opaque tokens that fastapi-users keeps in Redis (``RedisStrategy``)."""
 
 import time
 from collections.abc import Awaitable

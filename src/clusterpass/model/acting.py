@@ -1,6 +1,6 @@
-"""The current actor: a context that requests set, and that the audit trail and histories read.
+"""The current actor: set for each request, and read by the audit trail and the histories.
 
-The context is a ContextVar, so it holds for the calls of one thread or one task, and for the tasks
+The actor is in a ContextVar, so it applies to the calls of one thread or task, and to the tasks
 that these start.
 """
 

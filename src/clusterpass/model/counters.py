@@ -1,6 +1,6 @@
-"""The counters of one manager: plain numbers, raised where things happen and read on demand.
+"""The counters of one manager: plain numbers, raised when events happen and read on demand.
 
-No lock is taken, so that counting costs next to nothing: concurrent threads may lose a count.
+Counting takes no lock, so it costs next to nothing, and concurrent threads may lose a count.
 """
 
 from bisect import bisect_left

@@ -1,7 +1,7 @@
 """Reads settings from environment variables whose names the caller gives.
 
-- An error names the variable and what it may be, never its value.
-- A variable whose name is nearly that of a setting is refused: a typo would be ignored otherwise.
+- An error names the variable and what kind of value it takes, never its actual value.
+- A variable whose name is nearly that of a setting is refused: otherwise a typo would be ignored.
 """
 
 import logging

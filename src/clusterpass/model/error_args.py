@@ -1,6 +1,7 @@
-"""Lets errors be made again from their ``args``: ``type(error)(*error.args)``.
+"""Lets errors be built again from their ``args``: ``type(error)(*error.args)``.
 
-Python's own errors are, and result backends of job queues that keep JSON and no pickles rely on it.
+Python's own errors can be rebuilt like this, and result backends of job queues that store JSON
+instead of pickles rely on it.
 """
 
 from collections.abc import Callable, Mapping

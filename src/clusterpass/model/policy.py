@@ -1,4 +1,4 @@
-"""The limits on the sessions of a subject, and the choice of those that a new login replaces.
+"""The limits on the sessions of a subject, and what happens when a login exceeds them.
 
 The store enforces the limits atomically, so concurrent logins cannot exceed them.
 """

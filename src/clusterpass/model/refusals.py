@@ -1,9 +1,9 @@
 """Marks one refused login attempt as noted, so that it is counted and recorded only once.
 
-A login passes through code that does not know of each other: an integration with a web framework,
+A login passes through parts that do not know of each other: an integration with a web framework,
 the application's own check, a user directory. The integration opens a :class:`Refusal` around the
-attempt, and whoever notes something leaves word there. It is in a ContextVar, so threads that are
-given a copy of the context share it.
+attempt, and each part that notes the refusal says so there. The object is in a ContextVar, so
+threads that get a copy of the context share it.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from typing import Final
 
 
 class Refusal:
-    """The notes on a refused login attempt since it was opened, or last taken."""
+    """The notes on a refused login attempt that were made since it was opened, or last taken."""
 
     __slots__ = ("_is_in_trail", "_is_told")
 

@@ -6,7 +6,7 @@ that asked for it. ``scripts/_include/journal.lua`` states where entries are kep
     fingerprint 8 | second until which the entry counts 4 | JSON: [verb, subject, milliseconds, ...]
 
 ``milliseconds``: when the owner of the subject first carried the ending out, by the owner's clock;
-null: it may not have been. What follows are the arguments of the verb.
+null: perhaps not yet. The arguments of the verb follow.
 """
 
 import hashlib

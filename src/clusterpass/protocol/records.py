@@ -1,4 +1,4 @@
-"""The packed session record and the tombstone, the values of a subject's hash.
+"""The packed formats of session records and tombstones, the values in a subject's hash.
 
 A value takes at most 64 bytes, so that the hash keeps its compact encoding. The first byte is the
 schema number, 128 or more for a tombstone. All numbers are big-endian; times are seconds of the

@@ -1,4 +1,4 @@
-"""The application, for INSTALLED_APPS."""
+"""The Django application of ClusterPass, for INSTALLED_APPS."""
 
 from django.apps import AppConfig, apps
 from django.core.checks import Tags, register

@@ -1,10 +1,10 @@
 """The settings, and the gate and session manager that each process makes from them.
 
-``settings.CLUSTERPASS`` knows the settings of :mod:`clusterpass.integrations.settings` and three of
+``settings.CLUSTERPASS`` takes the settings of :mod:`clusterpass.integrations.settings` and three of
 its own: ``CLAIMS``, a function (or its dotted path) that returns the claims of a user's new
-session; ``SUBJECT_FIELD``, the unique field of the user model that is the subject (``pk`` unless
-given); and ``OPEN_SESSIONS``, a function (or its dotted path) that returns the session manager for
-a store URL and a Config (``SessionManager.from_url`` unless given).
+session; ``SUBJECT_FIELD``, the unique field of the user model that is the subject (``pk`` by
+default); and ``OPEN_SESSIONS``, a function (or its dotted path) that returns the session manager
+for a store URL and a Config (``SessionManager.from_url`` by default).
 """
 
 import asyncio

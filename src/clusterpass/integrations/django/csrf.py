@@ -1,4 +1,4 @@
-"""CSRF: Django's own check beside ours, and the token in a submitted form."""
+"""CSRF in Django: its own check, which may stand in for ours, and our token in a form."""
 
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ def has_django_check() -> bool:
 
 
 class _Check(CsrfViewMiddleware):
-    """Django's check, which says why a request is refused instead of answering it."""
+    """Django's check, which returns the reason for a refusal instead of a response."""
 
     def _reject(self, request: HttpRequest, reason: str) -> Any:
         return reason

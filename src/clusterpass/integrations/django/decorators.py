@@ -1,4 +1,4 @@
-"""Views that need a session."""
+"""The decorator of views that need a session."""
 
 import functools
 from collections.abc import Callable, Iterable

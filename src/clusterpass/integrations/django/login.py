@@ -1,4 +1,4 @@
-"""Logins and step-ups of users whom the application has authenticated; who acts in a request."""
+"""Logins and step-ups of users whom the application has authenticated, and a request's actor."""
 
 from contextlib import AbstractContextManager
 from typing import Any, cast

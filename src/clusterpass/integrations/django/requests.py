@@ -1,4 +1,4 @@
-"""Django's request, as :class:`clusterpass.web.messages.WebRequest`, and its responses."""
+"""Requests and responses of the integration with Django."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,7 +15,7 @@ _JSON: Final = "application/json"
 
 
 class DjangoRequest:
-    """A request, for the flows of ``clusterpass.web``."""
+    """Django's request, as :class:`clusterpass.web.messages.WebRequest`."""
 
     __slots__ = ("_request",)
 

@@ -1,7 +1,7 @@
 """The routes every application needs: refresh, logout and devices.
 
-They check by themselves who asks: LoginRequiredMiddleware and the CSRF middleware of Django leave
-them alone.
+These views check for themselves who asks, so Django's LoginRequiredMiddleware and CSRF middleware
+leave them alone.
 """
 
 from django.contrib.auth.decorators import login_not_required

@@ -1,10 +1,10 @@
 """Retries pending revocations in the background until they are confirmed.
 
 - Nothing runs while nothing is pending.
-- The lanes of the queue, one for each primary, are retried at once; the revocations of a lane are
-  retried one by one, until one is not confirmed. So a stuck shard delays no other, and is asked by
-  one retry at a time. The lanes of healthy shards come first when more lanes are due than may be
-  retried at once.
+- The queue has a lane for each primary. Lanes are retried at the same time; the revocations of a
+  lane one by one, until one is not confirmed. So a stuck shard delays no other, and gets only one
+  retry at a time. If more lanes are due than may be retried at the same time, those of healthy
+  shards come first.
 - An error other than an outage of the store ends one retry, not the worker. The error is logged by
   its type, and the revocation is retried.
 - Closing a manager retries each revocation once more, at once and for three seconds in total, and

@@ -1,4 +1,4 @@
-"""The verbs of a manager that issue tokens, be it of a new session or of one that is live."""
+"""The verbs of a manager that issue tokens, for a new session or for a live one."""
 
 from collections.abc import Sequence
 from typing import Unpack

@@ -1,4 +1,4 @@
-"""The base class of the verbs of a manager: the store, the flows, and what runs them."""
+"""The base class for the verbs of a manager, which holds the store, the flows and their runner."""
 
 from typing import Final
 

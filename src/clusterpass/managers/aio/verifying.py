@@ -1,4 +1,4 @@
-"""Verifies that share work: the first questions of a process, and the loads of one token."""
+"""Lets concurrent verifies share work: the warm-up of a process, and the loads of one token."""
 
 from contextlib import suppress
 from typing import Final, Protocol
@@ -23,7 +23,7 @@ class Verification(Protocol):
 
 
 class AsyncVerifying:
-    """The loads of one manager that are under way."""
+    """The loads that are under way in one manager, which concurrent verifies share."""
 
     def __init__(self, running: AsyncRunning, flows: Flows, *, deadline: float) -> None:
         """``deadline``: seconds after which the store gives up a call."""

@@ -1,7 +1,7 @@
 """Follows sessions for callers that watch them, at no cost to the servers while nothing changes.
 
-The nodes push the names of changed keys once for the whole process. One worker looks, a few times a
-second, after sessions of which nothing was heard lately.
+The nodes push the names of changed keys once for the whole process. A few times a second, one
+worker looks after the sessions that have had no news for a while.
 """
 
 from typing import Final

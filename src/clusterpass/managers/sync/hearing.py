@@ -1,8 +1,9 @@
 # Generated from managers/aio/hearing.py by scripts/generate_sync.py; do not edit.
 """Delivers events of other processes to listeners with ``scope="cluster"``.
 
-The nodes push the names of changed keys. The history of a subject that has changed is read, once
-for all changes meanwhile, and what is new in it is told. Without such listeners nothing is read.
+The nodes push the names of changed keys. When a subject has changed, its history is read, once for
+all changes up to then, and listeners get the entries that are new. Without such listeners nothing
+is read.
 """
 
 import logging

@@ -1,5 +1,5 @@
 # Generated from managers/aio/issuing.py by scripts/generate_sync.py; do not edit.
-"""The verbs of a manager that issue tokens, be it of a new session or of one that is live."""
+"""The verbs of a manager that issue tokens, for a new session or for a live one."""
 
 from collections.abc import Sequence
 from typing import Unpack

@@ -1,10 +1,11 @@
 # Generated from managers/aio/recording.py by scripts/generate_sync.py; do not edit.
 """Records the uses of sessions that were served from memory, in the background.
 
-Nothing runs while nothing waits. While a primary does not answer, the uses of its sessions wait:
-they are tried twice a second at most, and dropped after a minute. Others are recorded between
-those tries, within the three quarters of a minute that many may take. Closing a manager records
-what waits first, for at most a second; the log ``clusterpass.uses`` says how many were left.
+Nothing runs while no use is waiting. If there are many, recording them is spread over up to three
+quarters of a minute. While a primary does not answer, the uses of its sessions are tried at most
+twice a second, and dropped after a minute; those of other sessions are recorded in between.
+Closing a manager first records the waiting uses, for at most a second; the log
+``clusterpass.uses`` says how many were left.
 """
 
 import logging

@@ -1,8 +1,8 @@
 # Generated from managers/aio/running.py by scripts/generate_sync.py; do not edit.
-"""Runs the flows of one manager: until it is closed, and so that its background work goes on.
+"""Runs the flows of one manager until it is closed, and resumes its background work where needed.
 
-The background work of an asynchronous manager ends with the event loop that it runs in. What is
-left of it then begins anew in the event loop of the next call, or a tenth of a second later.
+The background work of an asynchronous manager ends with the event loop that it runs in. Work that
+is left then resumes in the event loop of the next call, or of a call a tenth of a second later.
 """
 
 from collections.abc import Callable

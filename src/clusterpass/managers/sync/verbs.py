@@ -1,5 +1,5 @@
 # Generated from managers/aio/verbs.py by scripts/generate_sync.py; do not edit.
-"""The base class of the verbs of a manager: the store, the flows, and what runs them."""
+"""The base class for the verbs of a manager, which holds the store, the flows and their runner."""
 
 from typing import Final
 

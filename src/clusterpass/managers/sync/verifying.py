@@ -1,5 +1,5 @@
 # Generated from managers/aio/verifying.py by scripts/generate_sync.py; do not edit.
-"""Verifies that share work: the first questions of a process, and the loads of one token."""
+"""Lets concurrent verifies share work: the warm-up of a process, and the loads of one token."""
 
 from contextlib import suppress
 from typing import Final, Protocol
@@ -24,7 +24,7 @@ class Verification(Protocol):
 
 
 class Verifying:
-    """The loads of one manager that are under way."""
+    """The loads that are under way in one manager, which concurrent verifies share."""
 
     def __init__(self, running: Running, flows: Flows, *, deadline: float) -> None:
         """``deadline``: seconds after which the store gives up a call."""

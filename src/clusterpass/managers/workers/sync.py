@@ -1,4 +1,4 @@
-"""Background work of a manager on threads; see the package."""
+"""Background work of a manager, on threads; ``managers.workers`` states the rules."""
 
 import logging
 import threading

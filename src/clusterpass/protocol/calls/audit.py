@@ -1,4 +1,4 @@
-"""The calls of the audit trail."""
+"""The calls that append entries to the audit trail, and read them."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple

@@ -1,4 +1,4 @@
-"""The time of a call by the caller's clocks, by which scripts judge the clock of the server."""
+"""The time of a call by the caller's clock, with which scripts check the clock of the server."""
 
 import struct
 from typing import Final, NamedTuple

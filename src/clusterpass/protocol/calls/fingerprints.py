@@ -1,7 +1,7 @@
-"""Fingerprints of requests: how the store tells a repeated call from another with the same id.
+"""Fingerprints of requests, which tell the repetition of a call from another call with the same id.
 
-Everything that decides what a call does is part of its fingerprint. The address, which only the
-history shows, and what a retry fills in after a first execution are not.
+A fingerprint covers everything that decides what the call does. It does not cover the address,
+which only the history shows, or values that a retry fills in after the first execution.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The calls of the journals, in which endings are written that their own shard cannot confirm."""
+"""The calls of the journals, which hold the endings that their own shard could not confirm."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

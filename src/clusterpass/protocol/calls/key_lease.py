@@ -1,4 +1,4 @@
-"""Takes the lease of the process that makes and removes signing keys by schedule."""
+"""The call that takes the lease for making and removing signing keys on schedule."""
 
 from clusterpass.protocol.keyspace import SLOTS_WITH_CUTOFF, Keyspace
 from clusterpass.protocol.script import ScriptCall, load_script

@@ -1,4 +1,4 @@
-"""The calls about one-time links, which are part of the entry of a directory user."""
+"""The calls of one-time links, which are stored in the directory entry of their user."""
 
 from dataclasses import dataclass
 from typing import cast

@@ -1,4 +1,4 @@
-"""Calls about the online index: how many subjects are online, and which."""
+"""The calls that read the online index: how many subjects are online, and which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The calls that open, read, refresh and note sessions, with their typed replies."""
+"""The calls that open, read and refresh sessions and note their use, with typed replies."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast

@@ -1,4 +1,4 @@
-"""The statuses in the replies of the scripts, as the header of each script names them."""
+"""The statuses in the replies of the scripts, as the headers of the scripts list them."""
 
 from typing import Literal
 

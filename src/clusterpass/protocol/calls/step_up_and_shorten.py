@@ -1,4 +1,4 @@
-"""The calls that change the limits or the authentication of a session while it is live."""
+"""The calls that change a live session: step it up, or bring its end forward."""
 
 from dataclasses import dataclass
 from typing import cast

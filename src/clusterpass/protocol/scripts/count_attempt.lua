@@ -1,5 +1,5 @@
 #!lua
--- Count an attempt in a window that begins with the first one, unless there were too many already.
+-- Count an attempt in a window that begins with its first attempt, unless the window is full.
 --
 -- KEYS     1 counter
 -- ARGV     1 most attempts in a window   2 length of the window in seconds

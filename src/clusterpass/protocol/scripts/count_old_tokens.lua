@@ -1,11 +1,11 @@
 #!lua
--- Add to what is counted of the tokens of another issuer.
+-- Add to the counters of the tokens of another issuer.
 --
 -- KEYS     1 counters of all issuers
 -- ARGV     1 name of the issuer   2 accepted   3 exchanged   4 refused
---          5 second in which one was last seen (0: none)
---          6 latest second in which one that was seen was issued (0: none)
---          7 seconds for which the longest-lived one is valid
+--          5 second in which a token was last seen (0: none)
+--          6 latest second in which a token that was seen was issued (0: none)
+--          7 seconds for which the longest-lived token is valid
 -- Returns  second in which counting began for this issuer
 --@include clock
 

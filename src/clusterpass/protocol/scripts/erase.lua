@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Erase what the store knows of a subject beside live sessions: history, live claims, notes, and the
--- kinds of its devices. Bans stay, as do the ends of sessions and the generation, without which a
--- token that was revoked might be accepted again.
+-- Erase what the store knows about a subject, except live sessions: history, live claims, notes,
+-- and the kinds of its devices. Bans stay, and so do the tombstones and the generation: without
+-- these, a revoked token might be accepted again.
 --
 -- KEYS     see change_arguments
 -- ARGV     1 see change_arguments
 -- Returns  the number of live sessions
 --
--- A repeated operation erases nothing that came after its first run. Call it after all sessions were
--- ended: the generation then stands for those of all kinds of devices, too.
+-- A repeated operation erases nothing that came after its first run. Call this script only after
+-- all sessions were ended: the generation then also stands for those of all kinds of devices.
 --@include repeats
 --@include subject
 

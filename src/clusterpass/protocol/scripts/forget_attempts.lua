@@ -1,5 +1,5 @@
 #!lua
--- Reset the counter of attempts, after one that succeeded.
+-- Reset the counter of attempts after an attempt that succeeded.
 --
 -- KEYS     1 counter
 -- ARGV     none

@@ -8,8 +8,8 @@
 --          MISMATCH  the id belongs to another request
 --          FULL      the journal has the most entries already
 --
--- A repetition writes again, so that WAIT has a write to wait for. The journal need not be filled: the
--- entry is confirmed by two, and whoever reads two that are filled reads one of those.
+-- A repetition writes again, so that WAIT has a write to wait for. The journal need not be filled:
+-- two of the three journals confirm an entry, so anybody who reads two filled ones finds it in one.
 --@include journal
 
 local FINGERPRINT_BYTES, HEAD_BYTES = 8, 12

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Fill a journal that may have lost entries with those of the others, and mark it as filled.
+-- Copy entries of the other journals into one that may have lost some, and mark it as filled.
 --
 -- KEYS     1 journal
 -- ARGV     1 mark that the caller has seen ('': none)   2 mark of a filled journal, as seen
 --          3 milliseconds that evidence may be old, for a journal that does not say so
---          4 '1' with the last entries: the journal is marked   from 5 on: id, entry, id, entry ...
+--          4 '1' with the last entries, to mark the journal   from 5 on: id, entry, id, entry ...
 -- Returns  status
 -- Status   OK       the entries are in the journal
---          CHANGED  one of the marks is another by now; nothing was changed
+--          CHANGED  one of the marks is different by now; nothing was changed
 --@include journal
 
 if (redis.call('HGET', JOURNAL, 'm') or '') ~= ARGV[1] or own_mark() ~= ARGV[2] then

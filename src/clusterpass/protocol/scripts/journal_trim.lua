@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Remove entries that their own shard has confirmed, or whose time is over.
+-- Remove entries from a journal that their own shard has confirmed, or whose time is over.
 --
 -- KEYS     1 journal
 -- ARGV     ids of entries

@@ -1,5 +1,5 @@
 #!lua
--- Make a one-time link by which a user sets a new password; an older one of the user ends.
+-- Make a one-time link for setting a new password, which replaces an older link of the user.
 --
 -- KEYS     1 user
 -- ARGV     1 digest of the link's secret   2 seconds for which it may be used

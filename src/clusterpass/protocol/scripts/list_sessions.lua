@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- Read all that is stored of a subject (sessions and tombstones, history, live claims, bans), and
---          when each session was last used.
+-- Read everything that is stored about a subject (sessions and tombstones, history, live claims,
+-- bans), and when each session was last used.
 --
 -- KEYS     1 sessions   2 activity (may be missing while the slot migrates)
 -- ARGV     none

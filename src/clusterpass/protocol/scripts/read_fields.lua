@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- Read fields that belong to the subject, not to one session.
+-- Read fields of a subject as a whole, not those of one session.
 --
 -- KEYS     1 sessions
 -- ARGV     names of fields

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- Read what is counted of the tokens of all other issuers.
+-- Read the counters of the tokens of all other issuers.
 --
 -- KEYS     1 counters of all issuers
 -- ARGV     none

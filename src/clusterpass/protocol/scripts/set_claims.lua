@@ -1,5 +1,5 @@
 #!lua
--- Replace the live claims of a subject; they go with the subject's last session.
+-- Replace the live claims of a subject, which are dropped when the subject's last session ends.
 --
 -- KEYS     see change_arguments
 -- ARGV     1 see change_arguments   2 claims as JSON ('': none)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Remove what has ended of a subject, and bring the online index up to date.
+-- Drop whatever of a subject has ended or expired, and bring the online index up to date.
 --
 -- KEYS     see change_arguments
 -- ARGV     1 see change_arguments

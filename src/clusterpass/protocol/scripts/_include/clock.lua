@@ -1,7 +1,7 @@
--- The time by which a call is judged: the server's clock, unless it is too far from the time that
--- the caller sends along. So the sessions of a subject outlive a server whose clock is wrong.
+-- The time by which a call is judged: that of the server's clock, unless it is too far from the
+-- time that the caller sends along. So sessions survive a server whose clock is wrong.
 --
--- In a namespace for tests, and in no other one, the caller may set the time (is_agreed 2).
+-- Only in a namespace for tests may the caller set the time (is_agreed 2).
 --
 -- Needs    nothing
 -- Gives    now_milliseconds, judged_milliseconds, clocks_differ, on_server_clock; MOST_APART_MS

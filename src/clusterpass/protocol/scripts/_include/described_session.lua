@@ -1,4 +1,4 @@
--- A session as scripts answer it.
+-- The form in which scripts return a session.
 --
 -- Needs    change_arguments, record, subject_hash
 -- Gives    described

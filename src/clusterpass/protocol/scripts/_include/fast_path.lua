@@ -1,5 +1,5 @@
--- What a login and a refresh need to know of a subject of which nothing has ended, and nothing is
--- rare: they neither load nor settle it. All else is left to the include ``subject``.
+-- The fast path of logins and refreshes, for a usual subject of which nothing has ended: they
+-- neither load nor settle it. All other cases are left to the include ``subject``.
 --
 -- Needs    change_arguments, clock, history_line, online_index, online_scores, record, subject_hash,
 --          subject_summary

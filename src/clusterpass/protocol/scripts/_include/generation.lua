@@ -1,6 +1,7 @@
--- The generation: the millisecond in which all sessions of the subject were last ended. It tells a
--- login that began before that from one that began after. So does the generation of a kind of device
--- for the sessions that another issuer opened on it: field 't' has lines of a kind, and milliseconds.
+-- The generation: the millisecond in which all sessions of the subject were last ended. It tells
+-- logins that began before that moment from later ones. A kind of device may have a generation
+-- too, for the sessions that another issuer opened on it: a line of field 't' with the kind and the
+-- milliseconds.
 --
 -- Needs    change_arguments, subject_hash
 -- Gives    generation, raise_generation; kind_generation, raise_kind_generation, latest_generation

@@ -1,4 +1,4 @@
--- The online index of the slot: which of its subjects have live sessions.
+-- The online index of a slot, which lists the subjects of the slot that have live sessions.
 --
 -- Needs    change_arguments, clock, online_scores
 -- Gives    settle_index

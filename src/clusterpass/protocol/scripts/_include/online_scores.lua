@@ -1,4 +1,4 @@
--- The scores of the online index, a sorted set for each slot.
+-- The scores in the online index, which is a sorted set for each slot.
 --
 -- Needs    nothing
 -- Gives    PER_SUBJECT, FIRST_SCORE

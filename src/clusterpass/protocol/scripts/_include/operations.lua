@@ -1,4 +1,4 @@
--- The results of operations, kept for the calls that repeat them (see repeats).
+-- The stored results of operations, for calls that repeat an operation (see repeats).
 --
 -- Needs    change_arguments, subject_hash, subject_summary
 -- Gives    operation_field, settle_operations

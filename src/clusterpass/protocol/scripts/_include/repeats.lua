@@ -1,8 +1,8 @@
--- Repeated calls of an operation: they must not undo what came after its first run.
+-- Recognises repeated calls of an operation, which must not undo what came after its first run.
 --
 -- A script asks ``mismatched`` and ``repeated`` before its change and calls ``remember`` after it,
--- also when there was nothing to change: the id belongs to the first request that brought it. The
--- result is kept for at least as long as a client, or a journal, may repeat the call.
+-- even if there was nothing to change: an id belongs to the first request that used it. The result
+-- is kept for at least as long as a client, or a journal, may repeat the call.
 --
 -- Needs    change_arguments, operations, record, subject_hash
 -- Gives    mismatched, remember, repeated

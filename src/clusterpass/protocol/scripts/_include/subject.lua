@@ -1,6 +1,6 @@
--- One subject: loaded once, changed in memory and in the store, settled at the end. A script that
--- changes a subject calls ``load()`` first and ``settle()`` last; ``change_arguments`` states its
--- keys and its first argument.
+-- Loads one subject at the start of a script, and settles it at the end. A script that changes a
+-- subject calls ``load()`` first and ``settle()`` last; changes in between go both to memory and to
+-- the store. ``change_arguments`` states the keys and the first argument of such a script.
 --
 -- Needs    activity, bans, change_arguments, clock, described_session, generation, history,
 --          monotonic_time, online_index, operations, record, sessions, subject_hash,

@@ -1,13 +1,13 @@
--- A summary of a subject with many fields: field 's' tells a login or a refresh that nothing has
--- ended, so that it need not read all fields.
+-- The summary of a subject with many fields: field 's' shows a login or a refresh that nothing has
+-- ended, so that the script need not read all fields.
 --
 --   schema 1 | live sessions 2 | newest line of the history 4 | first end 4 | last end 4 |
 --   seconds of a tombstone 4 | history entries 1 | history seconds 4 | first login 6 |
 --   latest login: milliseconds 6, part 1 | latest time seen 6
 --
--- ``first end``: the second before which no session, tombstone or operation ends. ``last end``: that
--- until which the subject is online. A release that knows no summaries leaves them behind as they
--- are; its logins and endings show in the online index and in the history.
+-- ``first end``: the second before which no session, tombstone or operation ends. ``last end``: the
+-- second until which the subject is online. A release without summaries leaves them unchanged, but
+-- its logins and endings show in the online index and in the history.
 --
 -- Needs    change_arguments, clock, record, subject_hash
 -- Gives    last_end, survey, read_summary, pack_summary, settle_summary; LEAST_FIELDS,

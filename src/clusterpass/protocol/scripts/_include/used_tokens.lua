@@ -1,9 +1,11 @@
--- Which of a session's latest tokens are noted as used, behind the second of the last use:
+-- The note of which of a session's latest tokens were used, stored behind the second of the last
+-- use:
 --
 --   second 4 | used 1 (missing: none)
 --
--- Of each line of refresh tokens (the record's own, and the one before a step-up) the note says
--- whether an access token of the line's last exchange was used. The next exchange forgets it.
+-- A session may have two lines of refresh tokens: the record's own, and the one before a step-up.
+-- For each line, the note says whether an access token from its last exchange was used. The next
+-- exchange clears the note.
 --
 -- Needs    nothing
 -- Gives    OWN_USED, OLDER_USED; used_in, has_used, pack_use
