@@ -1,7 +1,4 @@
-"""A small Flask program: log in, say hello, log out.
-
-Start several copies: a user who logs in on one is known on all of them.
-"""
+"""Log in, say hello, log out. A user who logs in on one copy of the program is known on all."""
 
 import os
 

@@ -95,7 +95,9 @@ def url(settings) -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url) as made:
+    # Other tests on this cluster fail so many logins from 127.0.0.1 that it has to wait.
+    transport = httpx.HTTPTransport(local_address="127.0.35.1")
+    with httpx.Client(base_url=url, transport=transport) as made:
         yield made
 
 

@@ -6,9 +6,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from litestar import Litestar
+from litestar.config.app import AppConfig
 
 from clusterpass import TooManyAttempts
 from clusterpass.integrations import fastapi, litestar
+from clusterpass.integrations.litestar_middleware import with_visits
 
 from .web_apps import AsyncSessions, Sessions
 
@@ -131,3 +133,12 @@ def test_the_description_of_the_routes_has_what_they_answer(
         "get /a/devices": "200",
         "delete /a/devices/{session_id}": "200",
     }
+
+
+def test_the_middleware_of_an_application_is_behind_ours() -> None:
+    """So it sees the session, and what it does to a response comes first."""
+    own: Any = object()
+    cp = litestar.ClusterPass(AsyncSessions(Sessions()), cookie_secure=False)
+    ours, behind = cp.on_app_init(AppConfig(middleware=[own])).middleware
+    assert ours.func is with_visits
+    assert behind is own

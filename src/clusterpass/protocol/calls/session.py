@@ -25,9 +25,9 @@ _LOGIN: Final = load_script("login")
 _ROTATE: Final = load_script("rotate")
 _EVENT_LOGIN: Final = 1
 _TOUCH_DEADLINE: Final = 0.5
+"""Seconds: a verify does not wait long for a note of a session's use."""
 ONLY_THE_SECOND: Final = -1
 """In place of a rotation: a use is noted in the form that the release before reads."""
-"""Seconds: a verify does not wait long for a note of a session's use."""
 _EVENT_IMPERSONATED: Final = 10
 
 
