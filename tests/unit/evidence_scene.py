@@ -9,6 +9,7 @@ from typing import Any
 
 from clusterpass.protocol.calls.journal import Told
 from clusterpass.protocol.keyspace import JOURNAL_SLOTS, Keyspace
+from clusterpass.protocol.script import load_script
 from clusterpass.sessions.memory.journal import Journal
 from clusterpass.store.address import Address
 from clusterpass.store.exchanges.evidence import Inquiry
@@ -73,9 +74,9 @@ class Node:
         if self.journal_refusal is not None:
             return self.journal_refusal
         text, arguments = command[1], command[4:]
-        if b"Fill a journal" in text:
+        if text == load_script("journal_fill").source:
             return self._fill(arguments)
-        assert b"Read a journal" in text
+        assert text == load_script("journal_read").source
         found = [part for pair in self.entries.items() for part in pair]
         if arguments[0] == self.head:
             found = []  # nothing has happened since it was read last

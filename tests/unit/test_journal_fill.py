@@ -3,6 +3,7 @@
 import pytest
 
 from clusterpass.protocol.calls import journal as journal_calls
+from clusterpass.protocol.script import load_script
 from clusterpass.store.outcomes import Fault
 
 from .evidence_scene import KEYSPACE, MARK_BEFORE, A, B, C, Cluster, D, E, F, G, Node, primaries
@@ -166,7 +167,7 @@ def test_whoever_was_overtaken_reads_what_another_has_filled():
 def test_a_journal_that_does_not_answer_the_filling_does_not_count():
     class Dying(Node):
         def answer(self, commands):
-            self.is_silent = self.is_silent or b"Fill a journal" in commands[0][1]
+            self.is_silent = self.is_silent or commands[0][1] == load_script("journal_fill").source
             return super().answer(commands)
 
     nodes = {A: Dying(mark=MARK_BEFORE), B: Dying(mark=MARK_BEFORE), C: gap(), D: Node(), E: Node()}
@@ -195,7 +196,7 @@ def test_a_part_that_is_lost_leaves_the_journal_unfilled(lost):
         parts = 0
 
         def answer(self, commands):
-            if b"Fill a journal" in commands[0][1]:
+            if commands[0][1] == load_script("journal_fill").source:
                 self.parts += 1
                 if self.parts == lost + 1:
                     return Fault("timeout")
