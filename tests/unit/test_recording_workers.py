@@ -156,7 +156,7 @@ def test_closing_records_what_the_worker_was_not_told_of(start):
 
 def test_closing_does_not_wait_for_a_store_that_does_not_answer(start, monkeypatch, caplog):
     for module in (aio_module, sync_module):
-        monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.05)
+        monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.5)
     worker = start(lambda _: StoreUnavailable(reason="timeout"))
     worker.add("a", "b")
     eventually(lambda: len(worker.tried) >= 2)
