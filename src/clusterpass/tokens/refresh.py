@@ -76,7 +76,7 @@ class RefreshToken:
 
     def __post_init__(self) -> None:
         if not self.digest:
-            self.digest = hashlib.sha256(self.secret).digest()[:DIGEST_BYTES]
+            self.digest = _digest(self.secret)
 
     def encode(self) -> str:
         """Return the token as the text that clients hold."""
@@ -196,11 +196,9 @@ class RefreshTokens:
             for rotation in range(token.rotation, token.rotation + CHAIN_LENGTH):
                 # No token past the last number is ever presented; its digest is a placeholder.
                 number = min(rotation, _LAST_ROTATION)
-                code = each.chain.copy()  # as hmac_of does: most of the work of a refresh
-                code.update(_LINK.pack(token.session_id, number, secret))
-                secret = code.finalize()
+                secret = hmac_of(each.chain, _LINK.pack(token.session_id, number, secret))
                 first = first or secret
-                digests.append(hashlib.sha256(secret).digest()[:DIGEST_BYTES])
+                digests.append(_digest(secret))
         return first, b"".join(digests)
 
     def _make(
@@ -267,3 +265,7 @@ def _of_signing_key(key: "SigningKey") -> RefreshSecret:
         for purpose in ("refresh token tag", "refresh token successor", "exchanged token")
     )
     return RefreshSecret(b"", b"", tag, chain, exchange)
+
+
+def _digest(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()[:DIGEST_BYTES]
